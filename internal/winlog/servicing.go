@@ -1,0 +1,125 @@
+package winlog
+
+import (
+	"bytes"
+	"time"
+)
+
+// CBS.log, CbsPersist_*.log, dism.log, setupact.log and setuperr.log share one
+// header (checked on real samples of each):
+//
+//	YYYY-MM-DD HH:MM:SS, Level                 [0xNNNNNN] Component text
+//
+// Level is Info, Warning, Error, Fatal or Perf, padded to 22 columns; the message
+// number in brackets and the component are optional in setup's logs; the
+// component is padded to 7. Lines without this header belong to the record
+// before them (CSI operations, CheckSUR reports). Time is local.
+//
+// Copies lose the date or replace it ("20xx-xx-06", "<DateTime>"); a line that
+// still names a level and a component is read without a time.
+// learn.microsoft.com: "Windows setup log files and event logs".
+func parseServicing(line []byte, rec *Record) bool {
+	t, rest, ok := dateTime(line)
+	if ok && len(rest) > 1 && rest[0] == ',' {
+		if level, after := servicingLevel(skipSpace(rest[1:])); level != LevelNone {
+			rec.Time, rec.Level = t, level
+			servicingBody(after, rec)
+			return true
+		}
+	}
+	if level, after := damagedHeader(line); level != LevelNone {
+		rec.Time, rec.Level = time.Time{}, level
+		servicingBody(after, rec)
+		return true
+	}
+	if looksDated(line) {
+		return false // a header this format does not have
+	}
+	rec.Continued = true
+	rec.Text = line
+	rec.Code = failingCode(line)
+	return true
+}
+
+var servicingLevels = []struct {
+	name  []byte
+	level Level
+}{
+	{[]byte("Info"), LevelInfo},
+	{[]byte("Warning"), LevelWarning},
+	{[]byte("Error"), LevelError},
+	{[]byte("Fatal"), LevelFatal},
+	{[]byte("FatalError"), LevelFatal},
+	{[]byte("Perf"), LevelInfo},
+}
+
+// servicingLevel reads a level word that a blank or the line's end follows.
+func servicingLevel(b []byte) (Level, []byte) {
+	w, rest := word(b)
+	for _, l := range servicingLevels {
+		if bytes.Equal(w, l.name) {
+			return l.level, rest
+		}
+	}
+	return LevelNone, b
+}
+
+// damagedHeader accepts "<DateTime>, Error CSI ...", "20xx-xx-06 xx:51:15, Info CBS ..."
+// and "Info CBS ...": a level followed by a component this format uses.
+func damagedHeader(line []byte) (Level, []byte) {
+	b := line
+	if i := bytes.IndexByte(line, ','); i >= 0 && i <= 40 {
+		b = line[i+1:]
+	}
+	level, rest := servicingLevel(skipSpace(b))
+	if level == LevelNone {
+		return LevelNone, nil
+	}
+	w, _ := word(skipSpace(rest))
+	if len(w) == 0 || !isComponent(w) && w[0] != '[' {
+		return LevelNone, nil
+	}
+	return level, rest
+}
+
+// isComponent tells a component column from the first word of a message. A
+// message begins anywhere; components are short capitals, or one of the two
+// mixed-case names of setup.
+func isComponent(w []byte) bool {
+	if len(w) < 2 || len(w) > 10 {
+		return false
+	}
+	for _, c := range w {
+		if (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
+			return bytes.Equal(w, []byte("Panther")) || bytes.Equal(w, []byte("SPPNP"))
+		}
+	}
+	return true
+}
+
+// servicingBody splits what follows the level: [0xNNNNNN], component, text.
+func servicingBody(b []byte, rec *Record) {
+	rec.Component, rec.PID, rec.TID = nil, 0, 0
+	rest := skipSpace(b)
+	if len(rest) > 3 && rest[0] == '[' && rest[1] == '0' && rest[2]|0x20 == 'x' {
+		if i := bytes.IndexByte(rest, ']'); i > 0 && i <= 11 {
+			rec.ID, _ = hex(rest[3:i])
+			rest = skipSpace(rest[i+1:])
+		}
+	}
+	if w, after := word(rest); isComponent(w) {
+		rec.Component = w
+		rest = skipSpace(after)
+	}
+	rec.Text = rest
+	rec.Code = failingCode(rest)
+}
+
+// looksDated reports a line that begins like a record of a dated log.
+func looksDated(line []byte) bool {
+	if len(line) < 10 || line[4] != line[7] || (line[4] != '-' && line[4] != '/') {
+		return false
+	}
+	_, ok := digits(line, 4)
+	return ok
+}

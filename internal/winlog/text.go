@@ -1,0 +1,160 @@
+package winlog
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/unicode"
+	"golang.org/x/text/transform"
+)
+
+// NewTextReader decodes src to UTF-8: UTF-8 with or without a byte order mark,
+// UTF-16 in either order with or without one. Bytes that are not UTF-8 are
+// passed through; [toUTF8] reads them as Windows-1252 line by line, since logs
+// mix both when a message quotes a path in the machine's own code page.
+func NewTextReader(src io.Reader) io.Reader {
+	br := bufio.NewReaderSize(src, 64<<10)
+	head, _ := br.Peek(512)
+	switch {
+	case bytes.HasPrefix(head, []byte{0xEF, 0xBB, 0xBF}):
+		br.Discard(3)
+		return br
+	case bytes.HasPrefix(head, []byte{0xFF, 0xFE}):
+		return transform.NewReader(br, unicode.UTF16(unicode.LittleEndian, unicode.UseBOM).NewDecoder())
+	case bytes.HasPrefix(head, []byte{0xFE, 0xFF}):
+		return transform.NewReader(br, unicode.UTF16(unicode.BigEndian, unicode.UseBOM).NewDecoder())
+	}
+	switch utf16Order(head) {
+	case 'l':
+		return transform.NewReader(br, unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM).NewDecoder())
+	case 'b':
+		return transform.NewReader(br, unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM).NewDecoder())
+	}
+	return br
+}
+
+// utf16Order guesses UTF-16 without a mark: Western text then has a NUL in
+// nearly every other byte. It returns 'l', 'b' or 0.
+func utf16Order(head []byte) byte {
+	if len(head) < 8 {
+		return 0
+	}
+	var even, odd int
+	for i, c := range head[:len(head)&^1] {
+		if c == 0 {
+			if i&1 == 0 {
+				even++
+			} else {
+				odd++
+			}
+		}
+	}
+	switch half := len(head) / 2; {
+	case odd*10 >= half*8 && even*10 <= half:
+		return 'l'
+	case even*10 >= half*8 && odd*10 <= half:
+		return 'b'
+	}
+	return 0
+}
+
+// toUTF8 returns line as valid UTF-8, reading it as Windows-1252 if it is not.
+func toUTF8(line []byte) []byte {
+	if utf8.Valid(line) {
+		return line
+	}
+	out, err := charmap.Windows1252.NewDecoder().Bytes(line)
+	if err != nil {
+		return bytes.ToValidUTF8(line, []byte("\uFFFD"))
+	}
+	return out
+}
+
+// trimEOL takes CR LF, CR CR LF and trailing NULs off. CR CR LF comes from text
+// that went through two conversions, e.g. PowerShell redirection of a console tool.
+func trimEOL(line []byte) []byte {
+	for n := len(line); n > 0; n-- {
+		switch line[n-1] {
+		case '\n', '\r', 0:
+			continue
+		}
+		return line[:n]
+	}
+	return nil
+}
+
+// eachLine calls fn with every line of src, decoded and without its end. A line
+// longer than MaxLine is delivered cut and its rest passed over.
+func eachLine(ctx context.Context, src io.Reader, fn func(line []byte, cut bool) error) (int64, error) {
+	br := bufio.NewReaderSize(NewTextReader(src), MaxLine)
+	var read int64
+	for n := 0; ; n++ {
+		if n&0x3FF == 0 {
+			if err := ctx.Err(); err != nil {
+				return read, err
+			}
+		}
+		line, err := br.ReadSlice('\n')
+		read += int64(len(line))
+		cut := errors.Is(err, bufio.ErrBufferFull)
+		if len(line) > 0 {
+			if ferr := fn(toUTF8(trimEOL(line)), cut); ferr != nil {
+				return read, ferr
+			}
+		}
+		for errors.Is(err, bufio.ErrBufferFull) {
+			if cerr := ctx.Err(); cerr != nil {
+				return read, cerr
+			}
+			line, err = br.ReadSlice('\n')
+			read += int64(len(line))
+		}
+		if errors.Is(err, io.EOF) {
+			return read, nil
+		}
+		if err != nil {
+			return read, err
+		}
+	}
+}
+
+// scanLines is the plain streaming scan of a line format.
+func scanLines(ctx context.Context, src io.Reader, p *parser, fn func(*Record) error) (Stats, error) {
+	var st Stats
+	var rec Record
+	n, err := eachLine(ctx, src, func(line []byte, cut bool) error {
+		st.Lines++
+		if cut {
+			st.Cut++
+		}
+		return deliver(p, line, st.Lines, &rec, &st, fn)
+	})
+	st.Bytes = n
+	return st, err
+}
+
+// deliver parses one line into rec, counts it and hands it on.
+func deliver(p *parser, line []byte, number int, rec *Record, st *Stats, fn func(*Record) error) error {
+	if len(bytes.TrimSpace(line)) == 0 {
+		return nil
+	}
+	rec.Line, rec.Continued, rec.Loose = number, false, false
+	rec.Code, rec.ID, rec.Fields = 0, 0, rec.Fields[:0]
+	switch {
+	case !p.parse(line, rec):
+		*rec = Record{Line: number, Text: line, Loose: true}
+		st.Unread++
+	case rec.Continued:
+	default:
+		st.Records++
+	}
+	if isUndecoded(rec.Text) {
+		st.Undecoded++
+	}
+	return fn(rec)
+}
