@@ -132,8 +132,14 @@ func Scan(ctx context.Context, kind Kind, src io.Reader, opt Options, fn func(*R
 	switch kind {
 	case EVTX:
 		return scanEVTX(ctx, src, opt, fn)
+	case EventText:
+		return scanEventText(ctx, src, fn)
 	case SetupDiag:
 		return scanSetupDiag(ctx, src, fn)
+	case Reporting:
+		return scanReporting(ctx, src, fn)
+	case CMTrace:
+		return scanCMTrace(ctx, src, fn)
 	}
 	p := newParser(kind)
 	if ra, ok := src.(io.ReaderAt); ok && opt.Sparse && p.sparse != nil && opt.Size > sparseFrom {
@@ -162,12 +168,6 @@ func newParser(kind Kind) *parser {
 		return &parser{parse: parseServicing}
 	case SetupAPI:
 		return &parser{parse: newSetupAPI()}
-	case Reporting:
-		return &parser{parse: parseReporting}
-	case CMTrace:
-		return &parser{parse: newCMTrace()}
-	case EventText:
-		return &parser{parse: newEventText()}
 	default:
 		return &parser{parse: parsePlain}
 	}
