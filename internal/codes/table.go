@@ -92,8 +92,10 @@ func All() iter.Seq[Info] {
 
 // symbolIndex maps upper-cased symbols to codes. It is built when the first
 // symbol has to be recognised, which most runs never need.
-var symbolIndex = sync.OnceValue(func() map[string]HRESULT {
-	index := make(map[string]HRESULT, 4096)
+var symbolIndex = sync.OnceValue(buildSymbolIndex)
+
+func buildSymbolIndex() map[string]HRESULT {
+	index := make(map[string]HRESULT, 5000)
 	for row := range rows() {
 		for s := range strings.SplitSeq(row.field(colSymbols), "|") {
 			s = strings.ToUpper(s)
@@ -103,7 +105,7 @@ var symbolIndex = sync.OnceValue(func() map[string]HRESULT {
 		}
 	}
 	return index
-})
+}
 
 // A line is one line of codesTSV without its end.
 type line string
@@ -134,7 +136,7 @@ func lowerBound(h HRESULT) int {
 	for lo < hi {
 		mid := lo + (hi-lo)/2
 		start := lo + strings.LastIndexByte(codesTSV[lo:mid], '\n') + 1
-		if lineAt(start).code() < h {
+		if line(codesTSV[start:]).code() < h {
 			lo = start + strings.IndexByte(codesTSV[start:], '\n') + 1
 		} else {
 			hi = start
@@ -168,12 +170,18 @@ func (l line) field(n int) string {
 	return s
 }
 
+// httpStatus returns the HTTP status of the row, 0 if it has none.
+func (l line) httpStatus() int {
+	n, _ := strconv.Atoi(l.field(colStatus)) // empty: 0
+	return n
+}
+
 func (l line) info() Info {
 	i := Info{Code: l.code(), Family: l.field(colFamily), Stage: l.field(colStage), Source: source(l.field(colSource))}
 	if s := l.field(colSymbols); s != "" {
 		i.Symbols = strings.Split(s, "|")
 	}
-	i.HTTPStatus, _ = strconv.Atoi(l.field(colStatus)) // empty: 0
+	i.HTTPStatus = l.httpStatus()
 	i.Meaning, i.Unsure = strings.CutSuffix(l.field(colMeaning), "?")
 	return i
 }
