@@ -16,10 +16,14 @@ import (
 // before them (CSI operations, CheckSUR reports). Time is local.
 //
 // Copies lose the date or replace it ("20xx-xx-06", "<DateTime>"); a line that
-// still names a level and a component is read without a time.
+// still names a level and a component is read without a time. findstr and its
+// likes put the file's name before each line ("C:\Windows\Logs\CBS\CBS.log:").
 // learn.microsoft.com: "Windows setup log files and event logs".
 func parseServicing(line []byte, rec *Record) bool {
 	t, rest, ok := dateTime(line)
+	if !ok {
+		t, rest, ok = dateTime(afterFileName(line))
+	}
 	if ok && len(rest) > 1 && rest[0] == ',' {
 		if level, after := servicingLevel(skipSpace(rest[1:])); level != LevelNone {
 			rec.Time, rec.Level = t, level
@@ -97,17 +101,35 @@ func isComponent(w []byte) bool {
 	return true
 }
 
+// afterFileName returns what stands behind "name:" before a date, or nil.
+func afterFileName(line []byte) []byte {
+	for i := 1; i+1 < len(line) && i < 260; i++ {
+		if line[i] == ':' && line[i+1]-'0' <= 9 {
+			if _, _, ok := dateTime(line[i+1:]); ok {
+				return line[i+1:]
+			}
+		}
+	}
+	return nil
+}
+
+// A level takes 22 columns and a component 7. A message further right than the
+// component's column has none: its first word may look like one ("VDS Service
+// ...") but is the message's own. Copies with fewer blanks cannot tell.
+const noComponent = 20
+
 // servicingBody splits what follows the level: [0xNNNNNN], component, text.
 func servicingBody(b []byte, rec *Record) {
 	rec.Component, rec.PID, rec.TID = nil, 0, 0
 	rest := skipSpace(b)
+	blank := len(b)-len(rest) >= noComponent
 	if len(rest) > 3 && rest[0] == '[' && rest[1] == '0' && rest[2]|0x20 == 'x' {
 		if i := bytes.IndexByte(rest, ']'); i > 0 && i <= 11 {
 			rec.ID, _ = hex(rest[3:i])
 			rest = skipSpace(rest[i+1:])
 		}
 	}
-	if w, after := word(rest); isComponent(w) {
+	if w, after := word(rest); !blank && isComponent(w) {
 		rec.Component = w
 		rest = skipSpace(after)
 	}

@@ -156,5 +156,12 @@ func deliver(p *parser, line []byte, number int, rec *Record, st *Stats, fn func
 	if isUndecoded(rec.Text) {
 		st.Undecoded++
 	}
-	return fn(rec)
+	err := fn(rec)
+	if !rec.Continued {
+		// The lines that continue this record inherit its component, when the
+		// buffer it was read from has long been filled with others.
+		p.component = append(p.component[:0], rec.Component...)
+		rec.Component = p.component
+	}
+	return err
 }

@@ -21,7 +21,8 @@ func parseWindowsUpdate(line []byte, rec *Record) bool {
 	b := skipSpace(line)
 	t, rest, ok := dateTime(b)
 	if !ok {
-		return parseTraceWPP(b, rec)
+		// Tickets quote lines of ReportingEvents.log among those of this log.
+		return len(b) > 0 && b[0] == '{' && parseReporting(b, rec) || parseTraceWPP(b, rec)
 	}
 	decimal := len(rest) > 0 && rest[0] == '.' // the converted layouts write thread ids in decimal, the legacy one in hex
 	ns, rest := fraction(rest)

@@ -29,34 +29,34 @@ type Kind string
 const (
 	Unknown Kind = ""
 
-	WindowsUpdate Kind = "WindowsUpdate.log"       // legacy text and converted ETL
-	CBS           Kind = "CBS.log"                 // CBS.log, CbsPersist, DeepClean, CheckSUR, TiWorker
-	DISM          Kind = "dism.log"                // same header as CBS.log
-	Setup         Kind = "setupact.log"            // setupact, setuperr, BlueBox, UpdateAgent
-	SetupAPI      Kind = "setupapi.dev.log"        // driver installation sections
-	SetupDiag     Kind = "SetupDiagResults"        // xml, json or log, delivered as records
-	Reporting     Kind = "ReportingEvents.log"     // tab separated, one event a line
-	CMTrace       Kind = "CMTrace"                 // ConfigMgr client logs
-	EVTX          Kind = "evtx"                    // event log file
-	EventText     Kind = "event text"              // events copied or exported as text
-	ETL           Kind = "etl"                     // trace that only Windows can convert
-	RegExport     Kind = "reg export"              // see ReadRegistry
-	RegHive       Kind = "registry hive"           // see ReadRegistry
-	Hosts         Kind = "hosts"                   // see ReadHosts
-	WinHTTPShow   Kind = "netsh winhttp show"      // see ReadWinHTTP
-	ScQuery       Kind = "sc query"                // see ReadServices
-	SystemInfo    Kind = "systeminfo"              // see ReadSystemInfo
-	DISMOutput    Kind = "dism output"             // console output, see ReadDISMOutput
-	SFCOutput     Kind = "sfc output"              // console output, see ReadSFCOutput
-	IPConfig      Kind = "ipconfig"                // see ReadIPConfig
-	W32TM         Kind = "w32tm"                   // see ReadW32TM
-	FLTMC         Kind = "fltmc"                   // see ReadFilters
-	DSRegCmd      Kind = "dsregcmd"                // see ReadDSRegCmd
-	REAgentC      Kind = "reagentc"                // see ReadREAgentC
-	Output        Kind = "command output"          // any other console or tool output around a code
-	Note          Kind = "note"                    // a person's own words
-	Archive       Kind = "archive"                 // zip or cab: opened, not read
-	Binary        Kind = "binary"                  // nothing this package reads
+	WindowsUpdate Kind = "WindowsUpdate.log"   // legacy text and converted ETL
+	CBS           Kind = "CBS.log"             // CBS.log, CbsPersist, DeepClean, CheckSUR, TiWorker
+	DISM          Kind = "dism.log"            // same header as CBS.log
+	Setup         Kind = "setupact.log"        // setupact, setuperr, BlueBox, UpdateAgent
+	SetupAPI      Kind = "setupapi.dev.log"    // driver installation sections
+	SetupDiag     Kind = "SetupDiagResults"    // xml, json or log, delivered as records
+	Reporting     Kind = "ReportingEvents.log" // tab separated, one event a line
+	CMTrace       Kind = "CMTrace"             // ConfigMgr client logs
+	EVTX          Kind = "evtx"                // event log file
+	EventText     Kind = "event text"          // events copied or exported as text
+	ETL           Kind = "etl"                 // trace that only Windows can convert
+	RegExport     Kind = "reg export"          // see ReadRegistry
+	RegHive       Kind = "registry hive"       // see ReadRegistry
+	Hosts         Kind = "hosts"               // see ReadHosts
+	WinHTTPShow   Kind = "netsh winhttp show"  // see ReadWinHTTP
+	ScQuery       Kind = "sc query"            // see ReadServices
+	SystemInfo    Kind = "systeminfo"          // see ReadSystemInfo
+	DISMOutput    Kind = "dism output"         // console output, see ReadDISMOutput
+	SFCOutput     Kind = "sfc output"          // console output, see ReadSFCOutput
+	IPConfig      Kind = "ipconfig"            // see ReadIPConfig
+	W32TM         Kind = "w32tm"               // see ReadW32TM
+	FLTMC         Kind = "fltmc"               // see ReadFilters
+	DSRegCmd      Kind = "dsregcmd"            // see ReadDSRegCmd
+	REAgentC      Kind = "reagentc"            // see ReadREAgentC
+	Output        Kind = "command output"      // any other console or tool output around a code
+	Note          Kind = "note"                // a person's own words
+	Archive       Kind = "archive"             // zip or cab: opened, not read
+	Binary        Kind = "binary"              // nothing this package reads
 )
 
 // Level is the severity a log gives a record.
@@ -154,6 +154,8 @@ func Scan(ctx context.Context, kind Kind, src io.Reader, opt Options, fn func(*R
 type parser struct {
 	parse  func(line []byte, rec *Record) bool
 	sparse func(block []byte, hit func(line []byte)) // calls hit for each line that can matter
+
+	component []byte // of the last record, for those that continue it
 }
 
 func newParser(kind Kind) *parser {
