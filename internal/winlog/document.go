@@ -55,10 +55,15 @@ var promptLine = regexp.MustCompile(`^(?:PS [^>"|<]{0,300}|[A-Za-z]:(?:\\[^>"|<]
 
 // isPrompt reports a line that is a prompt of cmd.exe or PowerShell with or
 // without a command: "C:\Windows\system32>sc query wuauserv", "PS C:\> Get-Service".
-func isPrompt(line string) bool { return promptLine.MatchString(line) }
+func isPrompt(line string) bool {
+	return strings.Contains(line, ">") && promptLine.MatchString(line)
+}
 
 // afterPrompt returns the command that a prompt line shows.
 func afterPrompt(line string) (command string, ok bool) {
+	if !strings.Contains(line, ">") {
+		return "", false
+	}
 	loc := promptLine.FindStringIndex(line)
 	if loc == nil {
 		return "", false

@@ -79,7 +79,6 @@ type outputParser struct {
 	size    int
 	tool    string // that the last mark or prompt names; holds until the next
 	command string
-	sticky  bool // tool comes from a prompt or a banner, not from the line alone
 }
 
 type outputLine struct {
@@ -102,7 +101,6 @@ func (p *outputParser) line(text string) error {
 		if strings.HasPrefix(t, "PS ") && (p.tool == "" || strings.Contains(p.tool, "-")) {
 			p.tool = ToolPowerShell
 		}
-		p.sticky = p.tool != ""
 		if command == "" {
 			return nil
 		}
@@ -165,7 +163,7 @@ func (p *outputParser) single(l outputLine) error {
 	case tool == "":
 		tool, command = p.tool, p.command
 	case keep:
-		p.tool, p.sticky = tool, true
+		p.tool = tool
 		if command != "" {
 			p.command = command
 		}
@@ -278,32 +276,40 @@ func programOf(command string) string {
 }
 
 // The marks by which a line tells its tool in every language: names of
-// properties, log layouts, paths. keep: the lines after it belong to it too.
+// properties, log layouts, paths.
 var outputMarks = []struct {
 	tool string
-	keep bool
-	mark *regexp.Regexp // its first group, if any, is the command
+	keep bool           // the lines after it belong to the tool too
+	has  []string       // the line holds one of these, in this letter case
+	mark *regexp.Regexp // nil: has says enough. The first group, if any, is the command
 }{
-	{ToolSSM, false, regexp.MustCompile(`^\d\d/\d\d/\d{4} \d\d:\d\d:\d\d UTC \| \w+ \| `)},
-	{ToolAnsible, true, regexp.MustCompile(`^(?:TASK|RUNNING HANDLER) \[(.{1,200}?)\] \*{3}`)},
-	{ToolAnsible, true, regexp.MustCompile(`^(?:fatal|failed|changed|ok): \[[^\]]+\]`)},
-	{ToolAnsible, false, regexp.MustCompile(`"failure_hresult_code"|"failure_msg"|"found_update_count"|"failed_update_count"`)},
-	{ToolDSC, true, regexp.MustCompile(`LCM: {1,3}\[|^PowerShell DSC resource (\S+)|\[\[\w+\]\S+\]|\bMSFT_\w+Resource\b|\bMSFT_x\w+\b`)},
-	{ToolAzure, false, regexp.MustCompile(`"?ComponentStatus/Std(?:Err|Out)/|RunCommandWindows|Microsoft\.Compute/virtualMachines`)},
-	{ToolChocolatey, true, regexp.MustCompile(`^Chocolatey v\d|\\ProgramData\\chocolatey\\|\bchocolatey\.log\b`)},
-	{ToolWSL, false, regexp.MustCompile(`\bWsl(?:/\w+){1,6}\b|\bWslRegisterDistribution\b`)},
-	{ToolWinget, false, regexp.MustCompile(`(?i)\b0x8a15[0-9a-f]{4}\b|\bWindows Package Manager v\d|\bDiagOutputDir\\WinGet\b`)},
-	{ToolWUSA, false, regexp.MustCompile(`(?i)\bwusa(?:\.exe)?\b`)},
-	{ToolMSI, false, regexp.MustCompile(`(?i)^MSI \([cs]\)|\bmsiexec(?:\.exe)?\b|\bMainEngineThread\b`)},
-	{ToolErr, true, regexp.MustCompile(`^# (?:for hex|as an? \w+:|\d+ matches found for)|^\S+>? ?err(?:\.exe)? 0x`)},
-	{ToolUpdateModule, false, regexp.MustCompile(`\b(?:Get|Install|Hide|Add)-(?:WindowsUpdate|WUInstall|WUServiceManager)\b`)},
-	{ToolPacker, true, regexp.MustCompile(`^==> ([\w.-]+): `)},
+	{ToolSSM, false, []string{" UTC | "}, regexp.MustCompile(`^\d\d/\d\d/\d{4} \d\d:\d\d:\d\d UTC \| \w+ \| `)},
+	{ToolAnsible, true, []string{"TASK [", "HANDLER ["}, regexp.MustCompile(`^(?:TASK|RUNNING HANDLER) \[(.{1,200}?)\] \*{3}`)},
+	{ToolAnsible, true, []string{": ["}, regexp.MustCompile(`^(?:fatal|failed|changed|ok): \[[^\]]+\]`)},
+	{ToolAnsible, false, []string{`"failure_hresult_code"`, `"failure_msg"`, `"found_update_count"`, `"failed_update_count"`}, nil},
+	{ToolDSC, true, []string{"PowerShell DSC resource"}, regexp.MustCompile(`^PowerShell DSC resource (\S+)`)},
+	{ToolDSC, true, []string{"LCM: ", "[[", "MSFT_"}, regexp.MustCompile(`LCM: {1,3}\[|\[\[\w+\]\S+\]|\bMSFT_(?:x\w+|\w+Resource)\b`)},
+	{ToolAzure, false, []string{"ComponentStatus/Std", "RunCommandWindows", "Microsoft.Compute/virtualMachines"}, nil},
+	{ToolChocolatey, true, []string{"Chocolatey v", `\chocolatey\`, "chocolatey.log"}, nil},
+	{ToolWSL, false, []string{"Wsl/", "WslRegisterDistribution"}, regexp.MustCompile(`\bWsl(?:/\w+){1,6}\b|\bWslRegisterDistribution\b`)},
+	{ToolWinget, false, []string{"0x8a15", "0x8A15", "Windows Package Manager v", `DiagOutputDir\WinGet`}, nil},
+	{ToolWUSA, false, []string{"wusa", "WUSA", "Wusa"}, regexp.MustCompile(`(?i)\bwusa(?:\.exe)?\b`)},
+	{ToolMSI, false, []string{"MSI (", "msiexec", "MsiExec", "MSIEXEC", "MainEngineThread"}, nil},
+	{ToolErr, true, []string{"# for hex", "# as a", " matches found for "}, regexp.MustCompile(`^# (?:for hex|as an? \w+:|\d+ matches found for)`)},
+	{ToolUpdateModule, false, []string{"-WindowsUpdate", "-WUInstall", "-WUServiceManager"}, nil},
+	{ToolPacker, true, []string{"==> "}, regexp.MustCompile(`^==> [\w.-]+: `)},
 }
 
 func markOf(t string) (tool, command string, keep bool) {
 	for _, m := range outputMarks {
+		if !containsAny(t, m.has) {
+			continue
+		}
+		if m.mark == nil {
+			return m.tool, "", m.keep
+		}
 		if sub := m.mark.FindStringSubmatch(t); sub != nil {
-			if len(sub) > 1 && m.tool != ToolPacker {
+			if len(sub) > 1 {
 				command = sub[1]
 			}
 			return m.tool, command, m.keep
@@ -312,15 +318,23 @@ func markOf(t string) (tool, command string, keep bool) {
 	return "", "", false
 }
 
+func containsAny(s string, substrs []string) bool {
+	for _, sub := range substrs {
+		if strings.Contains(s, sub) {
+			return true
+		}
+	}
+	return false
+}
+
 var (
-	// Keys after which a bare number is a result.
-	resultNumber = regexp.MustCompile(`(?i)(?:hresult(?:_code)?|exit ?code|exitcode|return(?:ed)? code|error ?code|errorlevel|status code|is returning|"rc"|\berror|\breturned)['"]?\s*(?:was|is|of|:|=|\()?\s*['"]?(-?\d{3,10})\b`)
-	wingetResult = regexp.MustCompile(`(?i)\b0x8a15[0-9a-f]{4}\b`) // facility of the App Installer
+	msiResult    = regexp.MustCompile(`\bis returning (1[0-9]{3})\b`) // learn.microsoft.com: MsiExec.exe and InstMsi.exe error messages
+	wingetResult = regexp.MustCompile(`(?i)\b0x8a15[0-9a-f]{4}\b`)    // facility of the App Installer
 	wslResult    = regexp.MustCompile(`\bWsl(?:/\w+){0,6}/(\w+)\b`)
 )
 
-// outputCodes collects the codes of a record: those that stand in the text as
-// such, and plain numbers behind the keys of known tools.
+// outputCodes collects the codes of a record: those that the text shows to
+// anybody, and those that only the tool's own way of writing makes codes.
 func outputCodes(text, tool string) []codes.Code {
 	var out []codes.Code
 	seen := map[codes.HRESULT]bool{}
@@ -336,9 +350,11 @@ func outputCodes(text, tool string) []codes.Code {
 		}
 		add(m.Code)
 	}
-	for _, m := range resultNumber.FindAllStringSubmatch(text, 100) {
-		if c, err := codes.Parse(m[1]); err == nil && isResult(c) {
-			add(c)
+	if tool == ToolMSI {
+		for _, m := range msiResult.FindAllStringSubmatch(text, 10) {
+			if c, err := codes.Parse(m[1]); err == nil && !c.RestartRequired() {
+				add(c)
+			}
 		}
 	}
 	if tool == ToolWinget {
@@ -356,23 +372,4 @@ func outputCodes(text, tool string) []codes.Code {
 		}
 	}
 	return out
-}
-
-// isResult keeps those numbers behind "exit code" that mean the same whichever
-// program ended with them: HRESULTs in decimal, Windows Installer's own range,
-// and the service and network errors of Win32. Small numbers are each program's own.
-func isResult(c codes.Code) bool {
-	if !c.Failed() || c.Benign() || c.RestartRequired() {
-		return false
-	}
-	switch c.Form {
-	case codes.FormDecimal, codes.FormSigned:
-		return true
-	case codes.FormWin32:
-		n := uint32(c.HRESULT) & 0xFFFF
-		return n >= 1051 && n <= 1080 || n >= 1601 && n <= 1660 && n != 1641
-	case codes.FormWinHTTP:
-		return true
-	}
-	return false
 }
