@@ -45,10 +45,10 @@ type Severity string
 
 // The severities. HRESULTs have the first and the last only.
 const (
-	Success       Severity = "success"
-	Informational Severity = "informational"
-	Warning       Severity = "warning"
-	Error         Severity = "error"
+	SeveritySuccess       Severity = "success"
+	SeverityInformational Severity = "informational"
+	SeverityWarning       Severity = "warning"
+	SeverityError         Severity = "error"
 )
 
 // Piece is one part of a code taken apart.
@@ -141,10 +141,10 @@ func FromHTTPStatus(status int) (agent, transfer HRESULT) {
 func Decode(h HRESULT) Structure {
 	s := Structure{
 		HRESULT: h, Failed: h.Failed(), Customer: h&customerBit != 0,
-		Severity: Success, Code: uint16(h),
+		Severity: SeveritySuccess, Code: uint16(h),
 	}
 	if s.Failed {
-		s.Severity = Error
+		s.Severity = SeverityError
 	}
 	switch kind := kindOf(h); kind {
 	case kindJET:
@@ -157,7 +157,7 @@ func Decode(h HRESULT) Structure {
 	case kindNTSTATUS:
 		status := h &^ ntBit
 		s.NTSTATUS = uint32(status)
-		s.Severity = [...]Severity{Success, Informational, Warning, Error}[status>>30]
+		s.Severity = [...]Severity{SeveritySuccess, SeverityInformational, SeverityWarning, SeverityError}[status>>30]
 		s.Facility = facility("ntstatus", uint32(status>>16)&0xFFF)
 		if status != h {
 			s.Inner = status
