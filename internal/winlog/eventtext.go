@@ -214,7 +214,7 @@ type eventText struct {
 	xmlAt  int
 	csv    eventCSV
 	table  eventRows // of an open table
-	source string       // provider named above a table
+	source string    // provider named above a table
 }
 
 func (s *eventText) push(line []byte) error {

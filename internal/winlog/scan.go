@@ -145,8 +145,8 @@ func fraction(b []byte) (ns int, rest []byte) {
 
 // failingCode returns the first failing HRESULT or NTSTATUS that text shows as a
 // result: written with 0x, in brackets as *FAILED* does, or as eight bare digits
-// after "= ", ": ", "HRESULT ", "(F) " or "error ". Eight digits that stand
-// elsewhere (addresses, hashes, versions) are no codes.
+// after one of codeIntroductions. Eight digits that stand elsewhere (addresses,
+// hashes, versions) are no codes.
 func failingCode(text []byte) codes.HRESULT {
 	for i := 0; i < len(text); {
 		c := text[i]
@@ -174,11 +174,14 @@ func failingCode(text []byte) codes.HRESULT {
 }
 
 // plausible keeps what can be a failing result: severity set and a facility that
-// is not all ones (0xFFFFFFFF and friends are markers, not codes).
+// is not all ones (0xFFFFFFFF and friends are markers, not codes). 0x80000000 to
+// 0x80000007 are the predefined registry keys of winreg.h.
 func plausible(v uint32) bool {
 	switch v >> 28 {
-	case 0x8, 0xC, 0xD:
-		return v&0x7FFFFFFF != 0
+	case 0x8:
+		return v&0x0FFFFFF8 != 0
+	case 0xC, 0xD:
+		return v&0x0FFFFFFF != 0
 	}
 	return false
 }
@@ -187,7 +190,7 @@ func isAlnum(c byte) bool {
 	return c-'0' <= 9 || c|0x20-'a' <= 25 || c == '_'
 }
 
-var codeIntroductions = [][]byte{[]byte("HRESULT "), []byte("(F) "), []byte("error "), []byte("hr = "), []byte("hr="), []byte("code "), []byte("code = "), []byte("Error "), []byte("failed "), []byte("error: ")}
+var codeIntroductions = [][]byte{[]byte("HRESULT "), []byte("(F) "), []byte("error "), []byte("hr = "), []byte("hr="), []byte("code "), []byte("code = "), []byte("Error "), []byte("failed "), []byte("error: "), []byte("error = "), []byte("Error = "), []byte("HRESULT: "), []byte("hr: ")}
 
 func introducesCode(text []byte, start, end int) bool {
 	if start > 0 && text[start-1] == '[' && end < len(text) && text[end] == ']' {

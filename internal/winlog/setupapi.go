@@ -52,8 +52,17 @@ type setupAPI struct {
 }
 
 func (s *setupAPI) parse(line []byte, rec *Record) bool {
-	b := skipSpace(line)
+	component, level := rec.Component, rec.Level
 	rec.Component, rec.Level, rec.PID, rec.TID = nil, LevelInfo, 0, 0
+	ok := s.read(line, skipSpace(line), rec)
+	if rec.Continued {
+		rec.Component, rec.Level = component, level
+	}
+	return ok
+}
+
+// read tells the kinds of lines apart; b is line without its indentation.
+func (s *setupAPI) read(line, b []byte, rec *Record) bool {
 	switch {
 	case bytes.HasPrefix(b, []byte(">>>")):
 		s.header(skipSpace(b[3:]), rec)

@@ -21,7 +21,7 @@ func NewTextReader(src io.Reader) io.Reader {
 	br := bufio.NewReaderSize(src, 64<<10)
 	head, _ := br.Peek(512)
 	switch {
-	case bytes.HasPrefix(head, []byte{0xEF, 0xBB, 0xBF}):
+	case bytes.HasPrefix(head, utf8BOM):
 		br.Discard(3)
 		return br
 	case bytes.HasPrefix(head, []byte{0xFF, 0xFE}):
@@ -88,6 +88,39 @@ func trimEOL(line []byte) []byte {
 	return nil
 }
 
+// trimLine takes off, besides the line's end, what precedes a line where logs
+// were written one behind the other or a machine lost power: byte order marks
+// and NULs.
+func trimLine(line []byte) []byte {
+	line = trimEOL(line)
+	for len(line) > 0 {
+		switch {
+		case line[0] == 0:
+			line = line[1:]
+		case bytes.HasPrefix(line, utf8BOM):
+			line = line[len(utf8BOM):]
+		default:
+			return line
+		}
+	}
+	return nil
+}
+
+var utf8BOM = []byte("\uFEFF")
+
+// wholeRunes cuts off the torn character at the end of a line that was cut.
+func wholeRunes(line []byte) []byte {
+	for i := len(line) - 1; i >= 0 && i >= len(line)-utf8.UTFMax; i-- {
+		if utf8.RuneStart(line[i]) {
+			if !utf8.FullRune(line[i:]) {
+				return line[:i]
+			}
+			break
+		}
+	}
+	return line
+}
+
 // eachLine calls fn with every line of src, decoded and without its end. A line
 // longer than MaxLine is delivered cut and its rest passed over.
 func eachLine(ctx context.Context, src io.Reader, fn func(line []byte, cut bool) error) (int64, error) {
@@ -102,8 +135,11 @@ func eachLine(ctx context.Context, src io.Reader, fn func(line []byte, cut bool)
 		line, err := br.ReadSlice('\n')
 		read += int64(len(line))
 		cut := errors.Is(err, bufio.ErrBufferFull)
+		if cut {
+			line = wholeRunes(line)
+		}
 		if len(line) > 0 {
-			if ferr := fn(toUTF8(trimEOL(line)), cut); ferr != nil {
+			if ferr := fn(toUTF8(trimLine(line)), cut); ferr != nil {
 				return read, ferr
 			}
 		}

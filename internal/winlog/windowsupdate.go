@@ -31,6 +31,12 @@ func parseWindowsUpdate(line []byte, rec *Record) bool {
 
 	rest = skipSpace(rest)
 	if tt, after := word(rest); len(tt) == 2 && tt[1]|0x20 == 'm' { // AM, PM of the older converter
+		switch pm, h := tt[0]|0x20 == 'p', rec.Time.Hour(); {
+		case pm && h < 12:
+			rec.Time = rec.Time.Add(12 * time.Hour)
+		case !pm && h == 12:
+			rec.Time = rec.Time.Add(-12 * time.Hour)
+		}
 		rest = skipSpace(after)
 	}
 	pid, n, ok := number(rest)
