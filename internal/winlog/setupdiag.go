@@ -173,27 +173,27 @@ func extendCode(text []byte) string {
 func (s *setupDiag) xml(doc []byte) error {
 	var path []string
 	var text strings.Builder
-	at := 0 // where the text of the innermost element begins
+	at := 0     // where the text of the innermost element begins
+	wasted := 0 // bytes read for tokens that were none
 	for base := 0; base < len(doc); {
 		dec := newXMLDecoder(bytes.NewReader(doc[base:]))
-		for {
+		for good := base; ; {
 			token, err := dec.RawToken()
-			here := base + int(dec.InputOffset())
 			if errors.Is(err, io.EOF) {
 				base = len(doc)
 				break
 			}
 			if err != nil {
-				// A "<" or "&" that is text, or a torn tag: kept, and passed over.
-				next := bytes.IndexByte(doc[min(here, len(doc)):], '<')
-				if next < 0 {
-					text.Write(doc[base:])
-					base = len(doc)
-					break
+				// What never ends (a comment, a quote) is read up to the end of
+				// the file before that is known. Once in a while is enough.
+				if wasted += base + int(dec.InputOffset()) - good; wasted > 4*maxSetupDiag {
+					return s.rest(doc, good)
 				}
-				base = max(here+next, base+1)
+				base = s.fault(doc, good, &text)
 				break
 			}
+			here := base + int(dec.InputOffset())
+			good = here
 			switch t := token.(type) {
 			case xml.StartElement:
 				if err := s.pathText(path, &text, s.lineOf(doc, at)); err != nil {
@@ -232,6 +232,33 @@ func (s *setupDiag) xml(doc []byte) error {
 	return s.pathText(path, &text, s.lineOf(doc, at))
 }
 
+// fault passes over what the decoder could not read at doc[good]: a torn tag is
+// dropped, a "<" or a control character that is text is kept. It returns where
+// to go on.
+func (s *setupDiag) fault(doc []byte, good int, text *strings.Builder) int {
+	next := len(doc)
+	if i := bytes.IndexByte(doc[min(good+1, len(doc)):], '<'); i >= 0 {
+		next = good + 1 + i
+	}
+	part := doc[good:next]
+	if len(part) < 2 || part[0] != '<' || !isAlnum(part[1]) && part[1] != '/' && part[1] != '!' && part[1] != '?' {
+		text.Write(part)
+	}
+	return next
+}
+
+// rest delivers what was given up as a loose record.
+func (s *setupDiag) rest(doc []byte, from int) error {
+	part := bytes.TrimSpace(cutText(doc[from:], MaxLine))
+	if len(part) == 0 {
+		return nil
+	}
+	s.st.Unread++
+	s.st.Cut++
+	s.rec = Record{Line: s.lineOf(doc, from), Text: part, Loose: true}
+	return s.fn(&s.rec)
+}
+
 // pathText delivers the text gathered for the innermost element of path.
 func (s *setupDiag) pathText(path []string, text *strings.Builder, line int) error {
 	defer text.Reset()
@@ -260,6 +287,9 @@ func (s *setupDiag) json(doc []byte) error {
 		switch c := doc[i]; {
 		case c == '{' || c == '[':
 			if depth < maxSetupDiagDepth-1 {
+				if name == "" { // an element of an array is called as the array is
+					name = names[depth]
+				}
 				depth++
 				names[depth] = name
 			}
