@@ -33,11 +33,14 @@ func SERVICING() []*Cause {
 				strong("cbs-catalog-damaged", "cbs-registry-value-wrong", "components-hive-unreadable"),
 				strong("cbs-file-missing-in-store", "csi-store-path-missing"),
 				strong("psfx-delta-fails", "psfx-delta-combination"),
+				strong("update-source-missing"),
 				strong("servicing-stack-folder-damaged", "trustedinstaller-error-126"),
 				strong("dism-found-corruption"),
 				moderate("sfc-cannot-repair"),
 				moderate("psfx-payload-missing"),
 				moderate("tiworker-crashed"),
+				moderate("oc-package-unreadable"),
+				moderate("perf-counters-damaged"),
 				moderate("dism-restore-failed"),
 				weak("sfc-could-not-run"),
 				weak("note-interrupted-update"),
@@ -58,17 +61,18 @@ func SERVICING() []*Cause {
 				"check-update-policies", "check-proxy-state", "run-in-place-upgrade",
 			},
 			Check: evidence(
-				strong("repair-source-missing"),
+				strong("repair-source-unreadable"),
+				moderate("repair-source-missing"),
 				strong("source-policy-disallows"),
-				moderate("source-missing"),
+				weak("source-missing"),
 				moderate("source-index-missing"),
 				both(Moderate, "feature-needs-payload", "source-missing"),
 				moderate("net35-payload-blocked"),
-				weak("feature-needs-payload"),
+				moderate("feature-needs-payload"),
 				moderate("note-media-source"),
 				moderate("wim-index-or-build-differs"),
 				code(Weak, 0x800F081F, 0x800F0906, 0x800F0907),
-				against(Moderate, "cbs-package-manifest-missing", "cbs-pin-deployment-missing"),
+				against(Moderate, "cbs-package-manifest-missing", "cbs-pin-deployment-missing", "update-source-missing"),
 				sourceCures,
 				missing("whether a repair or a feature asked for files, and from where", "the policy on optional components and repair"),
 			),
@@ -137,6 +141,7 @@ func SERVICING() []*Cause {
 			Remedies: []string{"remove-optional-features", "reinstall-removed-component", "run-dism-restorehealth", "retry-feature-update"},
 			Check: evidence(
 				strong("fod-fails"),
+				weak("oc-package-unreadable"),
 				moderate("fod-identity-mismatch"),
 				strong("note-remove-optional-feature"),
 				missing("the list of installed optional features", "setupact.log around the failing package"),
@@ -186,7 +191,7 @@ func storeCures(l *look) {
 		l.Cure("run-component-cleanup", "install-latest-cumulative-update", "run-dism-restorehealth")
 	case seen("language-package-fails"):
 		l.Cure("repair-language-packs", "run-dism-restorehealth", "run-dism-restorehealth-from-source")
-	case seen("checksur-unrepaired", "repair-source-missing"):
+	case seen("checksur-unrepaired", "repair-source-missing", "update-source-missing"):
 		l.Cure("run-dism-restorehealth-from-source", "restore-missing-payload-file", "run-in-place-upgrade")
 	case seen("psfx-payload-missing"):
 		l.Cure("rename-download-folder", "run-dism-restorehealth", "install-update-from-catalog")
@@ -206,7 +211,7 @@ func storeCures(l *look) {
 // sourceCures tells a repair without a source from a feature without one.
 func sourceCures(l *look) {
 	seen := func(ids ...string) bool { _, ok := l.first(ids); return ok }
-	repair := seen("repair-source-missing", "checksur-unrepaired", "dism-restore-failed", "dism-found-corruption")
+	repair := seen("repair-source-missing", "repair-source-unreadable", "checksur-unrepaired", "dism-restore-failed", "dism-found-corruption")
 	feature := seen("feature-needs-payload", "net35-payload-blocked")
 	switch {
 	case repair && !feature:

@@ -169,7 +169,7 @@ func transactionCures(l *look) {
 	case lost || has(0xC0190003):
 		l.Cure("restart-machine", "revert-pending-actions-offline", "grow-txf-log")
 	case has(0x80071AB1):
-		l.Cure("free-disk-space", "grow-txf-log", "rename-txr-logs")
+		l.Cure("grow-txf-log", "free-disk-space", "rename-txr-logs")
 	case full || has(0x800719E4):
 		l.Cure("rename-txr-logs", "remove-ghost-devices", "restart-machine")
 	}

@@ -57,6 +57,7 @@ func SYSTEM() []*Cause {
 			Check: evidence(
 				conclusive("ngen-service-start-failed"),
 				strong("ngen-failed"),
+				strong("netfx-config-unreadable"),
 				strong("dotnet-installer-failed"),
 				strong("note-dotnet-broken"),
 				moderate("note-dotnet"),
