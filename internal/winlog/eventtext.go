@@ -160,7 +160,8 @@ const (
 type event struct {
 	line  int
 	style eventStyle
-	width int // indentation of a list's labels
+	width int    // indentation of a list's labels
+	first string // the label with which a list begins
 	value [roleCount]string
 	place int       // next place in the order of the style
 	begun bool      // the description has begun
@@ -179,6 +180,11 @@ func (e *event) set(role eventRole, value []byte) {
 	case e.value[role] == "":
 		e.value[role] = string(value)
 	}
+}
+
+// has reports whether a role other than none was set.
+func (e *event) has(role eventRole) bool {
+	return role != roleNone && e.value[role] != "" || role == roleDescription && len(e.text) > 0
 }
 
 // describe adds a line to the description.
@@ -206,8 +212,9 @@ type eventText struct {
 	rec Record
 
 	window [4][]byte
-	held   int // lines in the window
-	number int // number of the line in hand
+	held   int  // lines in the window
+	number int  // number of the line in hand
+	gap    bool // the line before was blank
 
 	cur    *event
 	xml    []byte // an <Event> that has not ended
@@ -232,7 +239,9 @@ func (s *eventText) push(line []byte) error {
 func (s *eventText) shift() error {
 	s.number++
 	oldest := s.window[0]
-	err := s.line(oldest, bytes.TrimSpace(oldest))
+	b := bytes.TrimSpace(oldest)
+	err := s.line(oldest, b)
+	s.gap = len(b) == 0
 	copy(s.window[:], s.window[1:])
 	s.window[len(s.window)-1] = oldest
 	s.held--
@@ -254,8 +263,10 @@ func (s *eventText) line(line, b []byte) error {
 		return s.moreXML(line)
 	case s.csv.partial():
 		return s.row(line)
-	case len(b) == 0:
+	case len(b) == 0 && s.table.open:
 		s.table = eventRows{}
+		return s.flush()
+	case len(b) == 0:
 		if s.cur != nil && len(s.cur.text) > 0 {
 			s.cur.describe(nil)
 		}
@@ -265,13 +276,23 @@ func (s *eventText) line(line, b []byte) error {
 		return s.beginXML(b, i)
 	}
 	if s.table.open {
-		if ruleGroups(b) > 0 {
+		switch e := s.table.row(b, s.source); {
+		case e != nil:
+			return s.begin(e, line)
+		case ruleGroups(b) > 0:
+			return nil
+		case s.cur != nil && indent(line) >= s.table.message: // a wrapped message
+			s.cur.describe(b)
 			return nil
 		}
-		if e := s.table.row(b, s.source); e != nil {
-			return s.begin(e, line)
-		}
 		s.table = eventRows{}
+		if err := s.flush(); err != nil {
+			return err
+		}
+	}
+	if provider, ok := s.providerAbove(b); ok {
+		s.source = provider
+		return s.flush()
 	}
 	if t, ok := eventRowsHeader(b, s.ahead(1)); ok {
 		s.table = t
@@ -300,19 +321,16 @@ func (s *eventText) start(line, b []byte) *event {
 	if isToolHeader(b) {
 		return &event{style: styleTool}
 	}
-	name, value, spaced, ok := label(b)
+	name, _, spaced, ok := label(b)
 	if !ok {
 		return nil
 	}
 	role := roleOf(name)
-	if role == roleSource && s.providerAbove() {
-		s.source = string(value)
-		return nil
-	}
 	if s.cur != nil && s.cur.style == styleList {
-		// The next object of a list begins where a property comes again.
-		if spaced && indent(line) <= s.cur.width && (s.cur.value[role] != "" && role != roleNone || role == roleDescription && s.cur.begun) {
-			return &event{style: styleList, width: indent(line)}
+		// The next object of a list begins where its first property comes
+		// again, or another behind a blank line.
+		if spaced && indent(line) <= s.cur.width && (string(name) == s.cur.first || s.gap && s.cur.has(role)) {
+			return &event{style: styleList, width: indent(line), first: string(name)}
 		}
 		if spaced || indent(line) > s.cur.width {
 			return nil
@@ -326,10 +344,10 @@ func (s *eventText) start(line, b []byte) *event {
 	}
 	following := s.following(spaced)
 	switch {
-	case !spaced && (role == roleLog || s.positional()):
-		return &event{style: styleView}
 	case spaced && isPropertyName(name) && following != 0 && (role != roleNone || s.cur == nil):
-		return &event{style: styleList, width: indent(line)}
+		return &event{style: styleList, width: indent(line), first: string(name)}
+	case !spaced && role == roleLog, s.positional():
+		return &event{style: styleView}
 	case !spaced && (role == roleSource || role == roleDate) && following&(1<<roleID) != 0,
 		!spaced && role == roleID && following != 0:
 		return &event{style: styleView}
@@ -369,11 +387,14 @@ func (s *eventText) following(spaced bool) (roles uint32) {
 	return roles
 }
 
-// providerAbove reports whether the line in hand stands above a table, as the
-// name of the provider of its events does.
-func (s *eventText) providerAbove() bool {
-	_, ok := eventRowsHeader(s.ahead(2), s.ahead(3))
-	return ok && len(s.ahead(1)) == 0
+// providerAbove reads "ProviderName: X", the line in hand, above a table of the
+// events of one provider.
+func (s *eventText) providerAbove(b []byte) (provider string, ok bool) {
+	if _, ok = eventRowsHeader(s.ahead(2), s.ahead(3)); !ok || len(s.ahead(1)) > 0 {
+		return "", false
+	}
+	name, value, _, ok := label(b)
+	return string(value), ok && roleOf(name) == roleSource
 }
 
 // begin ends the open event and opens e.
@@ -546,9 +567,9 @@ func wallClock(d dateOrder, utc time.Time) time.Time {
 }
 
 // describedFields takes the update's title out of the descriptions of the
-// provider Microsoft-Windows-WindowsUpdateClient. It is what stands behind the
-// last colon, in all languages: behind the code in event 20, behind the sentence
-// in 19, 43 and 44.
+// provider Microsoft-Windows-WindowsUpdateClient. In all languages it stands
+// behind a colon: the first behind the code in event 20, the last in 19, 43 and
+// 44.
 func describedFields(rec *Record) {
 	if !bytes.HasSuffix(rec.Component, []byte("WindowsUpdateClient")) {
 		return
@@ -561,11 +582,15 @@ func describedFields(rec *Record) {
 		}
 	case 20:
 		if i := bytes.Index(rec.Text, []byte("0x")); i >= 0 && len(rec.Text) > i+10 {
-			title = bytes.TrimLeft(rec.Text[i+10:], ":： \u00A0")
 			rec.addField("errorCode", string(rec.Text[i:i+10]))
+			if _, behind, ok := bytes.Cut(rec.Text[i+10:], []byte(": ")); ok {
+				title = behind
+			} else {
+				_, title, _ = bytes.Cut(rec.Text[i+10:], []byte{':'})
+			}
 		}
 	}
-	if len(title) > 0 {
+	if len(title) > 0 && !bytes.HasSuffix(title, []byte("...")) {
 		rec.addField("updateTitle", string(bytes.TrimSuffix(bytes.TrimSpace(title), []byte("."))))
 	}
 }
