@@ -76,35 +76,44 @@ func ownServerInstead(l *look) {
 }
 
 // knownIssue looks the named updates up among those that Microsoft says are
-// faulty. An update alone is only a name; with the code that Microsoft gives,
-// on a build that Microsoft names, it is the fault that Microsoft describes.
+// faulty. An update alone is only a name, and a list of installed updates names
+// many; with the code that Microsoft gives, on a build that Microsoft names, it
+// is the fault that Microsoft describes.
 func knownIssue(l *look) {
-	named := map[string]string{} // KB to where it was seen
-	for _, kb := range l.KBs {
-		named[canonicalKB(kb)] = "notes and outputs"
-	}
+	failing := map[string]facts.Seen{}
+	coded := false
 	for _, f := range l.Failures {
+		coded = coded || f.Code != 0
 		if f.Update.KB != "" && len(f.Seen) > 0 {
-			named[canonicalKB(f.Update.KB)] = f.Seen[0].Source
+			failing[canonicalKB(f.Update.KB)] = f.Seen[0]
 		}
 	}
-	if len(named) == 0 {
-		return
+	named := map[string]bool{}
+	for _, kb := range l.KBs {
+		named[canonicalKB(kb)] = true
 	}
 	var best *facts.KnownIssue
 	var seen facts.Seen
 	weight := Weight(0)
 	for _, issue := range facts.KnownIssues() {
-		source, ok := named[issue.KB]
-		if !ok || !issue.Fits(l.Machine.Build) {
+		at, fails := failing[issue.KB]
+		if !fails && !named[issue.KB] || !issue.Fits(l.Machine.Build) {
 			continue
 		}
-		w, at := Weak, facts.Seen{Source: source}
-		if issue.Code != 0 {
+		var w Weight
+		switch {
+		case issue.Code != 0:
+			var ok bool
 			if at, ok = l.Code(issue.Code); !ok {
 				continue
 			}
 			w = Strong
+		case fails:
+			w = Moderate
+		case !coded && len(named) <= fewKBs: // a person who names the update and a symptom
+			w, at.Source = Moderate, "notes"
+		default:
+			continue
 		}
 		if issue.Root != "" {
 			w = min(w, Moderate) // that cause is in the catalogue and has evidence of its own
@@ -117,14 +126,16 @@ func knownIssue(l *look) {
 		return
 	}
 	l.For(weight, seen.Source, "%s: %s (%s)", best.KB, best.Says, best.Source)
-	switch {
-	case weight < Strong:
-	case strings.HasPrefix(best.FixedBy, "KB"):
+	if strings.HasPrefix(best.FixedBy, "KB") {
 		l.Cure("tell-known-issue", "install-latest-cumulative-update")
-	default:
+	} else {
 		l.Cure("tell-known-issue", "hide-update")
 	}
 }
+
+// fewKBs is how many updates a person names who speaks of one; more are a list
+// of what is installed.
+const fewKBs = 3
 
 // canonicalKB writes "kb 5034441" and "5034441" as KB5034441.
 func canonicalKB(s string) string {
