@@ -20,6 +20,7 @@ func DISK() []*Cause {
 			Check: evidence(
 				strong("disk-full"),
 				conclusive("setup-needs-space"),
+				moderate("status-log-full"),
 				strong("note-disk-full"),
 				moderate("note-wants-space"),
 				weak("note-old-setup-folders"),
@@ -104,6 +105,7 @@ func DISK() []*Cause {
 			Remedies: []string{"restore-recovery-environment", "resize-winre-partition", "hide-update"},
 			Check: evidence(
 				strong("winre-disabled"),
+				moderate("winre-image-missing"),
 				weak("winre-kb-failed"),
 				against(Strong, "winre-enabled"),
 				missing("reagentc /info"),

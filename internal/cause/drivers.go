@@ -25,7 +25,8 @@ func DRIVERS() []*Cause {
 			ID: "driver-incompatible", Family: "drivers", Prior: 6,
 			Stages: []facts.Stage{facts.StageSetup, facts.StageInstall, facts.StageRestart},
 			Remedies: []string{
-				"run-setupdiag", "update-or-remove-driver", "unplug-devices", "update-firmware", "run-clean-boot", "tell-vendor-conflict", "retry-feature-update",
+				"run-setupdiag", "update-or-remove-driver", "unplug-devices", "update-firmware", "run-clean-boot", "tell-vendor-conflict", "run-in-place-upgrade",
+				"retry-feature-update",
 			},
 			Check: evidence(
 				strong("upgrade-driver-rule"),
@@ -39,6 +40,8 @@ func DRIVERS() []*Cause {
 				against(Strong, "driver-step-failed"),
 				against(Moderate, "device-exists-already", "driver-already-present"),
 				cures("update-or-remove-driver", "upgrade-driver-rule", "driver-hardblock", "note-driver-cured", "sector-size", "driver-update-failed"),
+				cures("run-setupdiag", "note-upgrade-fails-without-lead"),
+				cures("run-in-place-upgrade", "note-upgrade-fails-without-lead"),
 				missing("SetupDiag on the logs of the failed upgrade", "setupapi.dev.log", "devices with a warning in Device Manager"),
 			),
 		},

@@ -49,6 +49,7 @@ func SERVICING() []*Cause {
 				code(Moderate, codesStore...),
 				against(Moderate, "dism-store-healthy"),
 				against(Weak, "sfc-all-fine"),
+				against(Moderate, "sfc-known-false"),
 				storeCures,
 				missing("CBS.log around the first failing line", "DISM /Online /Cleanup-Image /ScanHealth"),
 			),
@@ -138,6 +139,7 @@ func SERVICING() []*Cause {
 		{
 			ID: "feature-on-demand-conflict", Family: "servicing", Prior: 0.5,
 			Stages:   []facts.Stage{facts.StageSetup, facts.StageInstall},
+			LeadsTo:  []string{"component-store-corrupt"},
 			Remedies: []string{"remove-optional-features", "reinstall-removed-component", "run-dism-restorehealth", "retry-feature-update"},
 			Check: evidence(
 				strong("fod-fails"),
@@ -150,12 +152,13 @@ func SERVICING() []*Cause {
 		{
 			ID: "language-pack-damage", Family: "servicing", Prior: 0.8,
 			Stages:   []facts.Stage{facts.StageInstall, facts.StageSetup},
+			LeadsTo:  []string{"component-store-corrupt"},
 			Remedies: []string{"repair-language-packs", "remove-orphan-package-references", "run-dism-restorehealth", "run-in-place-upgrade"},
 			Check: evidence(
 				strong("language-package-fails"),
 				moderate("note-language-pack"),
-				both(Moderate, "note-language-pack", "cbs-assembly-missing"),
-				both(Moderate, "note-language-pack", "psfx-delta-fails"),
+				both(Weak, "note-language-pack", "cbs-assembly-missing"),
+				both(Weak, "note-language-pack", "psfx-delta-fails"),
 				weak("fod-identity-mismatch"),
 				missing("DISM /Online /Get-Packages: language packs and their state"),
 			),

@@ -47,7 +47,9 @@ func STATE() []*Cause {
 				conclusive("driver-queue-unreadable", "driver-queue-identity-missing", "driver-queue-value-missing"),
 				strong("cbs-pending-transaction"),
 				strong("operations-pending"),
-				strong("applying-update-operation"),
+				bootOperationFails,
+				moderate("boot-stuck-updating"),
+				moderate("fast-startup"),
 				moderate("restart-does-not-clear"),
 				moderate("restart-pending"),
 				moderate("note-pending-xml", "revert-pending-fails"),
@@ -64,7 +66,8 @@ func STATE() []*Cause {
 				cures("repair-named-registry-value", "driver-queue-value-missing"),
 				cures("set-trustedinstaller-auto-until-restart", "driver-queue-unreadable", "driver-queue-identity-missing", "driver-queue-value-missing"),
 				trustedInstallerHeld,
-				cures("revert-pending-actions-offline", "applying-update-operation", "wusa-already-installed"),
+				cures("restart-machine", "fast-startup"),
+				cures("revert-pending-actions-offline", "applying-update-operation", "boot-stuck-updating", "wusa-already-installed"),
 				cures("restart-machine", "setup-cleanup-pending"),
 				cures("clean-old-setup-folders", "setup-cleanup-pending"),
 				missing("DISM /Online /Get-Packages: what is Install Pending", "how the service TrustedInstaller starts"),
@@ -104,6 +107,7 @@ func STATE() []*Cause {
 				moderate("cbs-transaction-fails"),
 				moderate("note-txr"),
 				weak("note-4k-disk"),
+				weak("status-log-full"),
 				code(Strong, 0x800719E4, 0x80071A91, 0x80071A92, 0x80071AA1, 0x80071AB1, 0xC0190003, 0x80071A2D),
 				both(Moderate, "drivers-log-full", "note-ghost-devices"),
 				transactionCures,
@@ -111,6 +115,21 @@ func STATE() []*Cause {
 			),
 		},
 	}
+}
+
+// bootOperationFails counts work at start that ended with a fatal error. Two of
+// its codes tell of the log it writes to, not of the work itself.
+func bootOperationFails(l *look) {
+	seen, ok := l.Mark("applying-update-operation")
+	if !ok {
+		return
+	}
+	_, logFull := l.first([]string{"status-log-full", "transaction-not-active"})
+	if logFull {
+		l.add(true, Weak, seen)
+		return
+	}
+	l.add(true, Strong, seen)
 }
 
 // sessionsPending reads whether an exclusive servicing session still waits.
