@@ -45,7 +45,6 @@ func PROXY() []*Cause {
 			Remedies: []string{"tell-proxy-allow-without-sign-in", "correct-proxy-bypass", "tell-network-correct-pac-or-wpad", "set-system-wininet-proxy", "set-winhttp-proxy", "retry-scan"},
 			Check: evidence(
 				strong("http-407"),
-				code(Moderate, codes407...),
 				publicHost407,
 				strong("note-proxy-wants-sign-in"),
 				strong("event-proxy-auth"),
@@ -71,7 +70,7 @@ func PROXY() []*Cause {
 				userProxyDiffers,
 				namedProxyFails,
 				strong("note-winhttp-setting-wrong"),
-				strong("note-import-proxy-helped"),
+				helped(Strong, "note-import-proxy-helped"),
 				moderate("note-proxy-bypass", "note-proxy-mismatch"),
 				moderate("note-user-has-proxy"),
 				cures("import-winhttp-proxy-from-user", "note-import-proxy-helped", "note-proxy-mismatch"),
@@ -103,7 +102,6 @@ func PROXY() []*Cause {
 				strong("note-wpad-wrong"),
 				moderate("note-wpad"),
 				detectedProxy,
-				code(Moderate, 0x80072F92),
 				strong("wpad-event"),
 				cures("set-proxy-auto-detect", "note-auto-detect-off-helped"),
 				missing("which wpad name or DHCP option 252 answers on this network", "the DNS suffix search list"),
@@ -112,13 +110,14 @@ func PROXY() []*Cause {
 		{
 			ID: "proxy-user-only", Family: "proxy", Prior: 1,
 			Stages:   []facts.Stage{facts.StageScan, facts.StageDownload},
-			LeadsTo:  []string{"proxy-misconfigured-winhttp", "firewall-block", "dns-failure"},
+			LeadsTo:  []string{"proxy-misconfigured-winhttp", "proxy-auth-required", "firewall-block", "dns-failure"},
 			Remedies: []string{"import-winhttp-proxy-from-user", "set-winhttp-proxy", "set-system-wininet-proxy", "enable-wsus-user-proxy-fallback"},
 			Check: evidence(
 				userProxyOnly,
 				strong("note-works-signed-in-only"),
 				moderate("note-browser-has-proxy"),
-				moderate("clientdiag-user-proxy-only"),
+				strong("clientdiag-user-proxy-only"),
+				directBehindProxy,
 				userFallbackOff,
 				cures("enable-wsus-user-proxy-fallback", "note-fallback-policy"),
 				missing("netsh winhttp show advproxy", "the user's Internet Settings"),
@@ -132,9 +131,10 @@ func PROXY() []*Cause {
 			Check: evidence(
 				loopbackProxy,
 				strong("note-old-proxy"),
-				strong("note-reset-proxy-helped"),
+				helped(Strong, "note-reset-proxy-helped"),
+				against(Strong, "note-saved-credentials-wrong"),
+				strong("note-local-proxy-address"),
 				moderate("note-local-proxy-tool"),
-				code(Moderate, 0x80200035, 0x80072F85),
 				moderate("note-winhttp-proxy-left"),
 				cures("test-without-user-proxy", "note-user-proxy-left"),
 				missing("netsh winhttp show proxy", "whether the proxy answers on its port"),
@@ -143,12 +143,12 @@ func PROXY() []*Cause {
 		{
 			ID: "proxy-unreachable", Family: "proxy", Prior: 1,
 			Stages:   []facts.Stage{facts.StageScan, facts.StageDownload},
+			LeadsTo:  []string{"proxy-auth-required", "server-side-outage", "network-unstable"},
 			Remedies: []string{"tell-proxy-slow-or-down", "correct-proxy-bypass", "wait-and-retry"},
 			Check: evidence(
 				strong("note-proxy-down"),
 				strong("proxy-error-page"),
 				moderate("http-502-504"),
-				code(Moderate, 0x80072F85, 0x80200035, 0x803D0015),
 				namedProxyAnd5xx,
 				missing("a request to the proxy's own port", "the proxy's error page"),
 			),
@@ -158,7 +158,6 @@ func PROXY() []*Cause {
 			Stages:   []facts.Stage{facts.StageScan, facts.StageDownload},
 			Remedies: []string{"tell-proxy-pass-traffic-unchanged", "tell-network-allow-update-hosts", "tell-network-exempt-tls-inspection", "set-proxy-auto-detect"},
 			Check: evidence(
-				code(Moderate, 0x80072F76, 0x80072F78, 0x80244016, 0x8024401A, 0x80200011, 0x80240439, 0x8024400A),
 				moderate("http-odd-status"),
 				strong("note-proxy-alters"),
 				moderate("note-web-gateway"),
@@ -217,6 +216,16 @@ func PROXY() []*Cause {
 				missing("a request with a Range header for a payload file, through the same proxy"),
 			),
 		},
+	}
+}
+
+// helped is evidence from a cure that a person tells of. Notes also list what was
+// tried in vain; then the same words say nothing.
+func helped(w Weight, ids ...string) rule {
+	return func(l *look) {
+		if _, vain := l.Mark("note-nothing-helped"); !vain {
+			sign(w, ids...)(l)
+		}
 	}
 }
 
@@ -289,7 +298,7 @@ func hostsInURLs(line string) []string {
 			continue
 		}
 		end := start + strings.IndexFunc(line[start:]+" ", func(r rune) bool {
-			return r <= ' ' || strings.ContainsRune(`"'<>|,;)]}`, r) || r > '~'
+			return r <= ' ' || strings.ContainsRune(`"'<>|,;)}`, r) || r > '~'
 		})
 		if host := hostOf(strings.TrimRight(line[start:end], ".")); host != "" {
 			out = append(out, host)
@@ -659,6 +668,21 @@ func userProxyOnly(l *look) {
 	l.For(w, where, "the user's proxy is %s; the services have none (%s)", has, source)
 	if script != "" && user == "" {
 		l.Cure("set-winhttp-proxy") // importing copies static values only
+	}
+}
+
+// directBehindProxy: the services go direct on a network that, as a person says,
+// is left through a proxy.
+func directBehindProxy(l *look) {
+	if l.WinHTTP.State != facts.Present || !l.WinHTTP.Value.Direct {
+		return
+	}
+	if _, is407 := l.saw407(); is407 {
+		return // a proxy was found, so they do not go direct
+	}
+	if seen, ok := l.first([]string{"note-behind-proxy", "note-browser-has-proxy", "note-user-has-proxy", "note-proxy-wants-sign-in"}); ok {
+		l.For(Strong, l.WinHTTP.Source, "the services go direct, yet: %s", seen.Text)
+		l.Cure("import-winhttp-proxy-from-user", "set-winhttp-proxy")
 	}
 }
 

@@ -21,7 +21,6 @@ func SERVER() []*Cause {
 				moderate("note-passed-by-itself"),
 				strong("load-shedding"),
 				publicServerError,
-				code(Moderate, 0x8024402D),
 				ownServerInstead,
 				cures("wait-server-side-fix", "note-outage"),
 				missing("whether other machines on other networks fail too", "Microsoft's service health page"),
