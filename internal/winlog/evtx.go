@@ -338,10 +338,44 @@ func (s *evtxScan) fill(fields []Field, written time.Time) {
 	rec.Text = s.text
 	rec.Component = s.text[:min(len(ev.provider), len(s.text))]
 
+	if ev.provider == serviceManager {
+		if name := serviceName(ev.id, fields); name != "" {
+			fields = append(fields, Field{"_service", name})
+		}
+	}
 	rec.Fields = append(fields,
 		Field{"_channel", ev.channel},
 		Field{"_version", strconv.Itoa(int(ev.version))},
 		Field{"_keywords", values[arenaEnd:]})
+}
+
+const serviceManager = "Service Control Manager"
+
+// serviceName returns the key name of the service that an event of the Service
+// Control Manager is about: "wuauserv". The event's text only has the name that
+// Windows displays, which is translated; the key name lies in its binary data,
+// before a NUL or '/', and with 7040 (start type changed) in the last text.
+func serviceName(id uint32, fields []Field) string {
+	for i := range fields {
+		switch f := &fields[i]; {
+		case f.Name == "Binary":
+			var name []byte
+			for b := f.Value; len(b) >= 4; b = b[4:] {
+				lo, hi := hexDigit(b[0])<<4|hexDigit(b[1]), hexDigit(b[2])|hexDigit(b[3])
+				if lo == 0 || lo == '/' {
+					break
+				}
+				if hi != 0 || lo < ' ' || lo >= 0x7F || len(name) >= 256 {
+					return ""
+				}
+				name = append(name, lo)
+			}
+			return string(name)
+		case f.Name == "param4" && id == 7040:
+			return f.Value
+		}
+	}
+	return ""
 }
 
 // positional names a field that the event itself does not name.
@@ -411,6 +445,9 @@ func eventCode(ev *bxEvent, fields []Field) codes.HRESULT {
 			}
 		}
 	}
+	if ev.provider == "User32" || ev.provider == "USER32" {
+		return 0 // 1074 has a reason for the restart in the shape of an HRESULT
+	}
 	for i := range fields {
 		if !strings.HasPrefix(fields[i].Name, "param") {
 			continue
@@ -437,7 +474,7 @@ func systemMessage(ev *bxEvent, digits string) codes.HRESULT {
 		return h
 	}
 	n, err := strconv.ParseUint(digits, 10, 16)
-	if err != nil || n == 0 || ev.id == 7024 || ev.provider != "Service Control Manager" {
+	if err != nil || n == 0 || ev.id == 7024 || ev.provider != serviceManager {
 		return 0
 	}
 	return codes.HRESULT(0x80070000 | uint32(n)) // HRESULT_FROM_WIN32
