@@ -15,6 +15,7 @@ func DRIVERS() []*Cause {
 				driverStepFails,
 				strong("csi-driver-path-missing"),
 				strong("driver-package-missing-file"),
+				moderate("setupapi-file-missing"),
 				strong("wimmount-missing"),
 				strong("note-inbox-driver"),
 				driverStoreCures,

@@ -48,10 +48,9 @@ func FILES() []*Cause {
 			Check: evidence(
 				conclusive("csi-link-broken"),
 				moderate("note-link"),
-				both(Moderate, "note-folder-moved", "note-link"),
-				weak("note-folder-moved"),
+				strong("note-folder-moved"),
 				code(Strong, 0x80070781, 0x80071129, 0x80071128, 0x80071126),
-				cures("remove-broken-link", "csi-link-broken"),
+				cures("remove-broken-link", "csi-link-broken", "note-folder-moved"),
 				missing("dir /AL /S of the folder that the log names"),
 			),
 		},

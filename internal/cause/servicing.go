@@ -7,13 +7,10 @@ import (
 	"updoc/internal/facts"
 )
 
-// Codes with which the component store says that it is damaged. They are told
-// apart from 0x80070002 and its kind, which anything may return.
+// Codes with which the component store itself says that it is damaged; the many
+// others that damage may cause stand in explains.
 // learn.microsoft.com: "Fix Windows Update corruptions and installation failures".
-var codesStore = []codes.HRESULT{
-	0x80073712, 0x800F0831, 0x80073701, 0x800736B3, 0x8007371B, 0x800736CC, 0x80073713, 0x800F0984, 0x800F0985, 0x800F0986,
-	0x800F0982, 0x800F0987, 0x800F0989, 0x800F0900, 0x800705B9, 0x800F0904, 0x800F0905, 0x8007370D, 0x8007370B, 0x8007370A,
-}
+var codesStore = []codes.HRESULT{0x80073712, 0x800F0831, 0x8007371B, 0x80073713, 0x800F0900, 0x800705B9, 0x800F0904, 0x800F0905}
 
 // SERVICING returns the causes that lie in the component store and in the
 // packages handed to it.
@@ -39,14 +36,14 @@ func SERVICING() []*Cause {
 				moderate("sfc-cannot-repair"),
 				moderate("psfx-payload-missing"),
 				moderate("tiworker-crashed"),
-				moderate("oc-package-unreadable"),
+				strong("oc-package-unreadable"),
 				moderate("perf-counters-damaged"),
 				moderate("dism-restore-failed"),
 				weak("sfc-could-not-run"),
 				weak("note-interrupted-update"),
 				weak("note-upgrade-fails-without-lead"),
 				weak("note-named-old-kb-missing"),
-				code(Moderate, codesStore...),
+				code(Weak, codesStore...),
 				against(Moderate, "dism-store-healthy"),
 				against(Weak, "sfc-all-fine"),
 				against(Moderate, "sfc-known-false"),
@@ -203,10 +200,26 @@ func storeCures(l *look) {
 	case seen("note-upgrade-fails-without-lead"):
 		l.Cure("run-dism-scanhealth", "run-in-place-upgrade")
 	default:
-		// 0x800F0831 without its log line: an earlier package is missing more often
-		// than a file is damaged.
-		if _, ok := l.Code(0x800F0831); ok {
-			l.Cure("run-dism-restorehealth", "install-missing-package-from-catalog", "run-dism-restorehealth-from-source")
+		storeCuresByCode(l)
+	}
+}
+
+// storeCuresByCode serves reports that hold a code and no log.
+func storeCuresByCode(l *look) {
+	for _, c := range []struct {
+		code  codes.HRESULT
+		cures []string
+	}{
+		// An earlier package is missing more often than a file is damaged.
+		{0x800F0831, []string{"run-dism-restorehealth", "install-missing-package-from-catalog", "run-dism-restorehealth-from-source"}},
+		{0x800F0988, []string{"run-component-cleanup", "install-latest-cumulative-update", "run-dism-restorehealth"}},
+		{0x800F0991, []string{"rename-download-folder", "run-dism-restorehealth", "install-update-from-catalog"}},
+		{0x800F0830, []string{"run-in-place-upgrade"}},
+		{0x800706BE, []string{"restart-machine", "remove-damaged-package", "run-dism-restorehealth"}},
+	} {
+		if _, ok := l.Code(c.code); ok {
+			l.Cure(c.cures...)
+			return
 		}
 	}
 }

@@ -48,7 +48,6 @@ func STATE() []*Cause {
 				strong("cbs-pending-transaction"),
 				strong("operations-pending"),
 				bootOperationFails,
-				moderate("boot-stuck-updating"),
 				moderate("fast-startup"),
 				moderate("restart-does-not-clear"),
 				moderate("restart-pending"),
@@ -105,6 +104,7 @@ func STATE() []*Cause {
 				conclusive("rm-not-active"),
 				strong("transaction-not-active"),
 				moderate("cbs-transaction-fails"),
+				moderate("ktm-event"),
 				moderate("note-txr"),
 				weak("note-4k-disk"),
 				weak("status-log-full"),
@@ -117,19 +117,18 @@ func STATE() []*Cause {
 	}
 }
 
-// bootOperationFails counts work at start that ended with a fatal error. Two of
-// its codes tell of the log it writes to, not of the work itself.
+// bootOperationFails counts work at start that hangs or ended with a fatal error.
+// Two of its codes tell of the log it writes to, not of the work itself.
 func bootOperationFails(l *look) {
-	seen, ok := l.Mark("applying-update-operation")
-	if !ok {
+	if seen, logFull := l.first([]string{"status-log-full", "transaction-not-active"}); logFull {
+		l.add(false, Weak, seen)
 		return
 	}
-	_, logFull := l.first([]string{"status-log-full", "transaction-not-active"})
-	if logFull {
-		l.add(true, Weak, seen)
-		return
+	if seen, ok := l.Mark("applying-update-operation"); ok {
+		l.add(true, Strong, seen)
+	} else if seen, ok := l.Mark("boot-stuck-updating"); ok {
+		l.add(true, Moderate, seen)
 	}
-	l.add(true, Strong, seen)
 }
 
 // sessionsPending reads whether an exclusive servicing session still waits.

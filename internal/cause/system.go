@@ -3,6 +3,7 @@ package cause
 import (
 	"strings"
 
+	"updoc/internal/codes"
 	"updoc/internal/facts"
 )
 
@@ -61,9 +62,10 @@ func SYSTEM() []*Cause {
 				strong("dotnet-installer-failed"),
 				strong("note-dotnet-broken"),
 				moderate("note-dotnet"),
+				strong("dotnet-update-named"),
 				dotnetUpdateFails,
 				against(Moderate, "winre-kb-failed"),
-				against(Strong, "feature-needs-payload"),
+				dotnetLacksPayload,
 				cures("remove-orphan-service-key", "ngen-service-start-failed"),
 				missing("the .NET installer's own log in %temp% or Windows\\Temp", "whether C:\\Windows\\Microsoft.NET\\Framework holds its files"),
 			),
@@ -125,11 +127,25 @@ func serviceDisabledInstead(name string) rule {
 	}
 }
 
+// dotnetLacksPayload speaks against damage when .NET 3.5 is being added and only
+// lacks its files.
+func dotnetLacksPayload(l *look) {
+	if _, ok := l.Mark("feature-needs-payload"); !ok {
+		return
+	}
+	for _, h := range []codes.HRESULT{0x800F081F, 0x800F0906, 0x800F0907, 0x800F0954, 0x800F0950} {
+		if seen, ok := l.Code(h); ok {
+			l.add(false, Strong, seen)
+			return
+		}
+	}
+}
+
 // dotnetUpdateFails counts failures whose update is one of .NET.
 func dotnetUpdateFails(l *look) {
 	for _, f := range l.Failures {
 		if f.Code != 0 && strings.Contains(f.Update.Title, ".NET") && len(f.Seen) > 0 {
-			l.add(true, Moderate, f.Seen[0])
+			l.add(true, Strong, f.Seen[0])
 			return
 		}
 	}
