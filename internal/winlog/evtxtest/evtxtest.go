@@ -267,6 +267,7 @@ func (c *chunk) record(ev *Event) error {
 		{typeNull, nil}, // user
 		{typeUint16, u16(int(ev.Qualifier))},
 		{typeString, utf16LE(cmp.Or(ev.Computer, "COMPUTER"))},
+		{typeNull, nil},   // activity
 		{typeNested, nil}, // data
 	}
 	if ev.User != "" {
@@ -382,6 +383,7 @@ const (
 	holeUser
 	holeQualifier
 	holeComputer
+	holeActivity
 	holeData
 )
 
@@ -398,7 +400,7 @@ func eventTemplate(ev *Event) element {
 		{name: "Keywords", hole: sub(holeKeywords, typeHex64)},
 		{name: "TimeCreated", attrs: []attr{{name: "SystemTime", hole: sub(holeTime, typeFileTime)}}},
 		{name: "EventRecordID", hole: sub(holeRecord, typeUint64)},
-		{name: "Correlation"},
+		{name: "Correlation", attrs: []attr{{name: "ActivityID", hole: opt(holeActivity, typeGUID)}}},
 		{name: "Execution", attrs: []attr{
 			{name: "ProcessID", hole: sub(holePID, typeUint32)}, {name: "ThreadID", hole: sub(holeTID, typeUint32)},
 		}},
