@@ -48,7 +48,7 @@ func DISK() []*Cause {
 			Check: evidence(
 				strong("winre-no-space"),
 				winreUpdateFails,
-				against(Strong, "winre-disabled"),
+				against(Strong, "winre-disabled", "winre-gone"),
 				against(Moderate, "dotnet-update-named"),
 				missing("reagentc /info", "size and free space of the recovery partition"),
 			),
@@ -108,6 +108,7 @@ func DISK() []*Cause {
 			Stages:   []facts.Stage{facts.StageInstall, facts.StageSetup},
 			Remedies: []string{"restore-recovery-environment", "resize-winre-partition", "hide-update"},
 			Check: evidence(
+				conclusive("winre-gone"),
 				strong("winre-disabled"),
 				moderate("winre-image-missing"),
 				weak("winre-kb-failed"),

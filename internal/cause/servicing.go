@@ -154,8 +154,7 @@ func SERVICING() []*Cause {
 			Check: evidence(
 				strong("language-package-fails"),
 				moderate("note-language-pack"),
-				both(Weak, "note-language-pack", "cbs-assembly-missing"),
-				both(Weak, "note-language-pack", "psfx-delta-fails"),
+				languagesBesideStore,
 				weak("fod-identity-mismatch"),
 				missing("DISM /Online /Get-Packages: language packs and their state"),
 			),
@@ -236,6 +235,21 @@ func sourceCures(l *look) {
 		l.Cure("enable-features-from-windows-update", "install-feature-from-local-source")
 	case feature:
 		l.Cure("install-feature-from-local-source")
+	}
+}
+
+// languagesBesideStore counts language packs that somebody names when the code is
+// one that half-installed languages give; people name them on other occasions too.
+func languagesBesideStore(l *look) {
+	seen, ok := l.Mark("note-language-pack")
+	if !ok {
+		return
+	}
+	for _, h := range []codes.HRESULT{0x80073701, 0x800736B3, 0x800F0982, 0x800F0984, 0x800F0818} {
+		if _, ok := l.Code(h); ok {
+			l.add(true, Weak, seen)
+			return
+		}
 	}
 }
 
