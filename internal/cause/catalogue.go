@@ -5,7 +5,13 @@ import "slices"
 // Catalogue returns every cause, in the order of the families.
 func Catalogue() []*Cause {
 	return slices.Concat(
-		// families are added here, one file each
+		// one line a family, one file each
+		SERVICING(),
+		STATE(),
+		FILES(),
+		DISK(),
+		DRIVERS(),
+		SYSTEM(),
 		PROXY(), NETWORK(), SERVER(),
 	)
 }
