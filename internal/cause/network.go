@@ -120,6 +120,7 @@ func NETWORK() []*Cause {
 				strong("note-tls-disabled"),
 				strong("note-cipher-suites"),
 				moderate("schannel-event"),
+				moderate("note-tls-only-microsoft"),
 				moderate("note-old-windows-tls"),
 				cures("install-legacy-agent-and-sha2", "wu-old-agent", "note-old-windows-tls"),
 				missing("the SCHANNEL Client keys", "the cipher suite policy", "the version of the update agent"),

@@ -117,6 +117,7 @@ func PROXY() []*Cause {
 				strong("note-works-signed-in-only"),
 				moderate("note-browser-has-proxy"),
 				strong("clientdiag-user-proxy-only"),
+				strong("note-winhttp-empty"),
 				directBehindProxy,
 				userFallbackOff,
 				cures("enable-wsus-user-proxy-fallback", "note-fallback-policy"),
