@@ -1,0 +1,236 @@
+package redact
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// A vocabulary is what Learn taught. It does not change; with makes a new one.
+type vocabulary struct {
+	words []taught
+	first [256][]int32 // words by their first byte, longest first
+}
+
+// taught is a word or a phrase that names a user, a machine or a domain.
+type taught struct {
+	text string // in lower case
+	kind string // User or Host
+}
+
+const minLearned = 3
+
+// learnable splits a name into the words that are to be replaced.
+func learnable(kind, value string) []taught {
+	value = strings.TrimSpace(value)
+	if len(value) > 256 {
+		return nil
+	}
+	var list []taught
+	add := func(kind, text string) {
+		text = strings.ToLower(strings.Trim(text, " \t.\\"))
+		if utf8.RuneCountInString(text) < minLearned || isCommonName([]byte(text)) || isLogWord(text) ||
+			isPseudonym([]byte(text)) || isWellKnown([]byte(text)) || allDigits([]byte(text)) {
+			return
+		}
+		list = append(list, taught{text, kind})
+	}
+	host := func(name string) {
+		name = strings.TrimLeft(name, `\`)
+		add(Host, name)
+		if first, _, ok := strings.Cut(name, "."); ok && kind != Domain {
+			add(Host, first)
+		}
+	}
+	switch kind {
+	case User:
+		if k := strings.LastIndexByte(value, '\\'); k >= 0 {
+			host(value[:k])
+			value = value[k+1:]
+		}
+		if name, domain, ok := strings.Cut(value, "@"); ok {
+			host(domain)
+			value = name
+		}
+		add(User, value)
+		// Each word of a full name betrays the person as well.
+		if words := strings.FieldsFunc(value, func(c rune) bool { return c == ' ' || c == '.' || c == ',' || c == '_' }); len(words) > 1 {
+			for _, w := range words {
+				add(User, w)
+			}
+		}
+	case Computer, Host, Domain:
+		host(value)
+	}
+	return list
+}
+
+// isLogWord knows words that stand in nearly every log of Windows. A user or a machine may be called so, but a log in
+// which they were replaced would say nothing any more.
+func isLogWord(word string) bool {
+	switch word {
+	case "update", "updates", "windows", "microsoft", "service", "services", "server", "client", "agent", "error", "fehler",
+		"warning", "warnung", "info", "failed", "failure", "success", "package", "paket", "packages", "component", "session",
+		"driver", "treiber", "device", "gerät", "install", "installed", "installation", "download", "scan", "search", "start",
+		"stop", "end", "exit", "code", "result", "status", "state", "version", "build", "setup", "system", "system32",
+		"software", "hardware", "network", "netzwerk", "proxy", "http", "https", "host", "name", "user", "users", "computer",
+		"domain", "local", "remote", "file", "files", "datei", "path", "log", "logs", "program", "programs", "data", "store",
+		"cache", "config", "default", "public", "admin", "root", "test", "temp", "backup", "media", "shell", "defender",
+		"office", "edge", "security", "policy", "registry", "key", "value", "date", "time", "event", "process", "thread",
+		"module", "handler", "manager", "provider", "source", "target", "image", "volume", "disk", "drive", "boot", "power",
+		"core", "base", "common", "shared", "foundation", "resources", "language", "feature", "features", "product", "release",
+		"revision", "amd64", "x86", "arm64", "wow64", "neutral", "none", "null", "true", "false", "yes", "get", "set", "put", "post",
+		"com", "net", "org", "www", "example", "corp", "lan", "internal", "intern", "home", "work", "desktop", "laptop",
+		"notebook", "cbs", "csi", "dism", "dpx", "sfc", "wsus", "bits", "cab", "msi", "msu", "dll", "exe", "sys", "the", "and", "for",
+		"not", "with", "from", "this", "that", "all", "any", "new", "old", "der", "die", "das", "und", "nicht", "ein", "eine",
+		"max", "min", "mark", "bill", "will", "may", "art", "tab", "page", "port", "web", "site", "online", "offline",
+		"pending", "current", "check", "repair", "restore", "health", "storage", "memory", "video", "audio", "print",
+		"printer", "fax", "mail", "print$", "admin$", "ipc$", "netlogon", "sysvol", "firewall", "intel", "realtek", "nvidia",
+		"lenovo", "dell", "content", "category", "title", "call", "return", "function", "class", "type", "index", "count",
+		"size", "length", "number", "line", "text", "string", "object", "request", "response", "header", "cookie", "token", "ticket",
+		"kein", "keine", "wird", "wurde", "auf", "mit", "von", "bei", "aus", "nach", "april", "august", "juni", "juli", "mai",
+		"june", "july", "march", "january", "dienst", "fertig", "ready", "app", "apps", "task", "job", "run", "open", "close", "read", "write",
+		"removed", "serial":
+		return true
+	}
+	return false
+}
+
+// with returns the vocabulary with more words, or itself if it knows them.
+func (v *vocabulary) with(words []taught) *vocabulary {
+	next := &vocabulary{}
+	if v != nil {
+		next.words = slices.Clone(v.words)
+	}
+	for _, w := range words {
+		if len(next.words) < maxLearned && !slices.ContainsFunc(next.words, func(o taught) bool { return o.text == w.text }) {
+			next.words = append(next.words, w)
+			// The same in Latin-1, for texts in the ANSI code page.
+			if latin, ok := latin1(w.text); ok {
+				next.words = append(next.words, taught{latin, w.kind})
+			}
+		}
+	}
+	if v != nil && len(next.words) == len(v.words) {
+		return v
+	}
+	for i, w := range next.words {
+		for _, c := range firstBytes(w.text) {
+			if !slices.Contains(next.first[c], int32(i)) {
+				next.first[c] = append(next.first[c], int32(i))
+			}
+		}
+	}
+	for c := range next.first {
+		slices.SortStableFunc(next.first[c], func(a, b int32) int { return len(next.words[b].text) - len(next.words[a].text) })
+	}
+	return next
+}
+
+func latin1(s string) (string, bool) {
+	b := make([]byte, 0, len(s))
+	high := false
+	for _, c := range s {
+		if c > 0xFF {
+			return "", false
+		}
+		high = high || c >= 0x80
+		b = append(b, byte(c))
+	}
+	return string(b), high
+}
+
+// firstBytes lists the bytes with which a word may begin in any letter case.
+func firstBytes(text string) []byte {
+	if c := text[0]; c < 0x80 {
+		return []byte{c, upper(c)}
+	}
+	if !utf8.ValidString(text) {
+		return []byte{text[0], text[0] &^ 0x20} // Latin-1: its capitals lie 32 below
+	}
+	c, n := utf8.DecodeRuneInString(text)
+	list := []byte{text[0]}
+	if up := []rune(strings.ToUpper(text[:n])); len(up) == 1 && up[0] != c {
+		list = append(list, string(up)[0])
+	}
+	return list
+}
+
+// matches says whether b begins with the word, in any letter case.
+func (w taught) matches(b []byte) bool {
+	if len(b) < len(w.text) {
+		return false
+	}
+	b = b[:len(w.text)]
+	if utf8.ValidString(w.text) {
+		return strings.EqualFold(string(b), w.text)
+	}
+	for i := range b {
+		c := w.text[i]
+		if b[i] != c && lower(b[i]) != c && (c < 0xE0 || b[i] != c&^0x20) {
+			return false
+		}
+	}
+	return true
+}
+
+// learned replaces the words that were taught, where they stand alone.
+func (s *scanner) learned(v *vocabulary) {
+	s.begin()
+	b := s.cur
+	for i := 0; i < len(b); i++ {
+		list := v.first[b[i]]
+		if list == nil || i > 0 && byteClass[b[i-1]]&isAlnum != 0 {
+			continue
+		}
+		for _, n := range list {
+			w := v.words[n]
+			if !w.matches(b[i:]) {
+				continue
+			}
+			end := i + len(w.text)
+			if end < len(b) && byteClass[b[end]]&isAlnum != 0 || s.isProtected(i, end) {
+				continue
+			}
+			name := b[i:end]
+			if s.r.keeps(name) || w.kind == Host && s.r.KeepHosts {
+				break
+			}
+			s.cut(i, end)
+			if w.kind == Host {
+				s.out = s.appendHost(s.out, name)
+			} else {
+				s.out = s.appendUser(s.out, name)
+			}
+			i = end - 1
+			break
+		}
+	}
+	s.end()
+}
+
+// isProtected keeps learnt words out of hosts that everybody uses, out of GUIDs, and out of the names of packages.
+func (s *scanner) isProtected(i, end int) bool {
+	b := s.cur
+	start, stop := i, end
+	for start > 0 && i-start < 253 && (isNameByte(b[start-1]) || b[start-1] == '.' || b[start-1] == '~') {
+		start--
+	}
+	for stop < len(b) && stop-end < 253 && (isNameByte(b[stop]) || b[stop] == '.' || b[stop] == '~') {
+		stop++
+	}
+	if stop-start == end-i {
+		return false
+	}
+	word := b[start:stop]
+	if bytes.IndexByte(word, '~') >= 0 && bytes.Contains(word, []byte("31bf3856ad364e35")) || isWellKnown(word) {
+		return true
+	}
+	for from := max(start, i-36); from <= i; from++ {
+		if from+36 >= end && guidAt(b, from) {
+			return true
+		}
+	}
+	return false
+}
