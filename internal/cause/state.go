@@ -59,6 +59,7 @@ func STATE() []*Cause {
 				code(Strong, 0x80070BC9, 0x800F0806, 0xC1900107),
 				code(Weak, 0x80242014, 0x80070BC2, 0x800F082F),
 				sessionsPending,
+				keysPending,
 				against(Moderate, "log-full", "rm-not-active"),
 				against(Moderate, "msi-already-running"),
 				cures("remove-stale-driver-operation", "driver-queue-unreadable", "driver-queue-identity-missing"),
@@ -136,6 +137,17 @@ func sessionsPending(l *look) {
 	v := l.DWord(keyCBS+`\SessionsPending`, "Exclusive")
 	if v.State == facts.Present && v.Value != 0 {
 		l.For(Moderate, v.Source, "SessionsPending\\Exclusive = %d", v.Value)
+	}
+}
+
+// keysPending reads the keys that exist only while servicing waits for a restart.
+// One is there after every update, so it tells little alone.
+func keysPending(l *look) {
+	for _, name := range []string{"RebootPending", "PackagesPending", "RebootInProgress"} {
+		if k := l.Subkeys(keyCBS + `\` + name); k.State == facts.Present {
+			l.For(Weak, k.Source, "Component Based Servicing\\%s is there", name)
+			return
+		}
 	}
 }
 
