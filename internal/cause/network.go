@@ -67,6 +67,7 @@ func NETWORK() []*Cause {
 				strong("note-hosts-blocks"),
 				strong("note-dns-filter"),
 				moderate("note-hosts-edited"),
+				moderate("note-adblock"),
 				cures("comment-out-hosts-entries", "hosts-line-sinks", "note-hosts-blocks", "note-hosts-edited"),
 				cures("tell-dns-filter-owner", "note-dns-filter"),
 				missing("the hosts file", "which resolver the machine asks, and whether it filters"),
@@ -162,6 +163,7 @@ func NETWORK() []*Cause {
 			Check: evidence(
 				strong("note-connection-drops"),
 				moderate("note-slow-line"),
+				moderate("note-breaks-anywhere"),
 				moderate("link-lost"),
 				moderate("note-sometimes-works"),
 				weak("transient-network"),
@@ -201,8 +203,8 @@ func NETWORK() []*Cause {
 			LeadsTo:  []string{"network-unstable"},
 			Remedies: []string{"test-without-ipv6", "prefer-ipv4-over-ipv6", "tell-network-route-fault"},
 			Check: evidence(
-				helped(Strong, "note-without-ipv6-works"),
-				moderate("note-ipv6"),
+				helped(Strong, "note-ipv6"),
+				helped(Moderate, "note-without-ipv6-works"),
 				strong("ipv6-unreachable"),
 				ipv6Preference,
 				cures("prefer-ipv4-over-ipv6", "note-without-ipv6-works"),

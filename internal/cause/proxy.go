@@ -73,6 +73,7 @@ func PROXY() []*Cause {
 				helped(Strong, "note-import-proxy-helped"),
 				moderate("note-proxy-bypass", "note-proxy-mismatch"),
 				moderate("note-user-has-proxy"),
+				proxyTopic,
 				cures("import-winhttp-proxy-from-user", "note-import-proxy-helped", "note-proxy-mismatch"),
 				cures("correct-proxy-bypass", "note-proxy-bypass"),
 				cures("tell-network-correct-pac-or-wpad", "pac-is-a-file"),
@@ -100,7 +101,7 @@ func PROXY() []*Cause {
 			Remedies: []string{"tell-network-correct-pac-or-wpad", "set-proxy-auto-detect", "correct-proxy-bypass"},
 			Check: evidence(
 				strong("note-wpad-wrong"),
-				moderate("note-wpad"),
+				wpadNamed,
 				detectedProxy,
 				strong("wpad-event"),
 				cures("set-proxy-auto-detect", "note-auto-detect-off-helped"),
@@ -559,6 +560,20 @@ func proxyPartMissing(l *look) {
 	}
 }
 
+// proxyTopic: a person who cannot reach the service speaks of a proxy. Why else
+// would one name it? The general message of Windows names it too, and says nothing.
+func proxyTopic(l *look) {
+	if _, message := l.Mark("note-windows-message"); message {
+		return
+	}
+	if _, unreached := l.hit(codesUnreached); !unreached {
+		return
+	}
+	if seen, ok := l.Mark("note-proxy"); ok {
+		l.add(true, Moderate, seen)
+	}
+}
+
 // userProxyDiffers: the user's fixed proxy and the machine's are two different
 // ones; what works in the browser then fails in the services.
 func userProxyDiffers(l *look) {
@@ -629,6 +644,24 @@ func (l *look) hasScript() bool {
 	}
 	_, ok := l.first([]string{"note-pac", "note-wpad", "pac-is-a-file"})
 	return ok
+}
+
+// wpadNamed: a person names WPAD. Where the matter is a server of one's own that
+// should go past the proxy, the answer of WPAD may be right but for its exceptions.
+func wpadNamed(l *look) {
+	seen, ok := l.Mark("note-wpad-named")
+	w := Strong
+	if !ok {
+		seen, ok = l.Mark("note-wpad")
+		w = Moderate
+	}
+	if !ok {
+		return
+	}
+	if _, bypass := l.Mark("note-proxy-bypass"); bypass {
+		w = Moderate
+	}
+	l.add(true, w, seen)
 }
 
 // detectedProxy: a proxy answers although none is set, so it was found by WPAD.
