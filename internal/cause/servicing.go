@@ -38,6 +38,8 @@ func SERVICING() []*Cause {
 				moderate("tiworker-crashed"),
 				strong("oc-package-unreadable"),
 				moderate("perf-counters-damaged"),
+				strong("event-provider-conflict"),
+				weak("advanced-installer-failed"),
 				moderate("dism-restore-failed"),
 				weak("sfc-could-not-run"),
 				weak("note-interrupted-update"),
@@ -171,7 +173,7 @@ func storeCures(l *look) {
 	switch {
 	case seen("cbs-unserviceable"):
 		l.Cure("run-in-place-upgrade")
-	case seen("cbs-registry-value-wrong"):
+	case seen("cbs-registry-value-wrong", "event-provider-conflict"):
 		l.Cure("repair-named-registry-value", "run-dism-restorehealth", "run-in-place-upgrade")
 	case seen("trustedinstaller-error-126"):
 		l.Cure("repair-named-registry-value", "install-servicing-stack", "run-in-place-upgrade")
