@@ -129,8 +129,10 @@ func plainProxy(lines []string, from int) (p WinHTTPProxy, last int, ok bool) {
 		last = i
 		_, value, colon := cutColon(t)
 		switch {
-		case !colon:
+		case !colon && (isSpaceAt(lines[i], 0) || strings.ContainsAny(t, "(（")):
 			bare++
+		case !colon:
+			return WinHTTPProxy{}, last, false // neither indented nor "(no proxy server)": prose
 		case keys == 0:
 			p.Proxy = value
 			keys++

@@ -1,3 +1,0 @@
-package winlog
-
-func identifyDocument(text []byte) Kind { return Unknown }
