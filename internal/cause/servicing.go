@@ -39,7 +39,6 @@ func SERVICING() []*Cause {
 				strong("oc-package-unreadable"),
 				moderate("perf-counters-damaged"),
 				strong("event-provider-conflict"),
-				weak("advanced-installer-failed"),
 				moderate("dism-restore-failed"),
 				weak("sfc-could-not-run"),
 				weak("note-interrupted-update"),
