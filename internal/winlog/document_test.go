@@ -6,6 +6,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/text/encoding/charmap"
 )
 
 // utf16LE encodes s as a redirect of Windows PowerShell does.
@@ -23,6 +24,15 @@ func utf16LE(s string) string {
 func oem850(s string) string {
 	return strings.NewReplacer("ä", "\x84", "ö", "\x94", "ü", "\x81", "ß", "\xE1", "Ä", "\x8E", "Ü", "\x9A",
 		"é", "\x82", "è", "\x8A", "à", "\x85", "ê", "\x88", "í", "\xA1", "ó", "\xA2", "\u00A0", "\xFF", "’", "'").Replace(s)
+}
+
+// oem866 encodes s as code page 866, the one of Russian consoles.
+func oem866(s string) string {
+	out, err := charmap.CodePage866.NewEncoder().String(s)
+	if err != nil {
+		panic(err)
+	}
+	return out
 }
 
 func crlf(s string) string { return strings.ReplaceAll(s, "\n", "\r\n") }

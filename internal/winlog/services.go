@@ -164,7 +164,7 @@ var (
 	propertyStates = map[string]int{"stopped": 1, "startpending": 2, "start pending": 2, "stoppending": 3, "stop pending": 3, "running": 4, "continuepending": 5, "continue pending": 5, "pausepending": 6, "pause pending": 6, "paused": 7}
 	propertyStarts = map[string]int{"boot": 0, "system": 1, "automatic": 2, "auto": 2, "automaticdelayedstart": 2, "manual": 3, "disabled": 4}
 
-	scFailure  = regexp.MustCompile(`^\[SC\] [A-Za-z]+(?::[A-Za-z]+)?\s.*?\b([0-9]{1,5})\s*[:：]`)
+	scFailure  = regexp.MustCompile(`^\[SC\] [A-Za-z]+(?::[A-Za-z]+)?[:\s].*?\b([0-9]{1,5})\s*[:：]`)
 	netHelpMsg = regexp.MustCompile(`\bNET HELPMSG ([0-9]{4,5})\b`)
 	netError   = regexp.MustCompile(`^\D{0,60}\b(10[5-9][0-9])\b\D*$`)
 	scCommand  = regexp.MustCompile(`(?i)^(?:sc(?:\.exe)?\s+(?:\\\\\S+\s+)?(?:query|queryex|qc|start|stop|config|qtriggerinfo)|net1?(?:\.exe)?\s+(?:start|stop)|get-service(?:\s+-name)?)\s+("[^"]+"|[^\s"|/]+)`)
@@ -312,7 +312,8 @@ func (p *serviceParser) failure(line int, t string) bool {
 // what came before it in the block.
 func (p *serviceParser) byShape(lines []string, i int, key, value string) field {
 	number, constant := numberAndConstant(value)
-	if strings.ContainsFunc(key, unicode.IsSpace) || key == "" && !p.depends {
+	// Keys have no blanks. A no-break space is a letter of a code page read wrongly.
+	if strings.ContainsAny(key, " \t") || key == "" && !p.depends {
 		return fieldNone
 	}
 	switch {

@@ -146,6 +146,14 @@ NOMBRE_SERVICIO: wuauserv
 			oem850("C:\\>sc qc bits\n[SC] OpenService FEHLER 1060:\n\nDer angegebene Dienst ist kein installierter Dienst.\n"),
 			[]Service{{Line: 2, Name: "bits", State: -1, Start: -1, Err: 1060, Missing: true}},
 		},
+		"missing, russian": {
+			"C:\\>sc.exe queryex wuauserv\n[SC] EnumQueryServicesStatus:OpenService: ошибка: 1060:\n\nУказанная служба не установлена.\n",
+			[]Service{{Line: 2, Name: "wuauserv", State: -1, Start: -1, Err: 1060, Missing: true}},
+		},
+		"sc query, russian, code page 866": {
+			oem866("\nИмя_службы: cryptsvc \n        Тип                : 30  WIN32  \n        Состояние          : 1  STOPPED \n        Код_выхода_Win32   : 1077  (0x435)\n        Код_выхода_службы  : 0  (0x0)\n        Контрольная_точка  : 0x0\n        Ожидание           : 0x0\n"),
+			[]Service{{Line: 2, Name: "cryptsvc", State: 1, Start: -1, Exit: 1077}},
+		},
 		"denied, french, no command shown": {
 			"[SC] OpenService échec(s) 5 :\n\nAccès refusé.\n",
 			[]Service{{Line: 1, State: -1, Start: -1, Err: 5}},
@@ -208,7 +216,7 @@ NOMBRE_SERVICIO: wuauserv
 			if d := cmp.Diff(c.want, got); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}
-			got, err = ReadServices(strings.NewReader(utf16LE(crlf(c.in))))
+			got, err = ReadServices(strings.NewReader(utf16LE("\uFEFF" + crlf(c.in))))
 			if err != nil {
 				t.Fatal(err)
 			}
