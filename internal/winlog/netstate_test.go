@@ -124,6 +124,12 @@ Carte réseau sans fil Wi-Fi :
 				Line: 5, Title: "Carte réseau sans fil Wi-Fi", Suffix: "box.example", Connected: true, Addrs: ips("fe80::99%7", "192.0.2.33"), Gateways: ips("192.0.2.1"),
 			}}},
 		},
+		"short, german, key without leader": {
+			"\nWindows-IP-Konfiguration\n\nEthernet-Adapter Ethernet:\n\n   Verbindungsspezifisches DNS-Suffix:\n   IPv4-Adresse (Auto. Konfiguration): 169.254.51.84\n   Subnetzmaske  . . . . . . . . . . : 255.255.0.0\n   Standardgateway . . . . . . . . . : fe80::1%16\n                                       192.0.2.250\n",
+			IPConfiguration{Adapters: []NetAdapter{{
+				Line: 4, Title: "Ethernet-Adapter Ethernet", Addrs: ips("169.254.51.84"), Gateways: ips("fe80::1%16", "192.0.2.250"),
+			}}},
+		},
 		"japanese, no lease": {
 			"\nWindows IP 構成\n\nイーサネット アダプター イーサネット:\n\n   接続固有の DNS サフィックス . . . . .:\n   説明. . . . . . . . . . . . . . . . .: Example NIC\n   物理アドレス. . . . . . . . . . . . .: 00-15-5D-01-02-04\n   DHCP 有効 . . . . . . . . . . . . . .: はい\n   自動構成有効. . . . . . . . . . . . .: はい\n" +
 				"   自動構成 IPv4 アドレス. . . . . . . .: 169.254.7.8(優先)\n   サブネット マスク . . . . . . . . . .: 255.255.0.0\n   デフォルト ゲートウェイ . . . . . . .:\n",

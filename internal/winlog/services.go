@@ -155,10 +155,9 @@ var propertyKeys = map[string]field{
 // What sc.exe prints after the number of a type, and the other constants that
 // tell lines apart.
 var (
-	serviceTypes      = []string{"WIN32", "KERNEL_DRIVER", "FILE_SYSTEM_DRIVER", "USER_", "ADAPTER", "DRIVER", "RECOGNIZER", "ERROR", "UNKNOWN", "PKG_"}
-	serviceStates     = map[string]int{"STOPPED": 1, "START_PENDING": 2, "STOP_PENDING": 3, "RUNNING": 4, "CONTINUE_PENDING": 5, "PAUSE_PENDING": 6, "PAUSED": 7}
-	serviceStarts     = map[string]int{"BOOT_START": 0, "SYSTEM_START": 1, "AUTO_START": 2, "DEMAND_START": 3, "DISABLED": 4}
-	serviceSeverities = map[string]bool{"IGNORE": true, "NORMAL": true, "SEVERE": true, "CRITICAL": true}
+	serviceTypes  = []string{"WIN32", "KERNEL_DRIVER", "FILE_SYSTEM_DRIVER", "USER_", "ADAPTER", "DRIVER", "RECOGNIZER", "ERROR", "UNKNOWN", "PKG_"}
+	serviceStates = map[string]int{"STOPPED": 1, "START_PENDING": 2, "STOP_PENDING": 3, "RUNNING": 4, "CONTINUE_PENDING": 5, "PAUSE_PENDING": 6, "PAUSED": 7}
+	serviceStarts = map[string]int{"BOOT_START": 0, "SYSTEM_START": 1, "AUTO_START": 2, "DEMAND_START": 3, "DISABLED": 4}
 
 	// Enumerations of .NET and WMI, never translated.
 	propertyStates = map[string]int{"stopped": 1, "startpending": 2, "start pending": 2, "stoppending": 3, "stop pending": 3, "running": 4, "continuepending": 5, "continue pending": 5, "pausepending": 6, "pause pending": 6, "paused": 7}
