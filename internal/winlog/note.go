@@ -475,7 +475,8 @@ func (ix *symptomIndex) said(s *Sentence) []int {
 	var out []int
 	try := func(row, at int) {
 		p := ix.rows[row].phrase
-		if end, ok := s.match(p, at, 0); ok && (p.negate || !s.denied(at, end)) && !slices.Contains(out, row) {
+		topic := ix.rows[row].kind == rowUpdate // what it is about does not change by a negation
+		if end, ok := s.match(p, at, 0); ok && (topic || p.negate || !s.denied(at, end)) && !slices.Contains(out, row) {
 			out = append(out, row)
 		}
 	}
