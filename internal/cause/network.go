@@ -282,15 +282,22 @@ func winHTTPProtocols(l *look) {
 // agent that asks for TLS 1.2. The article names both GCM suites with ECDSA; one
 // of them is enough.
 func cipherPolicy(l *look) {
-	v := l.Text(keyCipherPolicy, "Functions")
-	if v.State != facts.Present || v.Value == "" {
+	v := l.Value(keyCipherPolicy, "Functions")
+	if v.State != facts.Present {
 		return
 	}
-	list := strings.ToUpper(v.Value)
+	list, ok := v.Value.String()
+	if many, multi := v.Value.Strings(); multi {
+		list, ok = strings.Join(many, ","), true
+	}
+	if !ok || list == "" {
+		return
+	}
+	list = strings.ToUpper(list)
 	if strings.Contains(list, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_") || strings.Contains(list, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_") {
 		return
 	}
-	l.For(Strong, v.Source, "the cipher suite policy lacks the suites that the update servers take: %.160s", v.Value)
+	l.For(Strong, v.Source, "the cipher suite policy lacks the suites that the update servers take: %.160s", list)
 	l.Cure("enable-tls12-and-ciphers")
 }
 

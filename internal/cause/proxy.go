@@ -1,9 +1,7 @@
 package cause
 
 import (
-	"net"
 	"net/netip"
-	"net/url"
 	"strings"
 
 	"updoc/internal/codes"
@@ -258,15 +256,6 @@ func policyServer(l *look) string {
 	return hostOf(l.Text(keyUpdatePolicy, "WUServer").Value)
 }
 
-// hostOf returns the host of a URL, in its own letter case.
-func hostOf(raw string) string {
-	u, err := url.Parse(strings.TrimSpace(raw))
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSuffix(u.Hostname(), ".")
-}
-
 // serverSeen is the update service of the machine's own: from the policy, else
 // from the addresses that the log shows. The letters are those that were read.
 func serverSeen(l *look) (host, source, text string) {
@@ -282,31 +271,6 @@ func serverSeen(l *look) (host, source, text string) {
 		}
 	}
 	return "", "", ""
-}
-
-// hostsInURLs returns the hosts of the http addresses in a line, in order.
-func hostsInURLs(line string) []string {
-	var out []string
-	lower := strings.ToLower(line)
-	for from := 0; len(out) < 8; {
-		i := strings.Index(lower[from:], "http")
-		if i < 0 {
-			break
-		}
-		start := from + i
-		from = start + len("http")
-		rest := strings.TrimPrefix(lower[from:], "s")
-		if !strings.HasPrefix(rest, "://") {
-			continue
-		}
-		end := start + strings.IndexFunc(line[start:]+" ", func(r rune) bool {
-			return r <= ' ' || strings.ContainsRune(`"'<>|,;)}`, r) || r > '~'
-		})
-		if host := hostOf(strings.TrimRight(line[start:end], ".")); host != "" {
-			out = append(out, host)
-		}
-	}
-	return out
 }
 
 // isOwn reports whether a host is the machine owner's: no public update host,
@@ -356,98 +320,6 @@ func ownServer407(l *look) {
 	}
 }
 
-// winHTTP returns the machine's WinHTTP proxy list and bypass list, with state.
-func (l *look) winHTTP() (proxy, bypass, source string, known bool) {
-	w := l.WinHTTP
-	if w.State != facts.Present || !w.Value.Known {
-		return "", "", "", false
-	}
-	return w.Value.Proxy, w.Value.Bypass, w.Source, true
-}
-
-// userProxy returns the static proxy or the script of the signed-in user.
-func (l *look) userProxy() (proxy, script, source string, known bool) {
-	enabled := l.DWord(keyUserInternet, "ProxyEnable")
-	server := l.Text(keyUserInternet, "ProxyServer")
-	auto := l.Text(keyUserInternet, "AutoConfigURL")
-	if auto.State == facts.Present && auto.Value != "" {
-		script, source, known = auto.Value, auto.Source, true
-	}
-	if server.State == facts.Present && server.Value != "" && (!enabled.Known() || enabled.Value != 0) {
-		proxy, source, known = server.Value, server.Source, true
-	}
-	return proxy, script, source, known || enabled.Known()
-}
-
-// proxyHosts returns the hosts of a proxy list such as "http=a:1;https=b:2".
-func proxyHosts(list string) []string {
-	var out []string
-	for _, part := range strings.FieldsFunc(list, func(r rune) bool { return r == ';' || r == ' ' }) {
-		if _, v, ok := strings.Cut(part, "="); ok {
-			part = v
-		}
-		if i := strings.Index(part, "://"); i >= 0 {
-			part = part[i+3:]
-		}
-		host, _, err := net.SplitHostPort(part)
-		if err != nil {
-			host = part
-		}
-		if host = strings.Trim(host, "[]<>/"); host != "" {
-			out = append(out, host)
-		}
-	}
-	return out
-}
-
-// bypasses reports whether a bypass list lets a host go direct. The list holds
-// names with stars, separated by semicolons or blanks; <local> stands for names
-// without a dot. learn.microsoft.com: WINHTTP_PROXY_INFO.
-func bypasses(list, host string) bool {
-	host = strings.ToLower(host)
-	for _, p := range strings.FieldsFunc(strings.ToLower(list), func(r rune) bool { return r == ';' || r == ' ' || r == '\t' }) {
-		if p == "<local>" {
-			if !strings.Contains(host, ".") {
-				return true
-			}
-			continue
-		}
-		if i := strings.Index(p, "://"); i >= 0 {
-			p = p[i+3:]
-		}
-		if h, _, err := net.SplitHostPort(p); err == nil {
-			p = h
-		}
-		if starMatch(p, host) {
-			return true
-		}
-	}
-	return false
-}
-
-// starMatch matches a name against a pattern in which a star is any text.
-func starMatch(pattern, name string) bool {
-	first, rest, star := strings.Cut(pattern, "*")
-	if !star {
-		return pattern == name
-	}
-	if !strings.HasPrefix(name, first) {
-		return false
-	}
-	name = name[len(first):]
-	for {
-		part, more, star := strings.Cut(rest, "*")
-		if !star {
-			return strings.HasSuffix(name, part)
-		}
-		i := strings.Index(name, part)
-		if i < 0 {
-			return false
-		}
-		name, rest = name[i+len(part):], more
-	}
-}
-
 // pacNotOverHTTP: WinHTTP reads scripts over http and https only, so a file:
 // script leaves the services without a proxy. learn.microsoft.com: WinHTTP
 // AutoProxy Support; support page on file:// PAC in Internet Explorer 11.
@@ -473,14 +345,14 @@ func ownServerThroughProxy(l *look) {
 	if !isOwn(l, host) {
 		return
 	}
-	proxy, bypass, where, known := l.winHTTP()
+	m, known := l.machineProxy()
 	_, is407 := l.saw407()
 	_, unreached := l.hit(codesUnreached)
 	switch {
-	case known && proxy != "" && bypasses(bypass, host):
-		l.Against(Moderate, where, "%s goes past the proxy by the bypass list %s", host, bypass)
-	case known && proxy != "" && (is407 || unreached):
-		l.For(Strong, where, "%s goes to the proxy %s; bypass list: %q", host, proxy, bypass)
+	case known && m.proxy != "" && bypasses(m.bypass, host):
+		l.Against(Moderate, m.source, "%s goes past the proxy by the bypass list %s", host, m.bypass)
+	case known && m.proxy != "" && (is407 || unreached):
+		l.For(Strong, m.source, "%s goes to the proxy %s; bypass list: %q", host, m.proxy, m.bypass)
 		l.Cure("correct-proxy-bypass")
 	case is407:
 		l.For(Strong, source, "%s", text)
@@ -503,27 +375,6 @@ func usedProxy(l *look) bool {
 	return false
 }
 
-// proxyInLine returns the proxy that a log line names after one of the agent's
-// own labels; empty, "<(null)>" and "(null)" mean none.
-func proxyInLine(line string) string {
-	lower := strings.ToLower(line)
-	for _, label := range []string{"proxy list used =", "proxy list used:", "proxy list used :", "default proxy:", "default proxy :", "proxy list:"} {
-		i := strings.Index(lower, label)
-		if i < 0 {
-			continue
-		}
-		v := strings.TrimLeft(line[i+len(label):], " \t'<")
-		if end := strings.IndexAny(v, " \t>',"); end >= 0 {
-			v = v[:end]
-		}
-		if v == "" || strings.HasPrefix(v, "(null)") || strings.EqualFold(v, "bypass") || !strings.ContainsAny(v, ".:") {
-			return ""
-		}
-		return v
-	}
-	return ""
-}
-
 // bypassMisspelt: the list holds a character that WinHTTP cannot read; Windows
 // then fails to resolve names that are fine (0x8024402C). Microsoft's article
 // on that code names commas, blanks beside the separators and stray marks.
@@ -538,24 +389,24 @@ func bypassMisspelt(l *look) {
 		}
 		return false
 	}
-	if proxy, bypass, source, known := l.winHTTP(); known && proxy != "" && check(bypass, source) {
+	if m, known := l.machineProxy(); known && m.proxy != "" && check(m.bypass, m.source) {
 		return
 	}
-	if v := l.Text(keyUserInternet, "ProxyOverride"); v.State == facts.Present {
-		check(v.Value, v.Source)
+	if u, known := l.userProxy(); known && u.proxy != "" {
+		check(u.bypass, u.source)
 	}
 }
 
 // proxyPartMissing: a list for single schemes that leaves https out sends the
 // scan direct and only the download through the proxy.
 func proxyPartMissing(l *look) {
-	proxy, _, source, known := l.winHTTP()
-	lower := strings.ToLower(proxy)
+	m, known := l.machineProxy()
+	lower := strings.ToLower(m.proxy)
 	if !known || !strings.Contains(lower, "http=") || strings.Contains(lower, "https=") {
 		return
 	}
 	if _, ok := l.hit(codesUnreached); ok {
-		l.For(Moderate, source, "the proxy list %q has no part for https", proxy)
+		l.For(Moderate, m.source, "the proxy list %q has no part for https", m.proxy)
 		l.Cure("set-winhttp-proxy")
 	}
 }
@@ -577,13 +428,13 @@ func proxyTopic(l *look) {
 // userProxyDiffers: the user's fixed proxy and the machine's are two different
 // ones; what works in the browser then fails in the services.
 func userProxyDiffers(l *look) {
-	proxy, _, source, known := l.winHTTP()
-	user, _, _, ok := l.userProxy()
-	if !known || !ok || proxy == "" || user == "" {
+	m, known := l.machineProxy()
+	u, ok := l.userProxy()
+	if !known || !ok || m.proxy == "" || u.proxy == "" {
 		return
 	}
-	if a, b := proxyHosts(proxy), proxyHosts(user); len(a) > 0 && len(b) > 0 && !strings.EqualFold(a[0], b[0]) {
-		l.For(Moderate, source, "the machine's proxy is %s, the user's is %s", proxy, user)
+	if a, b := proxyHosts(m.proxy), proxyHosts(u.proxy); len(a) > 0 && len(b) > 0 && !strings.EqualFold(a[0], b[0]) {
+		l.For(Moderate, m.source, "the machine's proxy is %s, the user's is %s", m.proxy, u.proxy)
 		l.Cure("import-winhttp-proxy-from-user")
 	}
 }
@@ -636,10 +487,10 @@ func upperCaseServer(l *look) {
 
 // hasScript reports that a proxy script or WPAD decides on this machine.
 func (l *look) hasScript() bool {
-	if l.WinHTTP.State == facts.Present && (l.WinHTTP.Value.PAC != "" || l.WinHTTP.Value.AutoDetect) {
+	if m, _ := l.machineProxy(); m.script != "" || m.detect {
 		return true
 	}
-	if _, script, _, _ := l.userProxy(); script != "" {
+	if u, _ := l.userProxy(); u.script != "" {
 		return true
 	}
 	_, ok := l.first([]string{"note-pac", "note-wpad", "pac-is-a-file"})
@@ -670,28 +521,26 @@ func detectedProxy(l *look) {
 	if !ok {
 		seen, ok = l.Mark("http-502-504")
 	}
-	if !ok || l.WinHTTP.State != facts.Present || !l.WinHTTP.Value.Known || l.WinHTTP.Value.Proxy != "" || l.WinHTTP.Value.PAC != "" {
+	m, known := l.machineProxy()
+	if !ok || !known || m.proxy != "" || m.script != "" {
 		return
 	}
-	if user, script, _, _ := l.userProxy(); user != "" || script != "" {
+	if u, _ := l.userProxy(); u.proxy != "" || u.script != "" {
 		return
 	}
-	l.For(Moderate, l.WinHTTP.Source, "no proxy is set, and yet one answered: %s", seen.Text)
+	l.For(Moderate, m.source, "no proxy is set, and yet one answered: %s", seen.Text)
 }
 
 // userProxyOnly: the user has a proxy, the services have none.
 func userProxyOnly(l *look) {
-	proxy, _, source, known := l.winHTTP()
-	user, script, where, ok := l.userProxy()
-	if !ok || user == "" && script == "" {
+	m, known := l.machineProxy()
+	u, ok := l.userProxy()
+	if !known || !ok || m.proxy != "" || m.script != "" || u.proxy == "" && u.script == "" {
 		return
 	}
-	if !known || proxy != "" || l.WinHTTP.Value.PAC != "" {
-		return
-	}
-	has := user
+	has := u.proxy
 	if has == "" {
-		has = "the script " + script
+		has = "the script " + u.script
 	}
 	w := Moderate
 	if _, failed := l.hit(codesUnreached); failed {
@@ -699,8 +548,8 @@ func userProxyOnly(l *look) {
 	} else if _, is407 := l.saw407(); is407 {
 		w = Weak
 	}
-	l.For(w, where, "the user's proxy is %s; the services have none (%s)", has, source)
-	if script != "" && user == "" {
+	l.For(w, u.source, "the user's proxy is %s; the services have none (%s)", has, m.source)
+	if u.proxy == "" {
 		l.Cure("set-winhttp-proxy") // importing copies static values only
 	}
 }
@@ -708,14 +557,15 @@ func userProxyOnly(l *look) {
 // directBehindProxy: the services go direct on a network that, as a person says,
 // is left through a proxy.
 func directBehindProxy(l *look) {
-	if l.WinHTTP.State != facts.Present || !l.WinHTTP.Value.Direct {
+	m, known := l.machineProxy()
+	if !known || !m.direct() {
 		return
 	}
 	if _, is407 := l.saw407(); is407 {
 		return // a proxy was found, so they do not go direct
 	}
 	if seen, ok := l.first([]string{"note-behind-proxy", "note-browser-has-proxy", "note-user-has-proxy", "note-proxy-wants-sign-in"}); ok {
-		l.For(Strong, l.WinHTTP.Source, "the services go direct, yet: %s", seen.Text)
+		l.For(Strong, m.source, "the services go direct, yet: %s", seen.Text)
 		l.Cure("import-winhttp-proxy-from-user", "set-winhttp-proxy")
 	}
 }
@@ -723,8 +573,8 @@ func directBehindProxy(l *look) {
 // userFallbackOff: against WSUS the user's proxy is not tried since September
 // 2020 unless a policy allows it. ADMX: SetProxyBehaviorForUpdateDetection.
 func userFallbackOff(l *look) {
-	user, script, _, _ := l.userProxy()
-	if user == "" && script == "" || policyServer(l) == "" {
+	u, _ := l.userProxy()
+	if u.proxy == "" && u.script == "" || policyServer(l) == "" {
 		return
 	}
 	v := l.DWord(keyUpdatePolicy, "SetProxyBehaviorForUpdateDetection")
@@ -750,25 +600,25 @@ func loopbackProxy(l *look) {
 		}
 		return false
 	}
-	if proxy, _, source, known := l.winHTTP(); known && judge(proxy, source) {
+	if m, known := l.machineProxy(); known && judge(m.proxy, m.source) {
 		return
 	}
-	if user, _, source, _ := l.userProxy(); user != "" && judge(user, source) {
+	if u, _ := l.userProxy(); judge(u.proxy, u.source) {
 		l.Cure("test-without-user-proxy")
 	}
 }
 
 // namedProxyAnd5xx: a proxy is set and answers for the far side with 502 to 504.
 func namedProxyAnd5xx(l *look) {
-	proxy, bypass, source, known := l.winHTTP()
-	if !known || proxy == "" {
+	m, known := l.machineProxy()
+	if !known || m.proxy == "" {
 		return
 	}
-	if host, _, _ := serverSeen(l); host != "" && bypasses(bypass, host) {
+	if host, _, _ := serverSeen(l); host != "" && bypasses(m.bypass, host) {
 		return
 	}
 	if _, ok := l.hit([]codes.HRESULT{0x80244021, 0x80244022, 0x80244023}); ok {
-		l.For(Moderate, source, "the proxy is %s", proxy)
+		l.For(Moderate, m.source, "the proxy is %s", m.proxy)
 	}
 }
 

@@ -219,3 +219,22 @@ func FuzzProxyText(f *testing.F) {
 		updateHostRole(line)
 	})
 }
+
+// The binary values in the registry say the same as netsh and Internet Options.
+func TestProxyFromRegistry(t *testing.T) {
+	const machine = "Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Internet Settings\\Connections]\r\n"
+	const failed = "2024/03/05 09:14:07.1302210 5120  7332  Agent           * END * Finding updates CallerId = UpdateOrchestrator, Id = 6, Exit code = 0x80072EE2 (cV = kF0m2Pp1xUW3bQz5.1.0.1)\r\n"
+	tests := []struct{ name, want, reg string }{
+		// flags 3, proxy 127.0.0.1:8888, no bypass list
+		{"static on loopback", "proxy-stale", machine + `"WinHttpSettings"=hex:18,00,00,00,00,00,00,00,03,00,00,00,0e,00,00,00,31,32,37,2e,30,2e,30,2e,31,3a,38,38,38,38,00,00,00,00` + "\r\n"},
+		// flags 1, nothing; the user has flags 3 and prx:8080
+		{"user only", "proxy-user-only", machine + `"WinHttpSettings"=hex:18,00,00,00,00,00,00,00,01,00,00,00,00,00,00,00,00,00,00,00` + "\r\n\r\n" +
+			"[HKEY_CURRENT_USER\\Software\\Microsoft\\Windows\\CurrentVersion\\Internet Settings\\Connections]\r\n" +
+			`"DefaultConnectionSettings"=hex:46,00,00,00,02,00,00,00,03,00,00,00,08,00,00,00,70,72,78,3a,38,30,38,30,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00,00` + "\r\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			wantFirst(t, diagnosed(t, map[string]string{"WindowsUpdate.log": failed, "internet.reg": tt.reg}), tt.want)
+		})
+	}
+}

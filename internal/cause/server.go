@@ -53,7 +53,7 @@ func publicServerError(l *look) {
 	if !ok {
 		return
 	}
-	if proxy, _, _, known := l.winHTTP(); known && proxy != "" || usedProxy(l) {
+	if m, _ := l.machineProxy(); m.proxy != "" || usedProxy(l) {
 		return
 	}
 	for _, m := range l.Marks("wu-service-url") {
