@@ -74,14 +74,15 @@ func scanEventXML(ctx context.Context, br *bufio.Reader, fn func(*Record) error)
 		in    bool
 	)
 	deliver := func() error {
-		e, ok := parseEventXML(chunk)
+		text := toUTF8(wholeRunes(chunk))
+		e, ok := parseEventXML(text)
 		rec = Record{Line: first, Fields: rec.Fields[:0]}
 		if ok {
 			st.Records++
 			e.fill(&rec)
 		} else {
 			st.Unread++
-			rec.Text, rec.Loose = bytes.TrimSpace(chunk), true
+			rec.Text, rec.Loose = bytes.TrimSpace(text), true
 		}
 		chunk, in = chunk[:0], false
 		return fn(&rec)

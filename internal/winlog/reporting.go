@@ -39,6 +39,7 @@ func scanReporting(ctx context.Context, src io.Reader, fn func(*Record) error) (
 		pending []byte // the event so far
 		first   int    // the line on which it began
 		wrapped int
+		caller  []byte // of the last event, for the lines that continue it
 	)
 	emit := func(line []byte, number int, continued bool) error {
 		rec.Line, rec.Code, rec.ID, rec.Fields = number, 0, 0, rec.Fields[:0]
@@ -52,7 +53,12 @@ func scanReporting(ctx context.Context, src io.Reader, fn func(*Record) error) (
 			rec = Record{Line: number, Text: line, Loose: true}
 			st.Unread++
 		}
-		return fn(&rec)
+		err := fn(&rec)
+		if !continued {
+			caller = append(caller[:0], rec.Component...)
+			rec.Component = caller
+		}
+		return err
 	}
 	flush := func() error {
 		if len(pending) == 0 {
@@ -148,12 +154,14 @@ func parseReporting(line []byte, rec *Record) bool {
 	}
 	b = skipSpace(skipSpace(b)[n:])
 	id, n, ok := number(b)
-	if !ok || n == len(b) {
+	if !ok {
+		return false
+	}
+	if b = skipSpace(b[n:]); len(b) == 0 {
 		return false
 	}
 	*rec = Record{Line: rec.Line, Fields: rec.Fields[:0]}
 	rec.Time, rec.ID = t.Add(time.Duration(ns)), id
-	b = skipSpace(b[n:])
 	if b[0] == '[' {
 		end := bytes.IndexByte(b, ']')
 		if end < 0 {

@@ -223,18 +223,26 @@ func TestLongLine(t *testing.T) {
 
 // A component is inherited through more lines than the read buffer holds.
 func TestComponentOutlivesBuffer(t *testing.T) {
-	var b strings.Builder
-	b.WriteString("2031-02-03 04:05:06, Error                 CSI    0000002a Operations:\n")
-	for i := range 20_000 {
-		fmt.Fprintf(&b, "  (%d) a further line of the operation, long enough to fill the buffer\n", i)
-	}
-	got, st := readLog(t, CBS, b.String())
-	if st.Records != 1 || len(got) != 20_001 {
-		t.Fatalf("%+v", st)
-	}
-	for _, e := range got[1:] {
-		if !e.Continued || e.Component != "CSI" || e.Level != LevelError || e.Time != "2031-02-03T04:05:06Z" {
-			t.Fatalf("line %d inherits %q, %v, %q", e.Line, e.Component, e.Level, e.Time)
+	const further = 20_000
+	for _, c := range []struct {
+		kind      Kind
+		first     string
+		component string
+	}{
+		{CBS, "2031-02-03 04:05:06, Error                 CSI    0000002a Operations:", "CSI"},
+		{Reporting, reportFailed, "Azure VM Guest Patching"},
+		{SetupAPI, ">>>  [x]\n!!!  sto: Operations:", "sto"},
+	} {
+		text := c.first + "\n" + strings.Repeat("a further line of the operation, long enough to fill the buffer\n", further)
+		got, st := readLog(t, c.kind, text)
+		if st.Unread > 0 || len(got) < further {
+			t.Fatalf("%s: %+v", c.kind, st)
+		}
+		first := got[len(got)-further-1]
+		for _, e := range got[len(got)-further:] {
+			if !e.Continued || e.Component != c.component || e.Level != LevelError || e.Time != first.Time {
+				t.Fatalf("%s: line %d inherits %q, %v, %q", c.kind, e.Line, e.Component, e.Level, e.Time)
+			}
 		}
 	}
 }

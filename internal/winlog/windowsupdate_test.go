@@ -68,6 +68,9 @@ func TestWindowsUpdate(t *testing.T) {
 			Time: "2031-02-03T04:05:06.789-04:00", ID: 148, Fields: "event=AGENT_DETECTION_FAILED; update={00000000-0000-0000-0000-000000000000}; revision=0",
 		}},
 
+		{"such a line torn", "{11111111-2222-3333-4444-555555555555} 2031-02-03 04:05:06:789-0400 1 148 ", entry{
+			Loose: true, Text: "{11111111-2222-3333-4444-555555555555} 2031-02-03 04:05:06:789-0400 1 148 ",
+		}},
 		{"no header", "Windows failed to download from http://download.example.com/x.cab with error 0x80070070", entry{
 			Loose: true, Text: "Windows failed to download from http://download.example.com/x.cab with error 0x80070070",
 		}},
