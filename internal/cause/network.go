@@ -173,15 +173,15 @@ func NETWORK() []*Cause {
 		{
 			ID: "vpn-client", Family: "network", Prior: 1.2,
 			Stages:   []facts.Stage{facts.StageScan, facts.StageDownload, facts.StageInstall},
-			LeadsTo:  []string{"network-unstable", "dns-failure", "firewall-block", "mtu-black-hole", "proxy-stale", "proxy-auth-required"},
+			LeadsTo:  []string{"network-unstable", "dns-failure", "firewall-block", "proxy-auth-required"},
 			Remedies: []string{"test-without-vpn", "disconnect-vpn-during-updates", "tell-vendor-conflict"},
 			Check: evidence(
 				helped(Strong, "note-without-vpn-works"),
-				moderate("note-vpn-product", "note-vpn"),
-				weak("note-vpn"),
+				vpnTopic,
 				vpnAndOffline,
 				weak("vpn-adapter"),
 				against(Strong, "note-needs-company-vpn"),
+				against(Moderate, "note-mtu", "note-local-proxy-address", "note-old-proxy"),
 				missing("one attempt with the VPN off", "the adapters, routes and resolvers while it is on"),
 			),
 		},
@@ -381,6 +381,22 @@ func timeServiceOff(l *look) {
 	if s := l.Service("w32time"); s.State == facts.Present && s.Value.Start == 4 {
 		l.For(Weak, s.Source, "the time service is disabled")
 	}
+}
+
+// vpnTopic: a person names a VPN. It tells more where the service was not
+// reached than beside a failure that has nothing to do with the network.
+func vpnTopic(l *look) {
+	seen, ok := l.first([]string{"note-vpn-product", "note-vpn"})
+	if !ok {
+		return
+	}
+	w := Moderate
+	if _, unreached := l.hit(codesUnreached); unreached {
+		if _, tried := l.Mark("note-nothing-helped"); !tried {
+			w = Strong
+		}
+	}
+	l.add(true, w, seen)
 }
 
 // vpnAndOffline: Windows calls itself offline (ERROR_NO_NETWORK,

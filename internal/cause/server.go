@@ -80,9 +80,13 @@ func ownServerInstead(l *look) {
 // is the fault that Microsoft describes.
 func knownIssue(l *look) {
 	failing := map[string]facts.Seen{}
-	coded := false
+	coded, broken := false, Moderate
 	for _, f := range l.Failures {
 		coded = coded || f.Code != 0
+		switch f.Kind {
+		case facts.KindRestartLoop, facts.KindNoBoot, facts.KindReverted:
+			broken = Strong // what codeless issues mostly do
+		}
 		if f.Update.KB != "" && len(f.Seen) > 0 {
 			failing[canonicalKB(f.Update.KB)] = f.Seen[0]
 		}
@@ -110,7 +114,7 @@ func knownIssue(l *look) {
 		case fails:
 			w = Moderate
 		case !coded && len(named) <= fewKBs: // a person who names the update and a symptom
-			w, at.Source = Moderate, "notes"
+			w, at.Source = broken, "notes"
 		default:
 			continue
 		}
