@@ -36,6 +36,7 @@ func TestGolden(t *testing.T) {
 			got.WriteString(goldenLine(path, f.Name, content, f.Method))
 		})
 	}
+	table = bytes.ReplaceAll(table, []byte("\r\n"), []byte("\n")) // as git may check it out on Windows
 	if got.String() != string(table) {
 		t.Errorf("got:\n%s\nwant:\n%s", got.String(), table)
 	}

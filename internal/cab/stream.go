@@ -259,7 +259,7 @@ func (c *content) Close() error {
 }
 
 // Open returns the file's content, which is decompressed as it is read; errors
-// in the data appear where the data is wrong. The Reader must be closed.
+// in the data appear where the data is wrong. Close it when done.
 //
 // What stands before the file in its folder has to be decompressed too, but
 // files that are opened in cabinet order, each after the one before was closed,
