@@ -79,6 +79,7 @@ func NETWORK() []*Cause {
 			Remedies: []string{"tell-network-allow-update-hosts", "test-without-third-party-firewall", "disable-blocking-firewall-rules"},
 			Check: evidence(
 				strong("note-firewall-blocks"),
+				helped(Strong, "note-firewall-off-helped"),
 				strong("note-no-internet-by-design"),
 				strong("firewall-dropped"),
 				moderate("note-local-firewall", "note-network-firewall"),

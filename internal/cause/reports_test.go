@@ -1,0 +1,76 @@
+package cause
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// report is one description of a failure with the cause that must come first.
+type report struct {
+	want  string
+	alt   []string
+	files map[string]string
+}
+
+func readReports(t *testing.T, name string) []report {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []report
+	for line := range strings.Lines(string(b)) {
+		line = strings.TrimRight(line, "\r\n")
+		if strings.HasPrefix(line, "#") && len(out) == 0 {
+			continue
+		}
+		if want, ok := strings.CutPrefix(line, "== "); ok {
+			out = append(out, report{want: want, files: map[string]string{}})
+			continue
+		}
+		if len(out) == 0 {
+			t.Fatalf("%s: %q stands before the first report", name, line)
+		}
+		last := &out[len(out)-1]
+		file, text, ok := strings.Cut(line, ":")
+		switch {
+		case !ok:
+			t.Fatalf("%s: %q: want file: text", name, line)
+		case file == "alt":
+			last.alt = strings.Split(strings.TrimSpace(text), ",")
+		default:
+			last.files[file] += strings.TrimPrefix(text, " ") + "\r\n"
+		}
+	}
+	return out
+}
+
+// The descriptions are many and short; nine of ten must lead to the cause. What
+// is missed is printed, so that a change which shifts the balance is seen.
+func TestNetworkReports(t *testing.T) {
+	const wanted = 0.9
+	reports := readReports(t, "testdata/network-reports.txt")
+	right, confident := 0, 0
+	for _, r := range reports {
+		d := diagnosed(t, r.files)
+		first := d.Findings[0]
+		if first.ID == r.want || slices.Contains(r.alt, first.ID) {
+			right++
+			continue
+		}
+		if first.Probability > 0.8 {
+			confident++
+		}
+		t.Logf("%s (%.2f) for %s: %.160q", first.ID, first.Probability, r.want, r.files)
+	}
+	share := float64(right) / float64(len(reports))
+	t.Logf("%d of %d right (%.0f %%), %d wrong and sure of it", right, len(reports), 100*share, confident)
+	if share < wanted {
+		t.Errorf("%.2f right, want %.2f", share, wanted)
+	}
+	if confident > len(reports)/50 {
+		t.Errorf("%d answers are wrong and sure of it", confident)
+	}
+}
