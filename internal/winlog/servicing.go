@@ -135,6 +135,31 @@ func servicingBody(b []byte, rec *Record) {
 	}
 	rec.Text = rest
 	rec.Code = failingCode(rest)
+	if bytes.Equal(rec.Component, dism) {
+		rec.PID, rec.TID = dismThread(rest)
+	}
+}
+
+var (
+	dism    = []byte("DISM")
+	dismPID = []byte("PID=")
+	dismTID = []byte(" TID=")
+)
+
+// dismThread reads the process and thread that DISM writes behind the name of
+// the part that speaks: "DISM Package Manager: PID=6980 TID=18464 text".
+// Windows 7 writes the process alone, and not always the name.
+func dismThread(text []byte) (pid, tid uint32) {
+	i := bytes.Index(text[:min(len(text), 64)], dismPID)
+	if i < 0 || i > 0 && !bytes.HasSuffix(text[:i], []byte(": ")) {
+		return 0, 0
+	}
+	rest := text[i+len(dismPID):]
+	pid, n, _ := number(rest)
+	if rest = rest[n:]; bytes.HasPrefix(rest, dismTID) {
+		tid, _, _ = number(rest[len(dismTID):])
+	}
+	return pid, tid
 }
 
 // looksDated reports a line that begins like a record of a dated log.

@@ -26,8 +26,17 @@ func TestServicing(t *testing.T) {
 			Text: "00000017 (F) c0000034 [Error,Facility=FACILITY_NTSSTATUS,Code=52 (0x0034)] #1# from Windows::Rtl",
 		}},
 		{"DISM", "2031-02-03 04:05:06, Error                 DISM   DISM Package Manager: PID=6980 TID=18464 Failed processing package changes - CDISMPackageManager::Internal_Finalize(hr:0x800f081f)", entry{
-			Time: at, Level: LevelError, Component: "DISM", Code: 0x800F081F,
+			Time: at, Level: LevelError, PID: 6980, TID: 18464, Component: "DISM", Code: 0x800F081F,
 			Text: "DISM Package Manager: PID=6980 TID=18464 Failed processing package changes - CDISMPackageManager::Internal_Finalize(hr:0x800f081f)",
+		}},
+		{"DISM of Windows 7", "2031-02-03 04:05:06, Info                  DISM   DISM Provider Store: PID=10500 Getting Provider - CDISMProviderStore::GetProvider", entry{
+			Time: at, Level: LevelInfo, PID: 10500, Component: "DISM", Text: "DISM Provider Store: PID=10500 Getting Provider - CDISMProviderStore::GetProvider",
+		}},
+		{"DISM of Windows 7, no name", "2031-02-03 04:05:06, Info                  DISM   PID=10500 Scratch directory set. - CDISMManager::put_ScratchDir", entry{
+			Time: at, Level: LevelInfo, PID: 10500, Component: "DISM", Text: "PID=10500 Scratch directory set. - CDISMManager::put_ScratchDir",
+		}},
+		{"DISM, no process", "2031-02-03 04:05:06, Info                  DISM   DISM.EXE: Dism.exe version: 10.0.19041.844", entry{
+			Time: at, Level: LevelInfo, Component: "DISM", Text: "DISM.EXE: Dism.exe version: 10.0.19041.844",
 		}},
 		{"setup", "2031-02-03 04:05:06, Warning               MOUPG  SetupManager: waiting", entry{
 			Time: at, Level: LevelWarning, Component: "MOUPG", Text: "SetupManager: waiting",
