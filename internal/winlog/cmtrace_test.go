@@ -104,6 +104,18 @@ func TestCMTraceBounds(t *testing.T) {
 	}
 }
 
+func TestCMTraceIdentified(t *testing.T) {
+	for _, text := range []string{
+		string(cmTraceLog(1)),
+		"Done.  $$<X><08-22-2031 04:15:01.917+420><thread=2868 (0xB34)>\r\n",
+		"x\tWUAHandler\t2/3/2031 4:05:06 PM\t3372 (0x0D2C)\r\n",
+	} {
+		if kind := Identify("ticket.txt", []byte(text)); kind != CMTrace {
+			t.Errorf("%q identified as %q", text, kind)
+		}
+	}
+}
+
 func cmTraceLog(n int) []byte {
 	var b bytes.Buffer
 	for i := range n {

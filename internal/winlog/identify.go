@@ -133,7 +133,7 @@ func identifyContent(text []byte) Kind {
 		line = trimEOL(line)
 		var rec Record
 		switch {
-		case bytes.Contains(line, []byte("<![LOG[")):
+		case bytes.Contains(line, logOpen), bytes.Contains(line, oldTail) && bytes.Contains(line, []byte("<thread=")), copiedFromViewer(line):
 			return CMTrace
 		case bytes.HasPrefix(line, []byte(">>>  [")) || bytes.HasPrefix(line, []byte("<<<  [Exit status")):
 			return SetupAPI
