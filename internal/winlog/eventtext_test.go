@@ -181,6 +181,25 @@ func TestEventText(t *testing.T) {
 			},
 		},
 		{
+			name: "Format-List, objects with other properties first",
+			text: "TimeCreated  : 2/13/2031 4:05:06 AM\nProviderName : x\nId           : 20\nMessage      : a\n\nProviderName : y\nId           : 21\nMessage      : b\n",
+			want: []entry{
+				{Line: 1, Time: at, Component: "x", ID: 20, Text: "a"},
+				{Line: 6, Component: "y", ID: 21, Text: "b"},
+			},
+		},
+		{
+			name: "XML among words, XML of another time",
+			text: "the event:\n" + failedXML + failedXML + "\nLog Name: System\nSource: x\nDate: 1/1/2030 1:00:00 AM\nEvent ID: 20\n" + failedXML + "\n",
+			want: []entry{
+				{Line: 1, Loose: true, Text: "the event:"},
+				{Line: 2, Time: "2031-02-03T12:05:06.789Z", Level: LevelError, PID: 1200, TID: 1300, Component: wuClient, ID: 20, Code: 0x80070002, Text: failedXMLText, Fields: failedXMLFields},
+				{Line: 24, Time: "2031-02-03T12:05:06.789Z", Level: LevelError, PID: 1200, TID: 1300, Component: wuClient, ID: 20, Code: 0x80070002, Text: failedXMLText, Fields: failedXMLFields},
+				{Line: 47, Time: "2030-01-01T01:00:00Z", Level: LevelError, PID: 1200, TID: 1300, Component: wuClient, ID: 20, Code: 0x80070002, Text: failedXMLText, Fields: failedXMLFields},
+			},
+			unread: 1,
+		},
+		{
 			name: "Get-EventLog",
 			text: "Index              : 4711\nEntryType          : Error\nInstanceId         : 3221232495\nMessage            : Text\nSource             : Service Control Manager\nTimeGenerated      : 2/13/2031 4:05:06 AM\n\nIndex              : 4710\nEntryType          : Warning\nInstanceId         : 20\nMessage            : x\nSource             : y\nTimeGenerated      : 2/13/2031 4:05:06 AM\n",
 			want: []entry{
