@@ -8,10 +8,11 @@ import (
 	"strconv"
 )
 
-// IP addresses keep their prefixes: two addresses share exactly as many leading bits after redaction as before, as in
+// IP addresses keep their prefixes: two addresses share as many leading bits after redaction as before, as in
 // Crypto-PAn (Xu, Fan, Ammar, Moon 2002). So a route, a subnet mask and isInNet in a proxy script decide as they did.
-// Private, shared and link-local ranges are mapped into themselves; public IPv4 addresses go to 240.0.0.0/4 and public
-// IPv6 addresses to 3ffe::/16, which nobody uses, and are recognised there.
+// Every range is mapped into itself: a private address stays in its private range, a public one stays public and does
+// not become reserved or a sinkhole. IPv6 has room for a mark in it (3ffe::/16, returned in 2006 and used by nobody),
+// IPv4 has not.
 
 // octetKey names the permutation of one octet: it depends on all octets before it.
 type octetKey struct {
@@ -67,7 +68,7 @@ func (s *scanner) ipv4(a [4]byte) (p [4]byte, ok bool) {
 	fixed := 0 // leading bits that stay
 	switch {
 	case a[0] == 0, a[0] == 127, a[0] >= 224:
-		// "This host", loopback, multicast, netmasks and our own pseudonyms.
+		// "This host", loopback, multicast, reserved, netmasks.
 		return a, false
 	case a[0] == 10:
 		fixed = 8
@@ -78,8 +79,7 @@ func (s *scanner) ipv4(a [4]byte) (p [4]byte, ok bool) {
 	case a[0] == 100 && a[1]&0xC0 == 64: // shared by providers (RFC 6598)
 		fixed = 10
 	}
-	n := binary.BigEndian.Uint32(a[:])
-	if fixed > 0 && s.isOwnPrivate(n) {
+	if s.r.isGiven(a) {
 		return a, false
 	}
 	for i := range 4 {
@@ -93,29 +93,44 @@ func (s *scanner) ipv4(a [4]byte) (p [4]byte, ok bool) {
 		}
 	}
 	if fixed == 0 {
-		f := s.r.flips("ipv4", []byte{a[0]})
-		p[0] = 240 | f[31]%15
-	} else {
-		s.rememberPrivate(binary.BigEndian.Uint32(p[:]))
+		p[0] = s.r.publicOctet(a[0])
 	}
+	s.r.give(p)
 	return p, true
 }
 
-func (s *scanner) isOwnPrivate(n uint32) bool {
-	s.r.mu.Lock()
-	defer s.r.mu.Unlock()
-	_, ok := s.r.private[n]
+// publicOctet maps the first octet of a public address to one under which there are public addresses only.
+func (r *Redactor) publicOctet(c byte) byte {
+	f := r.flips("public", []byte{c})
+	for n := binary.BigEndian.Uint32(f[:]); ; n++ {
+		// Below 32 it would look like a version number.
+		switch c := byte(32 + n%(224-32)); c {
+		case 100, 127, 169, 172, 192, 198, 203:
+		default:
+			return c
+		}
+	}
+}
+
+// isGiven says whether an address was given out as a pseudonym.
+func (r *Redactor) isGiven(a [4]byte) bool {
+	if r.Redacted {
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.given[a]
 	return ok
 }
 
-func (s *scanner) rememberPrivate(n uint32) {
-	s.r.mu.Lock()
-	defer s.r.mu.Unlock()
-	if s.r.private == nil {
-		s.r.private = make(map[uint32]struct{})
+func (r *Redactor) give(a [4]byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.given == nil {
+		r.given = make(map[[4]byte]struct{})
 	}
-	if len(s.r.private) < maxPrivate {
-		s.r.private[n] = struct{}{}
+	if len(r.given) < maxGiven {
+		r.given[a] = struct{}{}
 	}
 }
 
@@ -124,6 +139,8 @@ func (s *scanner) ipv6(a [16]byte) (p [16]byte, ok bool) {
 	addr := netip.AddrFrom16(a)
 	switch {
 	case addr.IsUnspecified(), addr.IsLoopback(), addr.IsMulticast():
+		return a, false
+	case bytes.HasPrefix(a[:], []byte{1, 0, 0, 0, 0, 0, 0, 0}): // discard (RFC 6666)
 		return a, false
 	case addr.Is4In6():
 		v4, ok := s.ipv4(addr.As4())
@@ -256,8 +273,7 @@ func (s *scanner) addressPattern(i, end int) {
 	}
 	// Which pattern this is depends on the known octets alone, so the others do not matter. Whether it has been
 	// replaced already is asked of the pattern with zeros behind it.
-	own := a
-	if s.isOwnPrivate(binary.BigEndian.Uint32(own[:])) {
+	if s.r.isGiven(a) {
 		return
 	}
 	p, ok := s.ipv4(a)
@@ -266,7 +282,7 @@ func (s *scanner) addressPattern(i, end int) {
 	}
 	shown := p
 	clear(shown[count:])
-	s.rememberPrivate(binary.BigEndian.Uint32(shown[:]))
+	s.r.give(shown)
 	s.count(Address, b)
 	s.cut(i, end)
 	for _, c := range p[:count] {
@@ -466,12 +482,12 @@ func isVersionWord(word []byte) bool {
 		"engine", "update", "firmware", "bios", "runtime", "framework", "package", "paket", "level", "msi", "dism",
 		"foundation", "networking", "bridge", "to", "product", "agent", "client", "stack", "platform", "plattform",
 		"schema", "assembly", "edge", "chrome", "firefox", "webview", "onedrive", "office", "silverlight", "java", "flash",
-		"reader", "provider", "module", "sdk", "ssu", "lcu", "kb", "oid", "appversion", "clr", "operation", "endpoint",
+		"section", "abschnitt", "spec", "rfc", "chapter", "kapitel", "reader", "provider", "module", "sdk", "ssu", "lcu", "kb", "oid", "appversion", "clr", "operation", "endpoint",
 		"service", "host", "intelligence", "definition", "definitions":
 		// "to" and "host" also stand before addresses: only versions that are plainly not addresses profit below.
 		return k != "to" && k != "host" && k != "client" && k != "service" && k != "update" && k != "agent"
 	}
-	return hasSuffix(k, "version", "versionsnummer", "versions", "build", "fileversion", "ver", "revision", "release")
+	return hasSuffix(k, "version", "versionsnummer", "versions", "build", "revision", "release") || bytes.HasSuffix(word, []byte("Ver"))
 }
 
 // isAddressWord knows what addresses are called, so that even an address like 1.1.1.1 or 4.0.0.0 is seen as one.

@@ -115,7 +115,7 @@ func (s *scanner) switches() {
 			continue
 		}
 		n := i + 1
-		for n < len(b) && (byteClass[b[n]]&(isDigit|isLower|isUpper) != 0 || b[n] == '-') {
+		for n < len(b) && n-i <= maxKey && (byteClass[b[n]]&(isDigit|isLower|isUpper) != 0 || b[n] == '-') {
 			n++
 		}
 		if n == i+1 || n >= len(b) || b[n] != ' ' {

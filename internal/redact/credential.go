@@ -128,6 +128,27 @@ func (s *scanner) tokens() {
 		}
 		s.end()
 	}
+	// Download addresses of the content network are signed: ?P1=...&P2=404&P3=2&P4=signature.
+	if bytes.Contains(s.cur, []byte("P4=")) {
+		s.begin()
+		for i := 0; ; {
+			k := bytes.Index(s.cur[i:], []byte("&P4="))
+			if k < 0 {
+				break
+			}
+			i += k + len("&P4=")
+			end := i
+			for end < len(s.cur) && (byteClass[s.cur[end]]&isToken != 0 || s.cur[end] == '%') {
+				end++
+			}
+			if text := s.cur[i:end]; len(text) >= 16 {
+				s.cut(i, end)
+				s.remove(text)
+			}
+			i = end
+		}
+		s.end()
+	}
 	// Every NTLM message begins with the eight bytes NTLMSSP\0, in base64 TlRMTVNTUA and six bits of zero.
 	if bytes.Contains(s.cur, []byte("TlRMTVNTUA")) {
 		s.begin()
@@ -327,7 +348,8 @@ func (s *scanner) looksSecret(start, i int, text []byte, sep byte) bool {
 		case "windowspe", "offlineservicing", "generalize", "specialize", "auditsystem", "audituser", "oobesystem":
 			return false
 		}
-		return len(text) > 3 && (sep == '=' || !bytes.ContainsAny(text, " "))
+		// "this pass: time: 2 seconds" is prose; at the beginning of a line it is a field.
+		return len(text) > 3 && (sep == '=' || len(bytes.TrimSpace(b[:start])) == 0)
 	case "pin", "userpin", "tpmpin":
 		return len(text) >= 4 && allDigits(text)
 	case "t":
@@ -485,7 +507,7 @@ func (s *scanner) elementText(kind fieldKind, i int, text []byte) {
 	case macField:
 		s.bareMAC(i, end)
 	case nameField:
-		if !isNothing(text) && !isPseudonym(text) {
+		if !isNothing(text) && !isPseudonym(text) && !isCommonName(text) {
 			s.count(Name, canonical(text))
 			s.cut(i, end)
 			s.out = s.r.appendPseudonym(s.out, namePrefix, text)

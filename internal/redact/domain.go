@@ -44,7 +44,7 @@ func tldOf(label []byte) tldKind {
 		"io", "iq", "ir", "je", "jm", "jo", "jp", "ke", "kg", "kh", "ki", "km", "kn", "kp", "kr", "kw", "ky", "kz",
 		"lb", "lc", "li", "lk", "lr", "ls", "lt", "lu", "lv", "ly", "ma", "mc", "me", "mg", "mh", "mk", "mm", "mn",
 		"mp", "mq", "mr", "mt", "mu", "mv", "mw", "mx", "mz", "na", "nc", "ne", "nf", "ng", "ni", "nl", "np", "nr",
-		"nu", "nz", "om", "pa", "pe", "pf", "pg", "ph", "pk", "pl", "pm", "pn", "pr", "pt", "pw", "py", "qa", "re",
+		"nu", "nz", "om", "pa", "pe", "pf", "pg", "ph", "pk", "pl", "pm", "pn", "pr", "pt", "pw", "qa", "re",
 		"ro", "ru", "rw", "sa", "sb", "sc", "sd", "sg", "si", "sk", "sl", "sm", "sn", "sr", "ss", "st", "su", "sv",
 		"sx", "sy", "sz", "tc", "td", "tg", "th", "tj", "tk", "tl", "tm", "tn", "tr", "tt", "tv", "tw", "tz", "ua",
 		"ug", "uk", "uy", "uz", "va", "vc", "ve", "vg", "vi", "vn", "vu", "wf", "ws", "ye", "yt", "za", "zm", "zw":

@@ -43,7 +43,7 @@ func fieldOf(key string) fieldKind {
 		"domne", "gertename", "primarydomain", "defaultdomainname", "altdefaultdomainname", "cachehost",
 		"docachehost", "iesetdomain", "originatingcomputer", "clientname", "sourceworkstation", "userdomainname",
 		"netbiosdomainname", "netbiosdomain", "dnsserver", "dhcpserver", "targethost", "remotecomputer",
-		"remotehost", "localhostname", "machinedomain", "dnsforestname", "mpname", "forest", "targetgroupserver":
+		"remotehost", "localhostname", "machinedomain", "dnsforestname", "mpname", "forest", "domname", "kdccalled":
 		return hostField
 	case "host", "server", "computer", "domain", "workstation", "devicename", "rechner", "realm":
 		return softHostField
@@ -51,7 +51,7 @@ func fieldOf(key string) fieldKind {
 		"proxyexceptions", "noproxy", "umgehungsliste", "httpproxy", "httpsproxy", "allproxy", "ftpproxy",
 		"proxyserverlist", "searchlist", "dnssuffixsearchlist", "dnssuffixsuchliste", "trustedhosts", "wuserver",
 		"wustatusserver", "updateserviceurlalternate", "autoconfigurl", "proxyserverbypass", "proxyausnahmen",
-		"proxybypasslst", "staticproxy", "bypassproxylist":
+		"proxylistused", "bypasslistused", "staticproxy", "bypassproxylist":
 		return hostsField
 	case "proxy", "proxies", "bypass":
 		return softHostsField
@@ -68,14 +68,15 @@ func fieldOf(key string) fieldKind {
 		"userdisplayname", "lastloggedondisplayname":
 		return personField
 	case "registeredorganization", "registrierteorganisation", "eingetrageneorganisation", "tenantname",
-		"tenantdisplayname", "ssid", "orgname", "organizationname":
+		"tenantdisplayname", "ssid", "orgname", "organizationname", "alluserprofile", "profilfrallebenutzer", "dcsitename",
+		"oursitename", "sitename", "dynamicsitename", "adsite":
 		return nameField
 	case "susclientid", "clientid", "machineguid", "tenantid", "deviceid", "azureadtenantid", "azureaddeviceid",
 		"aadtenantid", "aaddeviceid", "workplacetenantid", "workplacedeviceid", "keycontainerid", "uuid",
 		"systemuuid", "smbiosguid", "smbiosuuid", "smbiosid", "pingid", "machineid", "globaldeviceid",
 		"installationid", "smsid", "clientguid", "objectid", "userobjectid", "targetid", "localdeviceid", "vmid",
 		"entdmid", "mdmdeviceid", "enrollmentid", "sid", "accountid", "smsuniqueidentifier", "hardwareid", "hwid",
-		"computerid", "clientmachineid", "devicelocalid", "sqmmachineid":
+		"computerid", "clientmachineid", "devicelocalid", "sqmmachineid", "domguid", "domainguid":
 		return guidField
 	case "serialnumber", "seriennummer", "biosserialnumber", "systemserialnumber", "baseboardserialnumber",
 		"identifyingnumber", "servicetag", "assettag", "volumeserialnumber", "volumeseriennummer", "smbiosassettag",
@@ -131,7 +132,7 @@ func endsKey(word string) bool {
 	case "name", "server", "servers", "domain", "domne", "suffix", "dnssuffix", "list", "host", "id", "guid", "key",
 		"content", "number", "owner", "besitzer", "organization", "organisation", "suffixsuchliste", "tag",
 		"account", "user", "benutzer", "address", "adresse", "uuid", "email", "point", "computer", "workstation",
-		"override", "bypass", "exceptions", "hosts", "liste", "identifier", "proxy", "password", "token":
+		"override", "bypass", "exceptions", "used", "profile", "called", "site", "hosts", "liste", "identifier", "proxy", "password", "token":
 		return true
 	}
 	return false
@@ -186,6 +187,14 @@ func (s *scanner) keyBefore(i int) (kind fieldKind, start int) {
 	last := key[at:]
 	for len(last) > 0 && byteClass[last[len(last)-1]]&isDigit != 0 {
 		last = last[:len(last)-1]
+	}
+	if len(last) == 0 && j-1 > s.done && b[j-1] == ' ' { // "SSID 1"
+		j--
+		at = len(key)
+		if !word() {
+			return noField, i
+		}
+		last = key[at:]
 	}
 	kind, start = fieldOf(string(last)), j
 	switch string(last) {
@@ -372,6 +381,9 @@ func (s *scanner) columnValue() {
 	}
 	kind := s.state.column
 	s.state.column = noField
+	if text := bytes.TrimSpace(s.cur); bytes.ContainsAny(text, ":=") || bytes.Contains(text, []byte("  ")) {
+		return
+	}
 	s.begin()
 	s.field(kind, 0, 0, ' ')
 	s.end()
@@ -421,7 +433,7 @@ func (s *scanner) field(kind fieldKind, start, i int, sep byte) {
 	case userField, softUserField, personField:
 		s.userValue(v, kind)
 	case nameField:
-		if !isNothing(text) && !isPseudonym(text) {
+		if !isNothing(text) && !isPseudonym(text) && !isCommonName(text) {
 			s.count(Name, canonical(text))
 			s.cut(v.start, v.end)
 			s.out = s.r.appendPseudonym(s.out, namePrefix, text)
@@ -447,7 +459,7 @@ type span struct {
 }
 
 // maxValue bounds the values that are no secrets.
-const maxValue = 1024
+const maxValue = 300
 
 // value finds the extent of a value that begins at i.
 func (s *scanner) value(kind fieldKind, start, i int, sep byte) span {
@@ -476,7 +488,7 @@ func (s *scanner) value(kind fieldKind, start, i int, sep byte) span {
 	switch kind {
 	case shortField:
 		// Whether it is a secret is seen at its beginning.
-		if v := s.secretSpan(i, min(len(b), i+maxValue), false, kind); s.looksSecret(start, i, b[v.start:v.end], sep) {
+		if v := s.secretSpan(i, min(len(b), i+128), false, kind); s.looksSecret(start, i, b[v.start:v.end], sep) {
 			return s.secretSpan(i, len(b), false, kind)
 		}
 		return span{i, i, false}
@@ -500,6 +512,11 @@ func (s *scanner) value(kind fieldKind, start, i int, sep byte) span {
 		}
 		return span{i, trimEnd(b, i, end), true}
 	case hostsField, softHostsField:
+		if b[i] == '<' && !hasFoldPrefix(b[i:], "<local>") { // Proxy List used: <a:80> Bypass List used : <b>
+			if n := bytes.Index(b[i:min(len(b), i+maxValue)], []byte("> ")); n >= 0 {
+				return span{i + 1, i + n, true}
+			}
+		}
 		if lineForm {
 			end := i
 			for end < len(b) && b[end] != '"' && b[end] != '\t' && !bytes.HasPrefix(b[end:], []byte("  ")) {

@@ -9,7 +9,7 @@ func (s *scanner) appendLabel(dst, label []byte) []byte {
 		return append(dst, label...)
 	}
 	s.count(Host, canonical(label))
-	return s.r.appendPseudonym(dst, hostPrefix, label)
+	return s.r.appendHostPseudonym(dst, label, false)
 }
 
 // appendHost appends the pseudonym of a host or domain name: each label on its own, the public suffix as it is. Names
@@ -40,14 +40,22 @@ func (s *scanner) appendHostLabel(dst, label []byte) []byte {
 	if bytes.IndexByte(label, '*') < 0 && bytes.IndexByte(label, '?') < 0 {
 		return s.appendLabel(dst, label)
 	}
-	// A wildcard inside a label: what stands between cannot keep its meaning, but must not stay either.
+	// A wildcard inside a label. What stands before it matches the names that begin with it if only digits follow there.
 	for len(label) > 0 {
 		n := bytes.IndexAny(label, "*?")
 		part := label
 		if n >= 0 {
 			part = label[:n]
 		}
-		dst = s.appendLabel(dst, part)
+		switch {
+		case n < 0:
+			dst = s.appendLabel(dst, part)
+		case len(part) == 0, isPseudonym(bytes.TrimRight(part, "-")):
+			dst = append(dst, part...)
+		default:
+			s.count(Host, canonical(part))
+			dst = s.r.appendHostPseudonym(dst, part, true)
+		}
 		if n < 0 {
 			break
 		}
@@ -114,6 +122,10 @@ func isSoftware(b []byte) bool {
 
 // hostList replaces the hosts in a list of proxies or of exceptions: http=a:80;https=b:80, *.corp.example;10.*;<local>.
 func (s *scanner) hostList(i, end int, soft bool) {
+	// Words with blanks between them are a sentence, such as "not configured".
+	for k := i + 1; k+1 < end && !soft; k++ {
+		soft = s.cur[k] == ' ' && isNameByte(s.cur[k-1]) && isNameByte(s.cur[k+1])
+	}
 	for i < end {
 		switch c := s.cur[i]; c {
 		case ' ', ';', ',', '\t', '"', '\'', '[', ']', '\\':
@@ -446,7 +458,7 @@ func (s *scanner) generatedNames() {
 		}
 		s.count(Host, canonical(name))
 		s.cut(start, end)
-		s.out = s.r.appendPseudonym(s.out, hostPrefix, name)
+		s.out = s.r.appendHostPseudonym(s.out, name, false)
 		i = end
 	}
 	s.end()

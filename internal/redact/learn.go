@@ -234,3 +234,39 @@ func (s *scanner) isProtected(i, end int) bool {
 	}
 	return false
 }
+
+// remember notes a name found in this line. What is sure in one place of a line is sure in the others: the name of a
+// management point stands there as a field and once more between quotes.
+func (s *scanner) remember(kind string, name []byte) {
+	const maxNames = 8
+	if len(s.names) < maxNames && len(name) > minLearned && len(name) < 64 && !isLogWord(string(name)) && !allDigits(name) {
+		s.names = append(s.names, taught{string(name), kind})
+	}
+}
+
+// repeatedNames replaces the names found in this line wherever else they stand in it.
+func (s *scanner) repeatedNames() {
+	s.begin()
+	b := s.cur
+	for i := 0; i < len(b); i++ {
+		if byteClass[b[i]]&isAlnum == 0 || i > 0 && byteClass[b[i-1]]&isAlnum != 0 {
+			continue
+		}
+		for _, w := range s.names {
+			end := i + len(w.text)
+			if !w.matches(b[i:]) || end < len(b) && byteClass[b[end]]&isAlnum != 0 || s.isProtected(i, end) {
+				continue
+			}
+			name := b[i:end]
+			s.cut(i, end)
+			if w.kind == Host {
+				s.out = s.appendLabel(s.out, name)
+			} else {
+				s.out = s.appendUser(s.out, name)
+			}
+			i = end - 1
+			break
+		}
+	}
+	s.end()
+}

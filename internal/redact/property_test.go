@@ -128,6 +128,42 @@ func TestHostsKeepShapeCaseAndEquality(t *testing.T) {
 	})
 }
 
+// A proxy script or a list of exceptions decides about a redacted host as it did about the real one.
+func TestPatternsDecideAlike(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := &Redactor{}
+		stem := rapid.StringMatching(`zq[a-z]{2,6}`).Draw(t, "stem")
+		domain := rapid.StringMatching(`zq[a-z]{3,8}\.(com|local|example)`).Draw(t, "domain")
+		host := recase(t, stem+rapid.SampledFrom([]string{"", "1", "01", "-07"}).Draw(t, "number")+rapid.SampledFrom([]string{"", "." + domain}).Draw(t, "domain part"), "host")
+		pattern := rapid.SampledFrom([]string{
+			stem + "*", stem + "01", strings.ToUpper(stem) + "*", "*." + domain, "*" + domain, "*." + strings.ToUpper(domain), stem + "*." + domain,
+			stem + "01." + domain, "*", "*.zqother.com", "zqother*", stem + "-*",
+		}).Draw(t, "pattern")
+		line := r.String(`    WUServer    REG_SZ    http://` + host + `:8530`)
+		hidden := strings.TrimSuffix(strings.TrimPrefix(line, `    WUServer    REG_SZ    http://`), ":8530")
+		line = r.String(`    Bypass List     :  <local>;` + pattern)
+		list := strings.TrimPrefix(line, `    Bypass List     :  <local>;`)
+		script := r.String(`if (shExpMatch(host, "` + pattern + `")) return "DIRECT";`)
+		if !strings.Contains(script, `"`+list+`"`) {
+			t.Fatalf("the pattern %s became %s and %s", pattern, list, script)
+		}
+		if got, want := starMatch(list, hidden), starMatch(pattern, host); got != want {
+			t.Fatalf("%s matches %s: %v; %s matches %s: %v", pattern, host, want, list, hidden, got)
+		}
+	})
+}
+
+// starMatch is shExpMatch of proxy scripts, as far as stars go.
+func starMatch(pattern, name string) bool {
+	if pattern == "" {
+		return name == ""
+	}
+	if pattern[0] == '*' {
+		return starMatch(pattern[1:], name) || name != "" && starMatch(pattern, name[1:])
+	}
+	return name != "" && name[0] == pattern[0] && starMatch(pattern[1:], name[1:])
+}
+
 func TestAnyChunksGiveTheWhole(t *testing.T) {
 	parts := slices.Concat(secretPlants, namePlants, hostPlants, []string{
 		"\r\n", "\n", "\r", " ", `"`, "'", "<Password>", "</Password>", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "\\", "{", "}",

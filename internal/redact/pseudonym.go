@@ -8,12 +8,17 @@ import (
 	"unicode/utf8"
 )
 
-// Pseudonyms of names end in eight consonants. Without vowels they spell nothing, in any language, and cannot be taken
-// for a real name; 19^8 of them make an accident between two names of one network improbable. They are valid DNS
-// labels, NetBIOS names (at most 15 letters) and file names.
+// Pseudonyms of names are made of consonants. Without vowels they spell nothing, in any language, and cannot be taken
+// for a real name. They are valid DNS labels, NetBIOS names (at most 15 letters) and file names.
+//
+// The pseudonym of a host has two parts if its name ends in digits: WSUS01 and WSUS02 become h-bcdfghjkmnpq and
+// h-bcdfghjqrstv, SRV-01 becomes h-zxwvtsr-qpnmk. So the exception "wsus*" of a proxy, which becomes "h-bcdfghj*", still
+// matches both.
 const (
 	consonants = "bcdfghjkmnpqrstvwxz"
-	tailLen    = 8
+	wordLen    = 8 // of users, organisations, serial numbers: 19^8
+	stemLen    = 7 // of hosts: 19^7
+	numberLen  = 5
 
 	hostPrefix   = "h-"
 	userPrefix   = "user-"
@@ -23,27 +28,25 @@ const (
 
 // isPseudonym says whether a word is one of our pseudonyms for names, in any letter case.
 func isPseudonym(word []byte) bool {
-	n := len(word) - tailLen
-	if n <= 0 {
-		return false
-	}
-	switch n {
-	case len(hostPrefix):
-		if !foldEqual(word[:n], hostPrefix) {
-			return false
+	switch {
+	case hasFoldPrefix(word, hostPrefix):
+		word = word[len(hostPrefix):]
+		if len(word) == stemLen+1+numberLen && word[stemLen] == '-' {
+			return allConsonants(word[:stemLen]) && allConsonants(word[stemLen+1:])
 		}
-	case len(userPrefix):
-		if !foldEqual(word[:n], userPrefix) && !foldEqual(word[:n], namePrefix) {
-			return false
-		}
-	case len(serialPrefix):
-		if !foldEqual(word[:n], serialPrefix) {
-			return false
-		}
+		return (len(word) == stemLen || len(word) == stemLen+numberLen) && allConsonants(word)
+	case hasFoldPrefix(word, userPrefix), hasFoldPrefix(word, namePrefix):
+		word = word[len(userPrefix):]
+	case hasFoldPrefix(word, serialPrefix):
+		word = word[len(serialPrefix):]
 	default:
 		return false
 	}
-	for _, c := range word[n:] {
+	return len(word) == wordLen && allConsonants(word)
+}
+
+func allConsonants(b []byte) bool {
+	for _, c := range b {
 		if byteClass[c]&isConsonant == 0 {
 			return false
 		}
@@ -51,22 +54,49 @@ func isPseudonym(word []byte) bool {
 	return true
 }
 
-// appendPseudonym appends the pseudonym of a word in the word's own letter case. Words that differ only in letter case
-// get pseudonyms that differ only in letter case.
-func (r *Redactor) appendPseudonym(dst []byte, prefix string, word []byte) []byte {
-	p := r.derive(prefix, canonical(word), func(sum [32]byte) string {
-		b := append(make([]byte, 0, len(prefix)+tailLen), prefix...)
+// appendPseudonym appends the pseudonym of a user, an organisation or a serial number in the name's own letter case.
+// Names that differ only in letter case get pseudonyms that differ only in letter case.
+func (r *Redactor) appendPseudonym(dst []byte, prefix string, name []byte) []byte {
+	start := len(dst)
+	dst = append(dst, prefix...)
+	dst = append(dst, r.letters(prefix, canonical(name), wordLen)...)
+	r.dress(dst[start:], name)
+	return dst
+}
+
+// appendHostPseudonym does the same for a label of a host name. A stem is what stands before the star of a pattern.
+func (r *Redactor) appendHostPseudonym(dst, label []byte, stem bool) []byte {
+	start := len(dst)
+	name := canonical(label)
+	digits := bytes.TrimRight(name, "0123456789")
+	head := bytes.TrimRight(digits, "-_")
+	if len(head) == 0 {
+		head, digits = name, name
+	}
+	dst = append(dst, hostPrefix...)
+	dst = append(dst, r.letters(hostPrefix, head, stemLen)...)
+	numbered := len(digits) < len(name)
+	if len(head) < len(digits) && (numbered || stem) {
+		dst = append(dst, '-')
+	}
+	if numbered && !stem {
+		dst = append(dst, r.letters("number", name, numberLen)...)
+	}
+	r.dress(dst[start:], label)
+	return dst
+}
+
+// letters derives n consonants from a name.
+func (r *Redactor) letters(space string, name []byte, n int) string {
+	return r.derive(space, name, func(sum [32]byte) string {
+		b := make([]byte, n)
 		v := binary.BigEndian.Uint64(sum[:])
-		for range tailLen {
-			b = append(b, consonants[v%uint64(len(consonants))])
+		for i := range b {
+			b[i] = consonants[v%uint64(len(consonants))]
 			v /= uint64(len(consonants))
 		}
 		return string(b)
 	})
-	start := len(dst)
-	dst = append(dst, p...)
-	r.dress(dst[start:], word)
-	return dst
 }
 
 // dress gives the lower-case pseudonym p the letter case of word: upper, lower, capitalised, or a mixture that is the

@@ -12,8 +12,8 @@
 //   - What everybody may know stays: Microsoft's hosts, KB numbers, update and service GUIDs, HRESULTs, package names,
 //     versions, file hashes, well-known SIDs. A redacted log must lead to the same diagnosis.
 //   - Pseudonyms are recognised and left alone, so redacting twice is redacting once. They carry their mark in
-//     themselves (h-bcdfghjk, user-bcdfghjk, S-1-5-21-4040404040-…, 02-EC-…, 240.0.0.0/4, 3ffe::/16); only private IPv4
-//     addresses have no room for one and are remembered by the Redactor that made them.
+//     themselves (h-bcdfghjkmnpq, user-bcdfghjk, S-1-5-21-4040404040-…, 02-EC-…, 3ffe::/16); only IPv4 addresses have
+//     no room for one. Those are remembered by the Redactor that made them; for another one there is Redactor.Redacted.
 //
 // Redaction works on lines, in bounded memory, and on bytes rather than on a parsed format, because what people attach
 // is seldom well formed. Where a rule is unsure it errs towards hiding, except inside the vocabulary that diagnosis reads.
@@ -57,12 +57,12 @@ const (
 )
 
 // Bounds on what a Redactor remembers, so that a hostile file cannot fill the memory. Beyond them pseudonyms stay the
-// same (they are computed, not drawn); only Count.Distinct stops growing and private IPv4 addresses are no longer
+// same (they are computed, not drawn); only Count.Distinct stops growing and IPv4 addresses are no longer
 // recognised as pseudonyms.
 const (
 	maxCached   = 1 << 15
 	maxDistinct = 1 << 16
-	maxPrivate  = 1 << 17
+	maxGiven    = 1 << 17
 	maxLearned  = 1 << 12
 )
 
@@ -78,6 +78,9 @@ type Redactor struct {
 	// KeepHosts leaves host names, domain names and IP addresses as they are. Users, credentials and identifiers of
 	// hardware and machines are replaced nevertheless.
 	KeepHosts bool
+	// Redacted says that the text has been redacted before, as a bundle says of itself. Then IPv4 addresses stay as they
+	// are, because a pseudonym among them cannot be told from a real one. All other rules hold.
+	Redacted bool
 
 	once sync.Once
 	key  [sha256.Size]byte
@@ -85,11 +88,11 @@ type Redactor struct {
 
 	known atomic.Pointer[vocabulary] // what Learn taught; replaced, never changed
 
-	mu      sync.Mutex
-	cache   map[cacheKey]string
-	octets  map[octetKey][32]byte
-	counts  map[string]*tally
-	private map[uint32]struct{} // private IPv4 addresses given out as pseudonyms
+	mu     sync.Mutex
+	cache  map[cacheKey]string
+	octets map[octetKey][32]byte
+	counts map[string]*tally
+	given  map[[4]byte]struct{} // IPv4 addresses given out as pseudonyms
 }
 
 type cacheKey struct{ space, text string }

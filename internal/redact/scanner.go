@@ -18,10 +18,11 @@ type scanner struct {
 	// The pass at work: it reads cur, which is copied to out up to done.
 	cur, out, spare []byte
 	done            int
-	edited          bool // in this pass
-	changed         bool // in this round
-	unclosed        byte // the quote of a secret that went on at the end of the text
-	openString      int  // where the JSON string began that went on at the end of the text
+	edited          bool     // in this pass
+	changed         bool     // in this round
+	names           []taught // users and hosts found in this line
+	unclosed        byte     // the quote of a secret that went on at the end of the text
+	openString      int      // where the JSON string began that went on at the end of the text
 }
 
 type finding struct {
@@ -67,7 +68,7 @@ const (
 	// Three letters of what a pass looks for, in any letter case. Signs may be taken for letters, which costs time and
 	// nothing else.
 	mayKey      // -----BEGIN
-	mayToken    // eyJ, TlRMTVNTUA, Basic, Bearer, Negotiate
+	mayToken    // eyJ, TlRMTVNTUA, P4=, Basic, Bearer, Negotiate
 	mayRegistry // REG_
 	mayComputer
 	maySerial
@@ -75,6 +76,10 @@ const (
 	mayCommand // ConvertTo-SecureString, /SetCredentials
 	mayProxy   // PROXY, SOCKS, HTTP, FindProxyForURL
 	mayHost
+	mayDN     // CN=, DC=
+	mayAccess // the log of a proxy: HIER_
+	mayZone   // ZoneMap\Domains
+	mayRSOP   // gpresult
 )
 
 var featureOf = [256]features{
@@ -98,7 +103,7 @@ var trigramFeature = func() *[trigrams]features {
 		{"lrm", mayToken},
 		{"sic", mayToken},
 		{"rer", mayToken},
-		{"got", mayToken},
+		{"got", mayToken}, {"p4=", mayToken},
 		{"eg_", mayRegistry},
 		{"put", mayComputer},
 		{"ria", maySerial},
@@ -109,6 +114,11 @@ var trigramFeature = func() *[trigrams]features {
 		{"cks", mayProxy},
 		{"ttp", mayProxy},
 		{"hos", mayHost},
+		{"cn=", mayDN},
+		{"dc=", mayDN},
+		{"er_", mayAccess},
+		{"zon", mayZone},
+		{"sop", mayRSOP},
 	} {
 		h := 0
 		for _, c := range []byte(x.letters) {
@@ -144,7 +154,7 @@ const maxRounds = 8
 // again changes nothing: each line is met in the same state and stays as it is.
 func (s *scanner) redact(dst, line []byte) []byte {
 	before := s.state
-	s.cur, s.touched = line, false
+	s.cur, s.touched, s.names = line, false, s.names[:0]
 	for round := 0; ; round++ {
 		s.state, s.changed = before, false
 		s.passes()
@@ -210,6 +220,9 @@ func (s *scanner) passes() {
 	if f&(hasAt|hasPercent) != 0 {
 		s.mails()
 	}
+	if f&mayDN != 0 {
+		s.distinguishedNames()
+	}
 	s.proxyScript(f)
 	s.phrases(f)
 	if f&hasDash != 0 {
@@ -229,6 +242,9 @@ func (s *scanner) passes() {
 	}
 	if known := s.r.known.Load(); known != nil {
 		s.learned(known)
+	}
+	if len(s.names) > 0 {
+		s.repeatedNames()
 	}
 }
 
@@ -273,6 +289,9 @@ func (s *scanner) nested(text []byte) []byte {
 
 // count records a replacement, unless this is a trial.
 func (s *scanner) count(kind string, value []byte) {
+	if kind == User || kind == Host {
+		s.remember(kind, value)
+	}
 	switch {
 	case s.dry > 0:
 	case s.tentative:

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -143,8 +145,8 @@ func TestLongLines(t *testing.T) {
 func TestLongLineCuts(t *testing.T) {
 	var r Redactor
 	for _, secret := range []string{"http://anna:geheim@prx01.corp.example.com/", `password = "anna geheim"`, `C:\Users\anna geheim\x`, "111111-222222-333333-444444-555555-666666-777777-888888"} {
-		for at := maxLine - cutStep; at < maxLine+overlap; at += 4999 {
-			for _, filler := range []string{"x ", "x", "x,"} {
+		for at := maxLine - cutStep; at < maxLine+overlap; at += 9973 {
+			for _, filler := range []string{"x ", "x"} {
 				in := strings.Repeat(filler, at/len(filler)) + " " + secret + " " + strings.Repeat(filler, overlap)
 				out := r.String(in)
 				for _, s := range []string{"anna", "geheim", "prx01", "444444"} {
@@ -188,5 +190,26 @@ func TestMixedEncodings(t *testing.T) {
 	}
 	if !bytes.Contains(out, utf16LE.encode(nil, []byte("fine"))) {
 		t.Errorf("too much is gone: %q", out)
+	}
+}
+
+// No line takes time that grows with the square of its length: 64 KiB of each repetition in a moment.
+func TestHostileLines(t *testing.T) {
+	const size = 64 << 10
+	var r Redactor
+	r.Learn(User, "anna")
+	for _, p := range slices.Concat(secretPlants, namePlants, hostPlants, []string{
+		"a.", "a:", "a=", "\\", "\\\\a", "a\\", "/", "@", "a@", "a@b.", "-", "a-", "1.", "1-", "00-", "00:", "::", "=", "<", "<a>", "<Password>", "&lt;", "%40",
+		" [1", "\"", "\":\"\\n", "eyJa.", "TlRMTVNTUA", "Basic ", "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "net use ", "convertto-securestring ", "/setcredentials ",
+		"-p ", "-p a ", "/d a ", "REG_SZ ", " REG_BINARY 00", "S-1-5-21-", "CN=", "CN=a,", "DC=a,", "DESKTOP-", "C:\\Users\\", "\\AppData\\", "PROXY a:1 ", "host == \"a\" ",
+		"computer name is a ", "serial number is 1A ", "zonemap\\domains\\a", "pin=", "t=", "sig=", "token=", "cookie:", "authorization:", "user=", "host=", "proxylist=",
+		"value=", "name=password value=", "\x00", "a\x00", "\"x\"=hex:", "a\r", "10.1.1.1 ", "fe80::1 ", "ü", "\xff", "anna ",
+	}) {
+		in := strings.Repeat(p, size/len(p)+1)
+		start := time.Now()
+		r.String(in)
+		if d := time.Since(start); d > 5*time.Second {
+			t.Errorf("64 KiB of %q took %v", p, d)
+		}
 	}
 }

@@ -3,6 +3,8 @@ package redact
 import (
 	"bytes"
 	"net/url"
+	"unicode"
+	"unicode/utf8"
 )
 
 // isCommonName knows the accounts and words that name no person and no machine, in English and German spelling.
@@ -23,7 +25,8 @@ func isCommonName(name []byte) bool {
 		"computer", "server", "client", "host", "hostname", "computername", "servername", "domain", "domäne", "name",
 		"none", "keine", "unknown", "unbekannt", "null", "all", "any", "alle", "this", "creator owner", "krbtgt",
 		"machine", "current user", "currentuser", "default app pool", "temp", "tmp", "root", "owner", "self",
-		"nt virtual machine", "loopback", "default domain", "desktop", "account", "unassigned", "identity":
+		"nt virtual machine", "loopback", "default domain", "desktop", "account", "unassigned", "identity",
+		"sid", "private", "privat", "default-first-site-name", "computers":
 		return true
 	}
 	return false
@@ -63,7 +66,10 @@ func (s *scanner) userValue(v span, kind fieldKind) {
 	case '{', '(', '<', '%', '$', '*', '&':
 		return
 	}
-	if guidAt(s.cur, v.start) || bytes.ContainsAny(text, "=/") && kind != personField {
+	if kind == softUserField && len(text) > 20 && bytes.IndexAny(text, `\@`) < 0 { // longer than an account can be
+		return
+	}
+	if bytes.IndexFunc(text, unicode.IsLetter) < 0 && utf8.Valid(text) || guidAt(s.cur, v.start) || bytes.ContainsAny(text, "=/") && kind != personField {
 		return
 	}
 	// name@domain is left to the pass for mail addresses, unless the domain is not one that it knows.
@@ -140,8 +146,10 @@ func (s *scanner) profiles() {
 				for n < len(b) && (b[n] == '\\' || b[n] == '/') {
 					n++
 				}
-				if end := s.profileName(n, sep); end > n && n >= s.done {
-					s.profileFolder(n, end)
+				if n < len(b) && n >= s.done {
+					if end := s.profileName(n, sep); end > n {
+						s.profileFolder(n, end)
+					}
 				}
 				break
 			}
@@ -332,6 +340,13 @@ func (s *scanner) accounts() {
 		if end < len(b) && (b[end] == '\\' || b[end] == '/' || b[end] == '*' || b[end] == '&' || b[end] == '~' || b[end] == '#') {
 			continue
 		}
+		if hasSID(b[end:]) && !isVirtualDomain(domain) && !isPathRoot(domain) { // whoami /all
+			s.cut(start, end)
+			s.out = s.appendAccountDomain(s.out, domain)
+			s.out = append(s.out, b[sep:name]...)
+			s.out = s.appendUser(s.out, user)
+			continue
+		}
 		if start > 1 && b[start-1] == ' ' {
 			// A folder with a blank in its name: C:\Program Files\Ole DB\x.
 			if k := bytes.LastIndexAny(b[:start-1], " \"'"); bytes.IndexByte(b[k+1:start-1], '\\') >= 0 {
@@ -355,6 +370,12 @@ func (s *scanner) accounts() {
 		s.out = s.appendUser(s.out, user)
 	}
 	s.end()
+}
+
+// hasSID says whether the SID of a user follows.
+func hasSID(b []byte) bool {
+	rest := bytes.TrimLeft(b, " ")
+	return len(rest) < len(b) && (hasFoldPrefix(rest, "s-1-5-21-") || hasFoldPrefix(rest, "s-1-12-1-"))
 }
 
 func isNetBIOSDomain(b []byte) bool {
@@ -418,6 +439,12 @@ func (s *scanner) mails() {
 		start := at
 		for start > s.done && at-start < 128 && isMailByte(b[start-1]) {
 			start--
+		}
+		if b[i] == '@' && i > 1 && b[i-1] == ' ' && i+2 < len(b) && b[i+1] == ' ' { // klist: anna @ CORP.EXAMPLE.COM
+			at, start, next = i-1, i-1, i+2
+			for start > s.done && at-start < 128 && isMailByte(b[start-1]) {
+				start--
+			}
 		}
 		end := next
 		for end < len(b) && (byteClass[b[end]]&isAlnum != 0 || b[end] == '.' || b[end] == '-' || b[end] == '_') {
@@ -530,10 +557,79 @@ func (s *scanner) phrases(f features) {
 		}
 		s.end()
 	}
-	if word := bytes.TrimSpace(s.cur); len(word) > 3 && len(word) < 24 && byteClass[word[0]]&isUpper != 0 {
+	// The log of squid: the user stands before the way the request took.
+	if f&mayAccess != 0 {
+		if k := bytes.Index(s.cur, []byte(" HIER_")); k > 0 {
+			start := k
+			for start > 0 && byteClass[s.cur[start-1]]&isSpace == 0 {
+				start--
+			}
+			s.begin()
+			s.userValue(span{start, k, true}, userField)
+			s.end()
+		}
+	}
+	// gpresult: RSOP data for CORP\anna on PC01 : Logging Mode
+	if f&mayRSOP != 0 {
+		s.groupPolicy()
+	}
+	// Zones of Internet Explorer: ...\ZoneMap\Domains\corp.example\intranet
+	if f&mayZone != 0 {
+		if k := foldIndex(s.cur, `\domains\`, max(0, foldIndex(s.cur, `zonemap\`, 0))); k >= 0 && foldIndex(s.cur, `zonemap\`, 0) >= 0 {
+			s.begin()
+			for i := k + len(`\domains\`); i < len(s.cur); {
+				end := i
+				for end < len(s.cur) && (isNameByte(s.cur[end]) || s.cur[end] == '.') {
+					end++
+				}
+				s.hostValue(span{i, end, true}, false)
+				if end == len(s.cur) || s.cur[end] != '\\' {
+					break
+				}
+				for i = end; i < len(s.cur) && s.cur[i] == '\\'; i++ {
+				}
+			}
+			s.end()
+		}
+	}
+	// wmic prints the name of a property, filled up with blanks, above its value.
+	if n := len(s.cur); n > 4 && n < 80 && s.cur[n-1] == ' ' && byteClass[s.cur[0]]&isUpper != 0 {
+		word := bytes.TrimRight(s.cur, " ")
 		switch kind := fieldOf(string(bytes.ToLower(word))); kind {
 		case serialField, guidField, personField, userField, hostField, macField:
 			s.state.column = kind
 		}
+	}
+}
+
+// groupPolicy handles the heading of gpresult, in English and German.
+func (s *scanner) groupPolicy() {
+	b := s.cur
+	i := -1
+	for _, phrase := range [...]string{"rsop data for ", "rsop-daten f"} {
+		if k := foldIndex(b, phrase, 0); k >= 0 {
+			i = k + len(phrase)
+		}
+	}
+	if i < 0 {
+		return
+	}
+	for _, on := range [...]string{" on ", " auf "} {
+		k := bytes.Index(b[i:], []byte(on))
+		if k < 0 {
+			continue
+		}
+		start := i + k + len(on)
+		if start < len(b) && b[start] == '"' {
+			start++
+		}
+		end := start
+		for end < len(b) && isNameByte(b[end]) {
+			end++
+		}
+		s.begin()
+		s.hostValue(span{start, end, true}, false)
+		s.end()
+		return
 	}
 }
