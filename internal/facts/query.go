@@ -5,12 +5,7 @@ import (
 
 	"updoc/internal/codes"
 	"updoc/internal/host"
-	"updoc/internal/winlog"
 )
-
-// registryReader looks up one value; Collect fills it with the host's answers,
-// so that facts stay a value: every lookup a cause makes is a lookup in memory.
-type registryReader map[string]map[string]Fact[winlog.RegValue]
 
 // Mark returns the most telling sighting of a signature.
 func (f *Facts) Mark(id string) (Seen, bool) {
@@ -33,12 +28,6 @@ func (f *Facts) Code(h codes.HRESULT) (Seen, bool) {
 	}
 	seen, ok := f.codes[h]
 	return seen, ok
-}
-
-// Value returns a registry value: present, absent (the key was read and has no
-// such value) or unknown.
-func (f *Facts) Value(key, name string) Fact[winlog.RegValue] {
-	return f.registry[strings.ToLower(key)][strings.ToLower(name)]
 }
 
 // DWord returns a number from the registry; a value of another type is unknown.

@@ -142,7 +142,7 @@ func Scan(ctx context.Context, kind Kind, src io.Reader, opt Options, fn func(*R
 		return scanCMTrace(ctx, src, fn)
 	}
 	p := newParser(kind)
-	if ra, ok := src.(io.ReaderAt); ok && opt.Sparse && p.sparse != nil && opt.Size > sparseFrom {
+	if ra, ok := src.(io.ReaderAt); ok && opt.Sparse && p.sparse && opt.Size > sparseFrom {
 		return scanSparse(ctx, ra, opt.Size, p, fn)
 	}
 	return scanLines(ctx, src, p, fn)
@@ -153,7 +153,7 @@ func Scan(ctx context.Context, kind Kind, src io.Reader, opt Options, fn func(*R
 // values, so that a continuation can inherit them.
 type parser struct {
 	parse  func(line []byte, rec *Record) bool
-	sparse func(block []byte, hit func(line []byte)) // calls hit for each line that can matter
+	sparse bool // the layout has the columns that a sparse scan looks at
 
 	component []byte // of the last record, for those that continue it
 }
@@ -163,7 +163,7 @@ func newParser(kind Kind) *parser {
 	case WindowsUpdate:
 		return &parser{parse: parseWindowsUpdate}
 	case CBS:
-		return &parser{parse: parseServicing}
+		return &parser{parse: parseServicing, sparse: true}
 	case DISM:
 		return &parser{parse: parseServicing}
 	case Setup:

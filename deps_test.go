@@ -1,0 +1,78 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// house says which rooms each room may import: the picture in docs/architecture.md.
+// Nothing points up. Leaves may be used by any room.
+var house = map[string][]string{
+	"updoc":                          {"cli", "win"},
+	"updoc/internal/cli":             {"lab", "report", "repair", "cause", "facts", "host"},
+	"updoc/internal/lab":             {},
+	"updoc/internal/report":          {"repair", "cause", "facts", "host"},
+	"updoc/internal/repair":          {},
+	"updoc/internal/cause":           {"facts", "host"},
+	"updoc/internal/facts":           {"host"},
+	"updoc/internal/host":            {},
+	"updoc/internal/winlog":          {},
+	"updoc/internal/winlog/evtxtest": {},
+	"updoc/internal/codes":           {},
+	"updoc/internal/cab":             {},
+	"updoc/internal/redact":          {},
+	"updoc/internal/message":         {},
+	"updoc/internal/win":             {},
+}
+
+// leaves may be used by any room; winlog itself uses codes and cab.
+var leaves = []string{"codes", "redact", "cab", "message", "winlog"}
+
+// onlyIn lists packages from outside that belong to one room.
+var onlyIn = map[string][]string{
+	"golang.org/x/sys/windows":      {"updoc/internal/win"},
+	"github.com/spf13/cobra":        {"updoc/internal/cli"},
+	"github.com/go-ole/go-ole":      {},
+	"github.com/Microsoft/go-winio": {},
+	"net/http":                      {},
+}
+
+func TestHouse(t *testing.T) {
+	for _, goos := range []string{"linux", "windows"} {
+		cmd := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports ","}}`, "./...")
+		cmd.Env = append(cmd.Environ(), "GOOS="+goos, "GOFLAGS=-mod=mod")
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("go list: %v", err)
+		}
+		for line := range strings.Lines(string(out)) {
+			pkg, imports, _ := strings.Cut(strings.TrimSpace(line), " ")
+			checkRoom(t, pkg, strings.Split(imports, ","))
+		}
+	}
+}
+
+func checkRoom(t *testing.T, pkg string, imports []string) {
+	allowed, ok := house[pkg]
+	if !ok {
+		t.Errorf("%s is not in the house: add it to deps_test.go and to docs/architecture.md", pkg)
+		return
+	}
+	for _, imp := range imports {
+		if rooms, ok := onlyIn[imp]; ok && !slices.Contains(rooms, pkg) {
+			t.Errorf("%s imports %s, which belongs to %v", pkg, imp, rooms)
+		}
+		room, ours := strings.CutPrefix(imp, "updoc/internal/")
+		if !ours {
+			continue
+		}
+		if pkg == "updoc/internal/codes" || pkg == "updoc/internal/cab" || pkg == "updoc/internal/redact" || pkg == "updoc/internal/message" {
+			t.Errorf("%s is a leaf and imports %s", pkg, imp)
+		}
+		if !slices.Contains(allowed, room) && !slices.Contains(leaves, room) {
+			t.Errorf("%s imports %s: the house has no such arrow", pkg, imp)
+		}
+	}
+}

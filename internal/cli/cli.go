@@ -1,0 +1,185 @@
+// Package cli is the command line: one file per command. Commands read evidence,
+// call the rooms below and write what they return; they decide nothing.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"updoc/internal/host"
+	"updoc/internal/report"
+)
+
+// The exit codes, a stable contract.
+const (
+	ExitHealthy  = 0 // healthy, cured, or the command did what it was asked
+	ExitProblems = 1 // problems were found
+	ExitUsage    = 2 // wrong usage, or no such input
+	ExitUnknown  = 3 // could not find out
+)
+
+// Env is the outside world of a run.
+type Env struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Getenv         func(string) string
+	GOOS           string
+	Version        string
+}
+
+// hinted is an error that says what to do next, and with which code to exit.
+type hinted struct {
+	err  error
+	hint string
+	code int
+}
+
+func (h *hinted) Error() string { return h.err.Error() }
+func (h *hinted) Unwrap() error { return h.err }
+
+// usage makes an error of wrong usage.
+func usage(hint, format string, args ...any) error {
+	return &hinted{fmt.Errorf(format, args...), hint, ExitUsage}
+}
+
+// exit is a result that is not an error: the verdict as an exit code.
+type exit int
+
+func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// Run runs one command line and returns the exit code.
+func Run(ctx context.Context, env Env, args []string) int {
+	root := newRoot(&env)
+	root.SetArgs(args)
+	root.SetIn(env.Stdin)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	err := root.ExecuteContext(ctx)
+	var code exit
+	switch {
+	case err == nil:
+		return ExitHealthy
+	case errors.As(err, &code):
+		return int(code)
+	}
+	return fail(env.Stderr, err)
+}
+
+// fail prints an error and its hint, and returns the exit code.
+func fail(w io.Writer, err error) int {
+	h := hintFor(err)
+	fmt.Fprintf(w, "updoc: error: %s\n", oneLine(err.Error()))
+	fmt.Fprintf(w, "updoc: hint: %s\n", oneLine(h.hint))
+	return h.code
+}
+
+func hintFor(err error) *hinted {
+	var h *hinted
+	switch {
+	case errors.As(err, &h):
+		return h
+	case errors.Is(err, context.Canceled):
+		return &hinted{err, "stopped; nothing was changed", ExitUnknown}
+	case errors.Is(err, host.ErrNothingReadable):
+		return &hinted{err, "give a folder, zip or file that holds logs, e.g. --from C:\\Windows\\Logs; 'updoc demo' shows what it looks like", ExitUnknown}
+	case errors.Is(err, fs.ErrNotExist):
+		return &hinted{err, "check the path given to --from; 'updoc demo' needs none", ExitUsage}
+	case errors.Is(err, fs.ErrPermission):
+		return &hinted{err, "run it as a user who may read the file, or copy the file first", ExitUsage}
+	}
+	return &hinted{err, "'updoc help' lists the commands, 'updoc help COMMAND' explains one", ExitUsage}
+}
+
+// oneLine keeps a message from breaking its line or the terminal.
+func oneLine(s string) string { return report.Clean(s) }
+
+func newRoot(env *Env) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "updoc",
+		Short: "The Windows Update doctor",
+		Long: `updoc finds out why Windows Update fails on a machine, and proves the cause with
+the very lines that show it. It reads what the machine wrote: logs, event logs,
+command outputs, registry exports, a person's note. It changes nothing.`,
+		Example: `  updoc demo                                   see it work on a simulated PC
+  updoc explain 0x8024401B                     what a code really means
+  updoc diagnose --from evidence.zip           why updates fail on that machine
+  updoc diagnose --from CBS.log --format md    the same, for a ticket`,
+		Version:       env.Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.SetVersionTemplate("updoc {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage(fmt.Sprintf("'%s --help' lists the flags", cmd.CommandPath()), "%w", err)
+	})
+	root.AddCommand(newDiagnose(env), newExplain(env), newDemo(env), newCauses(env), newRemedies(env))
+	return root
+}
+
+// style says how text may look on the given writer.
+func (env *Env) style(w io.Writer) report.Style {
+	s := report.Style{ASCII: !env.utf8()}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		s.Color = env.Getenv("NO_COLOR") == "" && env.Getenv("TERM") != "dumb"
+	}
+	return s
+}
+
+// utf8 reports whether output may leave ASCII. Windows' console API takes any
+// character; elsewhere the locale tells.
+func (env *Env) utf8() bool {
+	if env.GOOS == "windows" {
+		return true
+	}
+	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
+		if v := env.Getenv(name); v != "" {
+			v = strings.ToLower(v)
+			return strings.Contains(v, "utf-8") || strings.Contains(v, "utf8")
+		}
+	}
+	return false
+}
+
+// output opens the file of -o, or standard output. The returned done function
+// puts the file in place only if the command succeeded.
+func (env *Env) output(path string) (io.Writer, func(error) error, error) {
+	if path == "" || path == "-" {
+		return env.Stdout, func(err error) error { return err }, nil
+	}
+	tmp, err := os.CreateTemp(dirOf(path), ".updoc-*")
+	if err != nil {
+		return nil, nil, usage("choose a folder that exists and may be written to", "write %s: %w", path, err)
+	}
+	return tmp, func(err error) error {
+		cerr := tmp.Close()
+		var code exit
+		if err != nil && !errors.As(err, &code) || cerr != nil {
+			os.Remove(tmp.Name())
+			return errors.Join(err, cerr)
+		}
+		if rerr := os.Rename(tmp.Name(), path); rerr != nil {
+			os.Remove(tmp.Name())
+			return rerr
+		}
+		return err
+	}, nil
+}
+
+func dirOf(path string) string {
+	if i := strings.LastIndexAny(path, `/\`); i > 0 {
+		return path[:i]
+	}
+	return "."
+}

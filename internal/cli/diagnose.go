@@ -1,0 +1,218 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"updoc/internal/cause"
+	"updoc/internal/facts"
+	"updoc/internal/host"
+	"updoc/internal/report"
+)
+
+var formats = []string{"text", "json", "md", "html"}
+
+func newDiagnose(env *Env) *cobra.Command {
+	var (
+		from      []string
+		format    string
+		output    string
+		redacted  bool
+		stats     bool
+		whyNot    bool
+		noNetwork bool
+	)
+	cmd := &cobra.Command{
+		Use:   "diagnose --from DIR|ZIP|FILE...",
+		Short: "Say why updating fails, from what the machine wrote",
+		Long: `Reads a folder, zip or files from a sick machine and says what failed, at which
+stage, why, with the lines that prove it, and what to do.
+
+Each folder or zip is one machine; loose files together are one machine. Things
+may carry the names they have on a machine (WindowsUpdate.log, CBS.log, *.evtx,
+*.reg, netsh-winhttp-show-proxy.txt, notes.txt ...), in any case and depth, or any
+other name: content is recognised. Nothing is sent anywhere, nothing is changed.
+
+Exit codes: 0 healthy, 1 problems found, 2 wrong usage or no such input,
+3 could not find out.`,
+		Example: `  updoc diagnose --from evidence.zip
+  updoc diagnose --from CBS.log WindowsUpdate.log notes.txt
+  updoc diagnose --from *.zip                           one line each, then the details
+  updoc diagnose --from bundle --format md -o ticket.md
+  updoc diagnose --from bundle --why-not                why it is not the others`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			from = append(from, args...)
+			if len(from) == 0 {
+				return usage("give the evidence with --from DIR|ZIP|FILE..., or run 'updoc demo' to see an example", "no evidence was given")
+			}
+			if !slices.Contains(formats, format) {
+				return usage("the formats are "+strings.Join(formats, ", "), "no such format: %q", format)
+			}
+			if !cmd.Flags().Changed("redact") {
+				redacted = format == "md" || format == "html"
+			}
+			_ = noNetwork // evidence alone never needs the network; the flag is part of the contract
+			groups, err := machines(from)
+			if err != nil {
+				return err
+			}
+			w, done, err := env.output(output)
+			if err != nil {
+				return err
+			}
+			bar := env.progress()
+			docs, err := diagnoseAll(cmd.Context(), groups, facts.Options{Full: stats, Progress: bar.update}, report.Options{WhyNot: whyNot, Redact: redacted})
+			bar.done()
+			if err != nil {
+				return done(err)
+			}
+			if stats {
+				if err := writeStats(env.Stderr, docs); err != nil {
+					return done(err)
+				}
+			}
+			if err := write(w, docs, format, env.style(w)); err != nil {
+				return done(err)
+			}
+			return done(verdict(docs))
+		},
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&from, "from", nil, "evidence: a folder, zip or file; may be repeated")
+	f.StringVar(&format, "format", "text", "text, json, md (tickets) or html (one file)")
+	f.StringVarP(&output, "output", "o", "", "write to this file instead of standard output")
+	f.BoolVar(&redacted, "redact", false, "replace names and addresses by pseudonyms (on for md and html)")
+	f.BoolVar(&stats, "stats", false, "read every line and say how many were understood, on standard error")
+	f.BoolVar(&whyNot, "why-not", false, "list the causes that were rejected, with the reason")
+	f.BoolVar(&noNetwork, "no-network", false, "never use the network (evidence alone never does)")
+	return cmd
+}
+
+// group is the evidence of one machine.
+type group struct {
+	name  string
+	paths []string
+}
+
+// machines sorts the given paths: each folder or zip is a machine of its own,
+// loose files belong together.
+func machines(paths []string) ([]group, error) {
+	var out []group
+	loose := -1
+	for _, p := range paths {
+		info, err := os.Stat(p)
+		if err != nil {
+			return nil, err
+		}
+		if info.IsDir() || strings.EqualFold(filepath.Ext(p), ".zip") {
+			out = append(out, group{p, []string{p}})
+			continue
+		}
+		if loose < 0 {
+			loose = len(out)
+			out = append(out, group{name: p})
+		}
+		out[loose].paths = append(out[loose].paths, p)
+	}
+	return out, nil
+}
+
+// diagnosed is a machine's document and what was read for it.
+type diagnosed struct {
+	name  string
+	doc   *report.Document
+	facts *facts.Facts
+	err   error
+}
+
+func diagnoseAll(ctx context.Context, groups []group, fo facts.Options, ro report.Options) ([]diagnosed, error) {
+	var out []diagnosed
+	for _, g := range groups {
+		d := diagnosed{name: g.name}
+		d.facts, d.doc, d.err = diagnoseOne(ctx, g, fo, ro)
+		if d.err != nil && (len(groups) == 1 || ctx.Err() != nil) {
+			return nil, d.err
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+func diagnoseOne(ctx context.Context, g group, fo facts.Options, ro report.Options) (*facts.Facts, *report.Document, error) {
+	h, err := host.OpenRecorded(ctx, g.paths...)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer h.Close()
+	f := facts.Collect(ctx, h, fo)
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	return f, report.New(f, cause.Diagnose(f), ro), nil
+}
+
+// write writes one document in its format, or several: a line each, then the details.
+func write(w io.Writer, docs []diagnosed, format string, style report.Style) error {
+	var list []report.Named
+	for _, d := range docs {
+		list = append(list, report.Named{Name: d.name, Document: d.doc, Err: d.err})
+	}
+	switch format {
+	case "json":
+		return report.WriteJSON(w, list)
+	case "md":
+		return report.WriteMarkdown(w, list)
+	case "html":
+		return report.WriteHTML(w, list)
+	}
+	return report.WriteText(w, list, style)
+}
+
+// verdict turns documents into the exit code: the worst one counts.
+func verdict(docs []diagnosed) error {
+	code := ExitHealthy
+	for _, d := range docs {
+		switch {
+		case d.err != nil || d.doc.Verdict == string(cause.Unclear):
+			if code == ExitHealthy {
+				code = ExitUnknown
+			}
+		case d.doc.Verdict == string(cause.Problems):
+			code = ExitProblems
+		}
+	}
+	if code == ExitHealthy {
+		return nil
+	}
+	return exit(code)
+}
+
+// writeStats says how much of each file was understood.
+func writeStats(w io.Writer, docs []diagnosed) error {
+	if _, err := fmt.Fprintf(w, "%-44s %-18s %12s %10s %10s %9s %9s\n", "file", "format", "bytes", "lines", "records", "unread", "unread %"); err != nil {
+		return err
+	}
+	for _, d := range docs {
+		if d.facts == nil {
+			continue
+		}
+		for _, s := range d.facts.Sources {
+			share := 0.0
+			if s.Stats.Lines > 0 {
+				share = 100 * float64(s.Stats.Unread) / float64(s.Stats.Lines)
+			}
+			fmt.Fprintf(w, "%-44s %-18s %12d %10d %10d %9d %9.3f\n", oneLine(s.Path), s.Kind, s.Stats.Bytes, s.Stats.Lines, s.Stats.Records, s.Stats.Unread, share)
+			if n := s.Stats.Cut + s.Stats.Undecoded; n > 0 {
+				fmt.Fprintf(w, "  of these: %d cut at %d bytes, %d that Windows could not convert\n", s.Stats.Cut, 256<<10, s.Stats.Undecoded)
+			}
+		}
+	}
+	return nil
+}

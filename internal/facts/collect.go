@@ -1,0 +1,303 @@
+package facts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"updoc/internal/codes"
+	"updoc/internal/host"
+	"updoc/internal/winlog"
+)
+
+// digest reads the records of one file.
+type digest interface {
+	record(*winlog.Record) error
+	finish()
+}
+
+// digests says what each kind of file is read with. Kinds that are missing here
+// have a typed reader of their own in typed.go and are read as text besides.
+func newDigest(r *reading) digest {
+	switch r.source.Kind {
+	case winlog.WindowsUpdate:
+		return newWindowsUpdate(r)
+	case winlog.CBS:
+		return newServicing(r)
+	case winlog.DISM:
+		return newDISM(r)
+	case winlog.Setup:
+		return newSetup(r)
+	case winlog.Reporting:
+		return newReporting(r)
+	case winlog.CMTrace:
+		return newCM(r)
+	case winlog.EVTX, winlog.EventText:
+		return newEvents(r)
+	case winlog.SetupDiag:
+		return newSetupDiagReading(r)
+	case winlog.SetupAPI:
+		return newSetupDiagReading(r)
+	default:
+		return newText(r)
+	}
+}
+
+// Options of Collect.
+type Options struct {
+	// Full parses every line of every file, however large, so that Sources
+	// holds exact counts of what was read.
+	Full bool
+	// Progress is called now and then with bytes read and bytes in all; nil is allowed.
+	Progress func(done, total int64)
+}
+
+// Collect reads everything a host has to say. It never fails: what could not be
+// read is a gap. Cancelling ctx ends it early with what there is and a gap.
+func Collect(ctx context.Context, h host.Reader, opt Options) *Facts {
+	f := &Facts{
+		marks:    map[string][]Seen{},
+		codes:    map[codes.HRESULT]Seen{},
+		registry: registryReader{},
+		services: map[string]Fact[host.Service]{},
+	}
+	f.Machine, _ = h.Machine(ctx)
+	files, err := h.Files(ctx, "*")
+	if err != nil {
+		f.Gaps = append(f.Gaps, Gap{Source: "files", Why: err.Error()})
+	}
+	sigs, err := loadSignatures()
+	if err != nil {
+		f.Gaps = append(f.Gaps, Gap{Source: "signatures", Why: err.Error()}) // a test holds that it cannot happen
+	}
+	noise, err := loadNoise()
+	if err != nil {
+		f.Gaps = append(f.Gaps, Gap{Source: "noise", Why: err.Error()})
+	}
+
+	readings := readAll(ctx, h, files, sigs, noise, opt)
+	f.readRegistry(ctx, h)
+	f.merge(readings)
+	if ctx.Err() != nil {
+		f.Gaps = append(f.Gaps, Gap{Source: "all", Why: "stopped before everything was read"})
+	}
+	if g, ok := h.(interface{ Unreadable() []string }); ok {
+		for _, s := range g.Unreadable() {
+			source, why, _ := strings.Cut(s, ": ")
+			f.Gaps = append(f.Gaps, Gap{Source: source, Why: why})
+		}
+	}
+	return f
+}
+
+// readAll reads the files on all processors, the largest first, and returns
+// their readings in the order of the files.
+func readAll(ctx context.Context, h host.Reader, files []host.File, sigs []signature, noise noiseTable, opt Options) []*reading {
+	out := make([]*reading, len(files))
+	order := make([]int, len(files))
+	var total int64
+	for i := range files {
+		order[i] = i
+		total += max(files[i].Size, 0)
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return int(min(max(files[b].Size-files[a].Size, -1), 1)) })
+	var (
+		mu   sync.Mutex
+		done int64
+		wg   sync.WaitGroup
+		next = make(chan int)
+	)
+	for range max(2, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for i := range next {
+				out[i] = readFile(ctx, h, files[i], sigs, noise, opt)
+				if opt.Progress != nil {
+					mu.Lock()
+					done += max(files[i].Size, 0)
+					opt.Progress(done, total)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	for _, i := range order {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	return out
+}
+
+// readFile reads one file into a reading. Errors become gaps.
+func readFile(ctx context.Context, h host.Reader, file host.File, sigs []signature, noise noiseTable, opt Options) *reading {
+	r := newReading(file, sigs, noise)
+	switch file.Kind {
+	case winlog.RegExport, winlog.RegHive: // the host answers for these
+		return r
+	case winlog.ETL:
+		r.gaps = append(r.gaps, Gap{Source: file.Path, Why: "gap.etl"})
+		return r
+	case winlog.Binary, winlog.Archive:
+		r.gaps = append(r.gaps, Gap{Source: file.Path, Why: "gap.binary"})
+		return r
+	}
+	rc, err := h.Open(ctx, file)
+	if err != nil {
+		r.gaps = append(r.gaps, Gap{Source: file.Path, Why: err.Error()})
+		return r
+	}
+	defer rc.Close()
+	var src io.Reader = rc
+	if typed, ok := typedReaders[file.Kind]; ok {
+		if src, err = typed(r, rc); err != nil {
+			r.gaps = append(r.gaps, Gap{Source: file.Path, Why: err.Error()})
+		}
+	}
+	d := newDigest(r)
+	r.source.Stats, err = winlog.Scan(ctx, file.Kind, src, winlog.Options{Sparse: !opt.Full, Size: file.Size}, d.record)
+	if err != nil && !errors.Is(err, context.Canceled) {
+		r.gaps = append(r.gaps, Gap{Source: file.Path, Why: fmt.Sprintf("read up to line %d: %v", r.source.Stats.Lines, err)})
+	}
+	d.finish()
+	return r
+}
+
+// merge joins the readings in the order of the files.
+func (f *Facts) merge(readings []*reading) {
+	for _, r := range readings {
+		f.Sources = append(f.Sources, r.source)
+		f.Gaps = append(f.Gaps, r.gaps...)
+		for id, seen := range r.marks {
+			f.marks[id] = append(f.marks[id], seen...)
+		}
+		for h, seen := range r.codes {
+			if _, ok := f.codes[h]; !ok {
+				f.codes[h] = seen
+			}
+		}
+		f.Failures = append(f.Failures, r.failures...)
+		f.Successes = append(f.Successes, r.successes...)
+		if len(r.servicing.Chain) > 0 && len(f.Servicing.Chain) == 0 || f.Servicing.StackVersion == "" && r.servicing.StackVersion != "" {
+			f.Servicing = r.servicing
+		}
+		f.KBs = append(f.KBs, r.kbs...)
+		f.Machine.OS = cmpOr(f.Machine.OS, r.machine.OS)
+		f.Machine.Build = cmpOr(f.Machine.Build, r.machine.Build)
+		f.Machine.Arch = cmpOr(f.Machine.Arch, r.machine.Arch)
+		f.Machine.Name = cmpOr(f.Machine.Name, r.machine.Name)
+		if r.typed != nil {
+			r.typed(f)
+		}
+	}
+	for id := range f.marks {
+		seen := f.marks[id]
+		f.marks[id] = seen[:min(len(seen), 2*maxSeen)]
+	}
+	f.joinFailures()
+}
+
+// cmpOr returns the first that is known.
+func cmpOr(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// joinFailures makes one list of what all files reported: the same code at the
+// same stage is one failure; what succeeded later is resolved; the telling ones
+// come first.
+func (f *Facts) joinFailures() {
+	var out []Failure
+	for _, x := range f.Failures {
+		i := slices.IndexFunc(out, func(y Failure) bool { return sameFailure(x, y) })
+		if i < 0 {
+			out = append(out, x)
+			continue
+		}
+		y := &out[i]
+		y.Count += x.Count
+		y.Weight = max(y.Weight, x.Weight)
+		y.Consequence = y.Consequence && x.Consequence
+		if y.Stage == StageAny {
+			y.Stage = x.Stage
+		}
+		if y.Extend == 0 {
+			y.Extend = x.Extend
+		}
+		if y.Update == (Update{}) {
+			y.Update = x.Update
+		}
+		if y.First.IsZero() || !x.First.IsZero() && x.First.Before(y.First) {
+			y.First = x.First
+		}
+		if x.Last.After(y.Last) {
+			y.Last = x.Last
+		}
+		y.Seen = append(y.Seen, x.Seen...)
+		y.Seen = y.Seen[:min(len(y.Seen), maxSeen)]
+	}
+	for i := range out {
+		out[i].Resolved = f.resolved(out[i])
+	}
+	slices.SortStableFunc(out, func(a, b Failure) int {
+		return int(min(max((b.rank()-a.rank())*1e6, -1), 1))
+	})
+	f.Failures = out
+}
+
+// sameFailure: a stage that one source does not know fits any other.
+func sameFailure(a, b Failure) bool {
+	return a.Kind == b.Kind && a.Code == b.Code &&
+		(a.Extend == b.Extend || a.Extend == 0 || b.Extend == 0) &&
+		(a.Stage == b.Stage || a.Stage == StageAny || b.Stage == StageAny || a.Code != 0) &&
+		(a.Update.KB == b.Update.KB || a.Update.KB == "" || b.Update.KB == "")
+}
+
+// rank orders failures: what a person suffers from first.
+func (x Failure) rank() float64 {
+	r := x.Weight
+	if x.Resolved {
+		r *= 0.05
+	}
+	if x.Consequence {
+		r *= 0.5
+	}
+	if x.Code == 0 {
+		r *= 0.8
+	}
+	return r
+}
+
+// resolved reports whether the same step of the same update ended well later.
+func (f *Facts) resolved(x Failure) bool {
+	if x.Last.IsZero() {
+		return false
+	}
+	for _, s := range f.Successes {
+		if s.Stage != x.Stage || !s.Seen.Time.After(x.Last) {
+			continue
+		}
+		if x.Update.KB == "" || s.Update.KB == "" || s.Update.KB == x.Update.KB {
+			return true
+		}
+	}
+	return false
+}
+
+// Suffering returns the failures that the person suffers from now: not resolved,
+// and reported by something that counts. Empty means that nothing failed.
+func (f *Facts) Suffering() []Failure {
+	var out []Failure
+	for _, x := range f.Failures {
+		if !x.Resolved && x.Weight >= reported {
+			out = append(out, x)
+		}
+	}
+	return out
+}

@@ -1,0 +1,77 @@
+package facts
+
+import (
+	"strings"
+
+	"updoc/internal/codes"
+	"updoc/internal/winlog"
+)
+
+// eventReading reads event logs, as .evtx or as text. An event says by its
+// number what happened; only those below are failures or successes of updating,
+// everything else speaks through signatures.
+type eventReading struct{ *reading }
+
+func newEvents(r *reading) digest { return &eventReading{r} }
+
+// updateEvent is what an event number of a provider means.
+// learn.microsoft.com: "Windows Update troubleshooting", event manifests of
+// Microsoft-Windows-WindowsUpdateClient, -Servicing, -WUSA, -Bits-Client.
+type updateEvent struct {
+	stage   Stage
+	success bool
+}
+
+var updateEvents = map[string]map[uint32]updateEvent{
+	"microsoft-windows-windowsupdateclient": {
+		16: {StageScan, false}, 25: {StageScan, false}, 26: {StageScan, true},
+		31: {StageDownload, false}, 41: {StageDownload, true},
+		19: {StageInstall, true}, 20: {StageInstall, false}, 24: {StageInstall, false},
+		34: {StageScan, false}, 35: {StageScan, false},
+	},
+	"microsoft-windows-servicing":   {3: {StageInstall, false}, 2: {StageInstall, true}, 8: {StageInstall, true}},
+	"microsoft-windows-wusa":        {1: {StageInstall, true}, 2: {StageInstall, true}, 3: {StageInstall, false}},
+	"microsoft-windows-bits-client": {61: {StageDownload, false}},
+}
+
+func (r *eventReading) record(rec *winlog.Record) error {
+	r.mark(rec)
+	provider := strings.ToLower(string(rec.Component))
+	ev, known := updateEvents[provider][rec.ID]
+	u := Update{Title: rec.Field("updateTitle"), ID: rec.Field("updateGuid")}
+	if u.Title != "" {
+		u.KB = findKB([]byte(u.Title))
+	} else {
+		u.KB = findKB(rec.Text)
+	}
+	h := rec.Code
+	if h == 0 && known && !ev.success {
+		h = firstFailing(string(rec.Text))
+	}
+	switch {
+	case !known:
+		if h != 0 {
+			r.code(h, rec)
+		}
+	case ev.success:
+		if h == 0 {
+			r.succeed(rec, ev.stage, string(ev.stage), u)
+		}
+	case h != 0:
+		r.failWith(rec, Failure{Code: h, Stage: ev.stage, Update: u, Weight: decisive})
+	default:
+		r.failWith(rec, Failure{Stage: ev.stage, Update: u, Weight: reported})
+	}
+	return nil
+}
+
+func (r *eventReading) finish() {}
+
+func firstFailing(text string) codes.HRESULT {
+	for _, m := range codes.Find(text) {
+		if m.Code.HRESULT.Failed() {
+			return m.Code.HRESULT
+		}
+	}
+	return 0
+}

@@ -1,0 +1,300 @@
+package facts
+
+import (
+	"bytes"
+	"time"
+
+	"updoc/internal/codes"
+	"updoc/internal/winlog"
+)
+
+// servicingReading follows the sessions of CBS.log and dism.log. Of a cascade of
+// failing results the first real one is the fault; what follows within the same
+// session passes it up.
+type servicingReading struct {
+	*reading
+	lines   int
+	session Servicing // being read
+	origin  time.Time // when the running cascade began
+	chained map[codes.HRESULT]bool
+	corrupt int // CheckSUR: faults found and not repaired
+	header  []byte
+}
+
+// cascade is how long after its first result a failure may still be the echo
+// of it when no session frame tells: servicing passes errors up in seconds.
+const cascade = 2 * time.Minute
+
+func newServicing(r *reading) digest {
+	return &servicingReading{reading: r, chained: map[codes.HRESULT]bool{}}
+}
+
+var (
+	execComplete    = []byte("Exec: Processing complete")
+	sessionStart    = []byte("initialized by client")
+	stackLoaded     = []byte("Loaded Servicing Stack v")
+	srCannotRepair  = []byte("[SR] Cannot repair member file")
+	srVerified      = []byte("[SR] Verify complete")
+	wordFailed      = []byte("ailed")
+	wordHRESULT     = []byte("HRESULT")
+	markF           = []byte(" (F) ")
+	repairOperation = []byte("Total Repaired Corruption:")
+	foundCorruption = []byte("Total Detected Corruption:")
+)
+
+func (r *servicingReading) record(rec *winlog.Record) error {
+	r.lines++
+	text := rec.Text
+	marked := r.mark(rec)
+	switch {
+	case bytes.Contains(text, sessionStart):
+		r.newSession(text)
+		return nil
+	case bytes.Contains(text, stackLoaded):
+		r.stack(text)
+		return nil
+	case bytes.Contains(text, srCannotRepair):
+		r.sfc(rec)
+	case bytes.Contains(text, foundCorruption), bytes.Contains(text, repairOperation):
+		r.summary(rec)
+	case bytes.Contains(text, execComplete):
+		if rec.Code == 0 && bytes.Contains(text, []byte("HRESULT = 0x00000000")) {
+			r.succeed(rec, StageInstall, "session", Update{KB: findKB(text)})
+		}
+	}
+	if rec.Code == 0 || r.noise.is(r.in, rec.Code, text) {
+		return nil
+	}
+	weight := mentioned
+	switch {
+	case bytes.Contains(text, execComplete):
+		weight = decisive
+	case rec.Level >= winlog.LevelError:
+		weight = reported
+	case marked && (bytes.Contains(text, wordFailed) || bytes.Contains(text, wordHRESULT)):
+		weight = reported
+	}
+	r.failing(rec, weight)
+	return nil
+}
+
+// failing adds a result to the running cascade or begins a new one.
+func (r *servicingReading) failing(rec *winlog.Record, weight float64) {
+	fresh := r.origin.IsZero() || rec.Time.Sub(r.origin) > cascade || rec.Time.Before(r.origin)
+	if fresh {
+		r.origin = rec.Time
+		clear(r.chained)
+	}
+	echo := len(r.chained) > 0 && !r.chained[rec.Code] && weight < decisive
+	if !r.chained[rec.Code] {
+		r.chained[rec.Code] = true
+	}
+	if weight >= reported {
+		r.chain(rec)
+	}
+	h := rec.Code
+	stage := StageInstall
+	if r.source.Kind == winlog.Setup {
+		stage = StageSetup
+	}
+	r.failWith(rec, Failure{Code: h, Stage: stage, Weight: weight, Consequence: echo})
+}
+
+// chain keeps the first failing session for escalation.
+func (r *servicingReading) chain(rec *winlog.Record) {
+	s := &r.servicing
+	if len(s.Chain) == 0 {
+		stack := s.StackVersion
+		*s = r.session
+		s.StackVersion = stack
+	}
+	if len(s.Chain) < 8 && (len(s.Chain) == 0 || s.Chain[len(s.Chain)-1] != rec.Code) {
+		s.Chain = append(s.Chain, rec.Code)
+		s.Seen = append(s.Seen, r.seenRecord(rec))
+	}
+	if s.Package == "" {
+		s.Package = packageName(rec.Text)
+	}
+	if s.Component == "" {
+		s.Component = quotedAfter(rec.Text, []byte("Update: "))
+	}
+	if s.Installer == "" {
+		s.Installer = installerName(rec.Text)
+	}
+	if s.KB == "" {
+		s.KB = findKB(rec.Text)
+	}
+}
+
+func (r *servicingReading) newSession(text []byte) {
+	r.session = Servicing{StackVersion: r.session.StackVersion}
+	if _, after, ok := bytes.Cut(text, []byte("Session: ")); ok {
+		id, rest, _ := bytes.Cut(after, []byte(" "))
+		r.session.Session = string(id)
+		if _, client, ok := bytes.Cut(rest, []byte("by client ")); ok {
+			client, _, _ = bytes.Cut(client, []byte(","))
+			r.session.Client = string(bytes.TrimRight(client, ". "))
+		}
+	}
+	r.origin = time.Time{}
+	clear(r.chained)
+}
+
+func (r *servicingReading) stack(text []byte) {
+	_, v, _ := bytes.Cut(text, stackLoaded)
+	v, _, _ = bytes.Cut(v, []byte(" "))
+	r.session.StackVersion = string(v)
+	r.servicing.StackVersion = string(v)
+	if b := buildOf(string(v)); b != "" {
+		r.machine.Build = b
+	}
+}
+
+// sfc reads "[SR] Cannot repair member file [l:12]'x.dll' of Component, ...".
+func (r *servicingReading) sfc(rec *winlog.Record) {
+	r.failWith(rec, Failure{Kind: KindError, Stage: StageVerify, Weight: reported})
+	if r.servicing.Component == "" {
+		if _, after, ok := bytes.Cut(rec.Text, []byte("member file ")); ok {
+			r.servicing.Component = quote(after[:min(len(after), 160)])
+		}
+	}
+}
+
+// summary reads the end of a CheckSUR report: found minus repaired is what is left.
+func (r *servicingReading) summary(rec *winlog.Record) {
+	n := 0
+	for _, c := range rec.Text {
+		if c-'0' <= 9 && n < 1_000_000 {
+			n = n*10 + int(c-'0')
+		}
+	}
+	if bytes.Contains(rec.Text, foundCorruption) {
+		r.corrupt = n
+		return
+	}
+	if r.corrupt > n {
+		r.sight("checksur-unrepaired", rec)
+		r.failWith(rec, Failure{Kind: KindError, Stage: StageVerify, Weight: reported})
+	} else if r.corrupt > 0 {
+		r.succeed(rec, StageVerify, "restorehealth", Update{})
+	}
+	r.corrupt = 0
+}
+
+func (r *servicingReading) finish() { r.settleSnippet(r.lines) }
+
+// packageName returns the first package identity of a text:
+// Name~publickeytoken~arch~language~version.
+func packageName(text []byte) string {
+	i := bytes.Index(text, []byte("~31bf3856ad364e35~"))
+	if i < 0 {
+		return ""
+	}
+	from, to := i, i
+	for from > 0 && nameByte(text[from-1]) {
+		from--
+	}
+	for to < len(text) && (nameByte(text[to]) || text[to] == '~') {
+		to++
+	}
+	return string(bytes.TrimRight(text[from:to], "."))
+}
+
+func nameByte(c byte) bool {
+	return isLetter(c) || c-'0' <= 9 || c == '-' || c == '_' || c == '.'
+}
+
+// quotedAfter returns the word that follows a label, up to a comma or blank.
+func quotedAfter(text, label []byte) string {
+	_, after, ok := bytes.Cut(text, label)
+	if !ok {
+		return ""
+	}
+	if i := bytes.IndexAny(after, ", ["); i >= 0 {
+		after = after[:i]
+	}
+	return string(after)
+}
+
+// installerName reads "Installer: Root Devices ({guid})" and "Installer name: [12]\"Root Devices\"".
+func installerName(text []byte) string {
+	if _, after, ok := bytes.Cut(text, []byte("queue item Installer: ")); ok {
+		name, _, _ := bytes.Cut(after, []byte(" ("))
+		return quote(name[:min(len(name), 120)])
+	}
+	if _, after, ok := bytes.Cut(text, []byte("Installer name: ")); ok {
+		if _, name, ok := bytes.Cut(after, []byte(`"`)); ok {
+			name, _, _ = bytes.Cut(name, []byte(`"`))
+			return quote(name)
+		}
+	}
+	return ""
+}
+
+// dismReading reads dism.log: results of DISM's own calls.
+type dismReading struct {
+	*reading
+	lines int
+}
+
+func newDISM(r *reading) digest { return &dismReading{reading: r} }
+
+func (r *dismReading) record(rec *winlog.Record) error {
+	r.lines++
+	r.mark(rec)
+	if rec.Code == 0 {
+		return nil
+	}
+	weight := mentioned
+	switch {
+	case rec.Level >= winlog.LevelError && (bytes.Contains(rec.Text, []byte("ExecuteCmdLine")) || bytes.Contains(rec.Text, []byte("DISM.EXE:"))):
+		weight = decisive
+	case rec.Level >= winlog.LevelError:
+		weight = reported
+	}
+	r.failRecord(rec, rec.Code, StageInstall, weight)
+	return nil
+}
+
+func (r *dismReading) finish() { r.settleSnippet(r.lines) }
+
+// setupReading reads setupact.log and setuperr.log. Setup logs hundreds of
+// errors it does not mind; its own verdict is the line that names the result.
+type setupReading struct {
+	*reading
+	lines int
+}
+
+func newSetup(r *reading) digest { return &setupReading{reading: r} }
+
+var setupVerdicts = [][]byte{
+	[]byte("Result = 0x"), []byte("Operation failed:"), []byte("Abandoning apply"), []byte("ReportId"), []byte("Extend"),
+	[]byte("Setup phase change"), []byte("SetupPlatform: Installation failed"), []byte("hr = 0x"), []byte("Error: 0x"), []byte("exit code"), []byte("returned with error"),
+}
+
+func (r *setupReading) record(rec *winlog.Record) error {
+	r.lines++
+	r.mark(rec)
+	if rec.Code == 0 {
+		return nil
+	}
+	f := Failure{Code: rec.Code, Stage: StageSetup, Weight: mentioned}
+	if rec.Level >= winlog.LevelError {
+		f.Weight = 2 * mentioned
+		for _, v := range setupVerdicts {
+			if bytes.Contains(rec.Text, v) {
+				f.Weight = decisive
+				break
+			}
+		}
+	}
+	for _, m := range codes.Find(string(rec.Text)) {
+		if m.Code.HRESULT == rec.Code && m.Code.Extend != 0 {
+			f.Extend, f.Weight = m.Code.Extend, decisive
+		}
+	}
+	r.failWith(rec, f)
+	return nil
+}
+
+func (r *setupReading) finish() { r.settleSnippet(r.lines) }

@@ -1,0 +1,174 @@
+package facts
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+
+	"updoc/internal/codes"
+	"updoc/internal/winlog"
+)
+
+// maxText is how much of a note or a tool's output is read at once; a person
+// writes less, and a longer output is read in pieces.
+const maxText = 64 << 10
+
+// textReading reads notes and outputs whole: what belongs together stands in
+// different sentences.
+type textReading struct {
+	*reading
+	note  bool
+	text  []byte
+	lines []int // offset at which each line of text begins
+	first int   // number of the first line of text
+}
+
+func newText(r *reading) digest {
+	return &textReading{reading: r, note: r.source.Kind == winlog.Note, first: 1}
+}
+
+func (r *textReading) record(rec *winlog.Record) error {
+	if len(r.text)+len(rec.Text) > maxText {
+		r.flush()
+	}
+	if len(r.lines) == 0 {
+		r.first = rec.Line
+	}
+	for r.first+len(r.lines) < rec.Line && len(r.lines) > 0 { // blank lines are not delivered
+		r.lines = append(r.lines, len(r.text))
+		r.text = append(r.text, '\n')
+	}
+	r.lines = append(r.lines, len(r.text))
+	r.text = append(append(r.text, rec.Text...), '\n')
+	return nil
+}
+
+func (r *textReading) finish() { r.flush() }
+
+// at returns the line that holds offset as a record, for quoting.
+func (r *textReading) at(offset int) *winlog.Record {
+	n := 0
+	for n+1 < len(r.lines) && r.lines[n+1] <= offset {
+		n++
+	}
+	if len(r.lines) == 0 {
+		return &winlog.Record{Line: r.first}
+	}
+	line := r.text[r.lines[n]:]
+	if i := bytes.IndexByte(line, '\n'); i >= 0 {
+		line = line[:i]
+	}
+	return &winlog.Record{Line: r.first + n, Text: line}
+}
+
+func (r *textReading) flush() {
+	if len(r.text) == 0 {
+		return
+	}
+	for _, h := range r.match.match(r.text) {
+		r.sight(h.id, r.at(h.from))
+	}
+	weight := decisive
+	if !r.note {
+		weight = reported
+	}
+	for _, m := range codes.Find(string(r.text)) {
+		h := m.Code.HRESULT
+		if !h.Failed() || h.Benign() {
+			continue
+		}
+		rec := r.at(m.Start)
+		f := Failure{Code: h, Extend: m.Code.Extend, Weight: weight}
+		if r.note && past(rec.Text) {
+			f.Weight = mentioned
+		}
+		r.failWith(rec, f)
+	}
+	if r.note {
+		r.symptoms()
+	}
+	r.kbs = append(r.kbs, kbPattern.FindAllString(string(r.text), 20)...)
+	r.learn(string(r.text))
+	r.text, r.lines = r.text[:0], r.lines[:0]
+}
+
+var kbPattern = regexp.MustCompile(`(?i)\bKB ?\d{6,7}\b`)
+
+// past reports a sentence about trouble that is over.
+func past(line []byte) bool {
+	low := strings.ToLower(string(line))
+	for _, s := range []string{"already solved", "already fixed", "were solved", "was solved", "were fixed", "was fixed", "earlier error", "previous error", "used to get"} {
+		if strings.Contains(low, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// symptoms reads failures without a code from a person's words.
+func (r *textReading) symptoms() {
+	n, err := winlog.ReadNote(bytes.NewReader(r.text))
+	if err != nil {
+		return
+	}
+	for _, s := range n.Symptoms {
+		rec := &winlog.Record{Line: r.first + s.Line - 1, Text: []byte(s.Text)}
+		r.failWith(rec, Failure{Kind: FailureKind(s.Kind), Stage: symptomStage(FailureKind(s.Kind)), Weight: reported})
+	}
+	if len(r.failures) > 0 {
+		return
+	}
+	if at := complaint.FindIndex(r.text); at != nil {
+		r.failWith(r.at(at[0]), Failure{Kind: KindError, Weight: reported})
+	}
+}
+
+// complaint finds the words with which people say that something does not work.
+var complaint = regexp.MustCompile(`(?i)\b(fail\w*|errors?|cannot|can't|can not|unable|block(s|ed)?|(does|do|did|will|would|is|are) not|(does|do|did|wo|is|are)n't|troubles?|problems?|difficult\w*|never|no (updates|longer)|stops?|refuse[sd]?|fehler|geht nicht|scheitert|schl\S+gt fehl|klappt nicht)\b`)
+
+func symptomStage(k FailureKind) Stage {
+	switch k {
+	case KindNotOffered:
+		return StageScan
+	case KindReverted, KindReinstalls:
+		return StageInstall
+	case KindRestartLoop, KindNoBoot:
+		return StageRestart
+	}
+	return StageAny
+}
+
+var (
+	osPattern    = regexp.MustCompile(`(?i)\bWindows (Server )?(XP|Vista|7|8\.1|8|10|11|2003 R2|2003|2008 R2|2008|2012 R2|2012|2016|2019|2022|2025)\b( (Pro|Home|Enterprise|Education|Insider|IoT|LTSC|SP\d))*( \d\dH\d| \d{4})?`)
+	serverWord   = regexp.MustCompile(`(?i)\bServer (2003 R2|2003|2008 R2|2008|2012 R2|2012|2016|2019|2022|2025)\b`)
+	buildPattern = regexp.MustCompile(`\b(?:10\.0\.|[Bb]uild )?(1[0-9]{4}|2[0-9]{4})(\.\d{1,5})\b`)
+)
+
+// learn takes the version of Windows from a text that names it.
+func (r *reading) learn(text string) {
+	if r.machine.OS == "" {
+		if m := osPattern.FindString(text); m != "" {
+			r.machine.OS = strings.TrimSpace(m)
+		} else if m := serverWord.FindString(text); m != "" {
+			r.machine.OS = "Windows " + m
+		}
+	}
+	if r.machine.Build == "" {
+		if m := buildPattern.FindStringSubmatch(text); m != nil {
+			r.machine.Build = m[1] + m[2]
+		}
+	}
+}
+
+// buildOf takes "22621.3672" from "10.0.22621.3672"; other versions give "".
+func buildOf(version string) string {
+	parts := strings.Split(version, ".")
+	if len(parts) < 3 {
+		return ""
+	}
+	out := parts[2]
+	if len(parts) > 3 && parts[0] == "10" {
+		out += "." + parts[3]
+	}
+	return out
+}

@@ -1,0 +1,209 @@
+package facts
+
+import (
+	"bytes"
+
+	"updoc/internal/codes"
+	"updoc/internal/winlog"
+)
+
+// windowsUpdateReading follows the calls that WindowsUpdate.log frames: what a
+// call ended with is the failure; *FAILED* lines inside it are its reasons.
+type windowsUpdateReading struct {
+	*reading
+	lines int
+}
+
+func (r *windowsUpdateReading) record(rec *winlog.Record) error {
+	r.lines++
+	r.mark(rec)
+	text := rec.Text
+	if rec.Level == winlog.LevelNone && rec.Code == 0 && !bytes.Contains(text, []byte("Exit code = 0x00000000")) && !bytes.Contains(text, []byte("result = ")) {
+		r.version(text)
+		return nil
+	}
+	stage := stageOfText(rec.Component, text)
+	switch {
+	case isCallEnd(text):
+		if rec.Code == 0 {
+			r.succeed(rec, stage, string(stage), Update{})
+			return nil
+		}
+		r.failRecord(rec, rec.Code, stage, decisive)
+	case rec.Code == 0:
+	case rec.Level >= winlog.LevelError:
+		r.failRecord(rec, rec.Code, stage, reported)
+	case rec.Level == winlog.LevelWarning:
+		r.failRecord(rec, rec.Code, stage, reported)
+	case bytes.Contains(text, []byte("ailed")) || bytes.Contains(text, []byte("rror")):
+		r.failRecord(rec, rec.Code, stage, reported)
+	default:
+		r.failRecord(rec, rec.Code, stage, mentioned)
+	}
+	return nil
+}
+
+// isCallEnd reports the end frame of a search, download or installation:
+// "* END * Finding updates CallerId = X, Id = N, Exit code = 0x...", the legacy
+// "WARNING: Exit code = 0x...", "Return code = 0x00000000, Result = Succeeded".
+func isCallEnd(text []byte) bool {
+	return bytes.Contains(text, []byte("Exit code = 0x")) && !bytes.Contains(text, []byte("Queueing")) ||
+		bytes.HasPrefix(text, []byte("WARNING: WU client failed")) ||
+		bytes.Contains(text, []byte("install completed. Return code")) ||
+		bytes.Contains(text, []byte("Installer completed."))
+}
+
+var stageWords = []struct {
+	word  []byte
+	stage Stage
+}{
+	{[]byte("Finding updates"), StageScan},
+	{[]byte("Searching for update"), StageScan},
+	{[]byte("SyncUpdates"), StageScan},
+	{[]byte("SyncServerUpdates"), StageScan},
+	{[]byte("GetCookie"), StageScan},
+	{[]byte("Downloading updates"), StageDownload},
+	{[]byte("Installing updates"), StageInstall},
+	{[]byte("ownload"), StageDownload},
+	{[]byte("nstall"), StageInstall},
+}
+
+// stageOfText tells the stage from the component that speaks and what it says.
+func stageOfText(component, text []byte) Stage {
+	switch string(component) {
+	case "ProtocolTalker", "PT", "WebServices", "SLS", "Metadata", "EP", "Setup", "SelfUpdate":
+		return StageScan
+	case "DownloadManager", "DnldMgr", "DeliveryOptimization", "DO":
+		return StageDownload
+	}
+	for _, w := range stageWords {
+		if bytes.Contains(text, w.word) {
+			return w.stage
+		}
+	}
+	switch string(component) {
+	case "Handler", "Deployment":
+		return StageInstall
+	}
+	return StageAny
+}
+
+// version learns the machine from the lines a service start writes.
+func (r *windowsUpdateReading) version(text []byte) {
+	const mark = "OS Version = "
+	if i := bytes.Index(text, []byte(mark)); i >= 0 && r.machine.Build == "" {
+		v, _, _ := bytes.Cut(text[i+len(mark):], []byte(" "))
+		r.machine.Build = buildOf(string(v))
+	}
+}
+
+// newWindowsUpdate and its siblings return what one kind of file is read with.
+func newWindowsUpdate(r *reading) digest { return &windowsUpdateReading{reading: r} }
+
+func (r *windowsUpdateReading) finish() {
+	if st := r.source.Stats; st.Lines > 0 && st.Undecoded*2 > st.Lines {
+		r.gaps = append(r.gaps, Gap{Source: r.source.Path, Why: "gap.undecoded-etl"})
+		r.marks["wu-log-undecoded"] = []Seen{{Source: r.source.Path, Text: "Unknown( 10): ... (No Format Information found)"}}
+	}
+	r.settleSnippet(r.lines)
+}
+
+// settleSnippet raises what is only mentioned when the file is an excerpt: a
+// person who copies ten lines into a ticket copies the ones that matter.
+func (r *reading) settleSnippet(lines int) {
+	if lines > 60 {
+		return
+	}
+	for i := range r.failures {
+		if f := &r.failures[i]; f.Weight < reported {
+			f.Weight = reported
+		}
+	}
+}
+
+// reportingReading reads ReportingEvents.log: one line an event, with its result.
+type reportingReading struct{ *reading }
+
+func newReporting(r *reading) digest { return &reportingReading{r} }
+
+func (r *reportingReading) record(rec *winlog.Record) error {
+	r.mark(rec)
+	name := rec.Field("event")
+	u := Update{ID: rec.Field("update"), KB: findKB(rec.Text)}
+	stage := StageAny
+	switch {
+	case bytes.Contains([]byte(name), []byte("DETECTION")):
+		stage = StageScan
+	case bytes.Contains([]byte(name), []byte("DOWNLOAD")):
+		stage = StageDownload
+	case bytes.Contains([]byte(name), []byte("INSTALL")):
+		stage = StageInstall
+	}
+	switch {
+	case rec.Code != 0:
+		r.failWith(rec, Failure{Code: rec.Code, Stage: stage, Update: u, Weight: decisive})
+	case rec.Field("status") == "Success" || bytes.HasSuffix([]byte(name), []byte("SUCCEEDED")) || bytes.HasSuffix([]byte(name), []byte("FINISHED")):
+		r.succeed(rec, stage, string(stage), u)
+	}
+	return nil
+}
+
+func (r *reportingReading) finish() {}
+
+// cmReading reads ConfigMgr client logs.
+type cmReading struct {
+	*reading
+	lines int
+}
+
+func newCM(r *reading) digest { return &cmReading{reading: r} }
+
+func (r *cmReading) record(rec *winlog.Record) error {
+	r.lines++
+	r.mark(rec)
+	h := rec.Code
+	if h == 0 {
+		if bytes.Contains(rec.Text, []byte("Successfully completed scan")) || bytes.Contains(rec.Text, []byte("Async searching completed")) {
+			r.succeed(rec, StageScan, "scan", Update{})
+		}
+		return nil
+	}
+	// 0x87D0xxxx are ConfigMgr's own states ("not yet", "not found"): they say
+	// nothing about Windows Update. learn.microsoft.com: "Configuration Manager client error codes"
+	if h>>16 == 0x87D0 {
+		return nil
+	}
+	stage := stageOfText(rec.Component, rec.Text)
+	switch component := string(rec.Component); {
+	case component == "WUAHandler" || component == "ScanAgent" || bytes.Contains(rec.Text, []byte("search")):
+		stage = StageScan
+	case component == "ContentTransferManager" || component == "DataTransferService":
+		stage = StageDownload
+	}
+	weight := mentioned
+	if rec.Level >= winlog.LevelError || bytes.Contains(rec.Text, []byte("ailed")) {
+		weight = decisive
+	}
+	r.failRecord(rec, h, stage, weight)
+	return nil
+}
+
+func (r *cmReading) finish() { r.settleSnippet(r.lines) }
+
+// textReading reads SetupDiag results and other structured text, record by record.
+type setupDiagReading struct{ *reading }
+
+func newSetupDiagReading(r *reading) digest { return &setupDiagReading{r} }
+
+func (r *setupDiagReading) record(rec *winlog.Record) error {
+	r.mark(rec)
+	for _, m := range codes.Find(string(rec.Text)) {
+		if !m.Code.HRESULT.Failed() {
+			continue
+		}
+		r.failWith(rec, Failure{Code: m.Code.HRESULT, Extend: m.Code.Extend, Stage: StageSetup, Weight: decisive})
+	}
+	return nil
+}
+
+func (r *setupDiagReading) finish() {}

@@ -1,0 +1,223 @@
+package facts
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"updoc/internal/codes"
+	"updoc/internal/host"
+	"updoc/internal/winlog"
+)
+
+// Bounds of what is kept of one file. Evidence is quoted, not archived.
+const (
+	maxSeen     = 4    // sightings kept of one signature or failure
+	maxQuote    = 600  // bytes of a quoted line
+	maxFailures = 400  // different failures of one file
+	maxSuccess  = 64   // endings kept, the newest
+	maxCodes    = 2000 // different codes of one file
+)
+
+// Weights of a sighting: how surely the line reports a failure of updating and
+// not one of the many results that Windows handles on its own.
+const (
+	decisive  = 1.0 // the end of a call, an event, a result shown to a person
+	reported  = 0.6 // an error line
+	mentioned = 0.2 // a failing code inside an ordinary line
+)
+
+// reading is what one file gave. Files are read in parallel, so a reading
+// belongs to one goroutine and readings are merged in the order of the files.
+type reading struct {
+	source Source
+	name   string // base name, for quotes
+	in     where
+
+	match *matcher
+	noise noiseTable
+
+	marks     map[string][]Seen
+	codes     map[codes.HRESULT]Seen
+	failures  []Failure
+	index     map[failureKey]int
+	successes []Success
+	kbs       []string
+	machine   host.Machine
+	servicing Servicing
+	gaps      []Gap
+	typed     func(*Facts) // sets what typed readers found
+}
+
+type failureKey struct {
+	kind   FailureKind
+	code   codes.HRESULT
+	extend uint32
+	stage  Stage
+	kb     string
+}
+
+func newReading(f host.File, sigs []signature, noise noiseTable) *reading {
+	in := whereOf(f.Kind)
+	return &reading{
+		source: Source{Path: f.Path, Kind: f.Kind},
+		name:   path.Base(f.Path),
+		in:     in,
+		match:  newMatcher(sigs, in),
+		noise:  noise,
+		marks:  map[string][]Seen{},
+		codes:  map[codes.HRESULT]Seen{},
+		index:  map[failureKey]int{},
+	}
+}
+
+// seen quotes a record.
+func (r *reading) seen(line int, t time.Time, h codes.HRESULT, text []byte) Seen {
+	source := r.name
+	if line > 0 {
+		source = fmt.Sprintf("%s:%d", r.name, line)
+	}
+	return Seen{Source: source, Text: quote(text), Time: t, Code: h}
+}
+
+func (r *reading) seenRecord(rec *winlog.Record) Seen {
+	return r.seen(rec.Line, rec.Time, rec.Code, rec.Text)
+}
+
+// quote copies a line, bounded and as valid UTF-8.
+func quote(text []byte) string {
+	if len(text) > maxQuote {
+		cut := maxQuote
+		for cut > 0 && !utf8.RuneStart(text[cut]) {
+			cut--
+		}
+		return strings.ToValidUTF8(string(text[:cut]), "\uFFFD") + " …"
+	}
+	return strings.ToValidUTF8(strings.TrimSpace(string(text)), "\uFFFD")
+}
+
+// mark records the signatures found in a record and returns whether there were any.
+func (r *reading) mark(rec *winlog.Record) bool {
+	hits := r.match.match(rec.Text)
+	for _, h := range hits {
+		r.sight(h.id, rec)
+	}
+	return len(hits) > 0
+}
+
+// sight keeps the first sightings of a signature and always the last one: the
+// newest line is the one that still holds.
+func (r *reading) sight(id string, rec *winlog.Record) {
+	seen := r.marks[id]
+	if len(seen) < maxSeen {
+		r.marks[id] = append(seen, r.seenRecord(rec))
+		return
+	}
+	seen[maxSeen-1] = r.seenRecord(rec)
+}
+
+// fail counts a failure. Equal ones are one, seen several times.
+func (r *reading) fail(f Failure, seen func() Seen) {
+	key := failureKey{f.Kind, f.Code, f.Extend, f.Stage, f.Update.KB}
+	i, ok := r.index[key]
+	if !ok {
+		if len(r.failures) >= maxFailures {
+			return
+		}
+		i = len(r.failures)
+		r.index[key] = i
+		r.failures = append(r.failures, f)
+	}
+	have := &r.failures[i]
+	have.Count++
+	have.Weight = max(have.Weight, f.Weight)
+	have.Consequence = have.Consequence && f.Consequence
+	if f.Update.Title != "" && have.Update.Title == "" {
+		have.Update = f.Update
+	}
+	if !f.Last.IsZero() {
+		if have.First.IsZero() || f.Last.Before(have.First) {
+			have.First = f.Last
+		}
+		if f.Last.After(have.Last) {
+			have.Last = f.Last
+		}
+	}
+	if len(have.Seen) < maxSeen {
+		have.Seen = append(have.Seen, seen())
+	}
+}
+
+// failRecord counts a failing record.
+func (r *reading) failRecord(rec *winlog.Record, h codes.HRESULT, stage Stage, weight float64) {
+	r.failWith(rec, Failure{Kind: KindError, Code: h, Stage: stage, Weight: weight})
+}
+
+// failWith counts a failing record with more known about it.
+func (r *reading) failWith(rec *winlog.Record, f Failure) {
+	if f.Code != 0 && r.noise.is(r.in, f.Code, rec.Text) {
+		return
+	}
+	if f.Kind == "" {
+		f.Kind = KindError
+	}
+	if f.Stage == "" || f.Stage == StageAny {
+		f.Stage = stageOf(f.Code)
+	}
+	if f.Update.KB == "" {
+		f.Update.KB = findKB(rec.Text)
+	}
+	f.First, f.Last = rec.Time, rec.Time
+	r.fail(f, func() Seen {
+		s := r.seenRecord(rec)
+		s.Code = f.Code
+		return s
+	})
+	r.code(f.Code, rec)
+}
+
+// code remembers where a failing code stood.
+func (r *reading) code(h codes.HRESULT, rec *winlog.Record) {
+	if _, ok := r.codes[h]; ok || h == 0 || len(r.codes) >= maxCodes {
+		return
+	}
+	s := r.seenRecord(rec)
+	s.Code = h
+	r.codes[h] = s
+}
+
+// succeed remembers something that ended well.
+func (r *reading) succeed(rec *winlog.Record, stage Stage, what string, u Update) {
+	if len(r.successes) == maxSuccess {
+		copy(r.successes, r.successes[1:])
+		r.successes = r.successes[:maxSuccess-1]
+	}
+	r.successes = append(r.successes, Success{Stage: stage, What: what, Update: u, Seen: r.seenRecord(rec)})
+}
+
+// stageOf is the stage a code belongs to when the place does not tell.
+func stageOf(h codes.HRESULT) Stage {
+	if info, ok := codes.Lookup(h); ok && info.Stage != "" {
+		return Stage(info.Stage)
+	}
+	return StageAny
+}
+
+// findKB returns the first knowledge base number of a text, as "KB5012345".
+func findKB(text []byte) string {
+	for i := 0; i+8 <= len(text); i++ {
+		if text[i]|0x20 != 'k' || text[i+1]|0x20 != 'b' || i > 0 && wordByte(text[i-1]) && text[i-1] != '_' {
+			continue
+		}
+		n := i + 2
+		for n < len(text) && text[n]-'0' <= 9 {
+			n++
+		}
+		if d := n - i - 2; d >= 6 && d <= 7 {
+			return "KB" + string(text[i+2:n])
+		}
+	}
+	return ""
+}

@@ -1,0 +1,371 @@
+package facts
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"updoc/internal/winlog"
+)
+
+// Log signatures are data: rows "id, in, match, means" of signatures/*.tsv. A row
+// matches a record when every literal of match occurs in it. This file finds
+// which rows match, fast enough to look at every line of a log: each row is
+// anchored on the rarest three bytes of one literal; a line is run once past a
+// bitmap of all anchors, and only where one hits are literals compared.
+
+//go:embed signatures/*.tsv
+var signatureFiles embed.FS
+
+// where tells kinds of source apart, as the in column names them.
+type where uint16
+
+const (
+	inWU where = 1 << iota
+	inCBS
+	inDISM
+	inSetup
+	inSetupAPI
+	inSetupDiag
+	inReporting
+	inCM
+	inEvent
+	inOutput
+	inNote
+	inLog = inWU | inCBS | inDISM | inSetup | inSetupAPI | inSetupDiag | inReporting | inCM
+	inAny = inLog | inEvent | inOutput | inNote
+)
+
+var whereNames = map[string]where{
+	"wu": inWU, "cbs": inCBS, "dism": inDISM, "setup": inSetup, "setupapi": inSetupAPI, "setupdiag": inSetupDiag,
+	"reporting": inReporting, "cm": inCM, "event": inEvent, "output": inOutput, "note": inNote, "log": inLog, "any": inAny,
+}
+
+// whereOf says which rows apply to a kind of file. Servicing logs quote each
+// other (dism.log holds CBS's results, setupact.log both), so they share.
+func whereOf(k winlog.Kind) where {
+	switch k {
+	case winlog.WindowsUpdate:
+		return inWU
+	case winlog.CBS:
+		return inCBS
+	case winlog.DISM:
+		return inDISM | inCBS
+	case winlog.Setup:
+		return inSetup | inCBS | inDISM
+	case winlog.SetupAPI:
+		return inSetupAPI
+	case winlog.SetupDiag:
+		return inSetupDiag | inSetup
+	case winlog.Reporting:
+		return inReporting
+	case winlog.CMTrace:
+		return inCM
+	case winlog.EVTX, winlog.EventText:
+		return inEvent
+	case winlog.Note:
+		return inNote
+	default:
+		return inOutput
+	}
+}
+
+// wholeWords reports whether literals match whole words only: in prose "vpn"
+// must not be found inside another word; in logs identifiers run together.
+func (w where) wholeWords() bool { return w&(inNote|inOutput) != 0 }
+
+// literal is one piece of text to find; open ends may continue a word.
+type literal struct {
+	text string // lower-case
+	open bool   // "wireguard*"
+}
+
+// signature is one row.
+type signature struct {
+	id    string
+	in    where
+	terms [][]literal // all terms must be found; of a term, any literal
+}
+
+// loadSignatures parses the embedded tables.
+func loadSignatures() ([]signature, error) {
+	names, err := fs.Glob(signatureFiles, "signatures/*.tsv")
+	if err != nil {
+		return nil, err
+	}
+	var out []signature
+	for _, name := range names {
+		b, err := signatureFiles.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		n := 0
+		for line := range strings.Lines(string(b)) {
+			n++
+			line = strings.TrimRight(line, "\r\n")
+			if n == 1 || line == "" || line[0] == '#' {
+				continue
+			}
+			sig, err := parseSignature(line)
+			if err != nil {
+				return nil, fmt.Errorf("%s:%d: %w", name, n, err)
+			}
+			out = append(out, sig)
+		}
+	}
+	return out, nil
+}
+
+func parseSignature(line string) (signature, error) {
+	cols := strings.Split(line, "\t")
+	if len(cols) < 3 {
+		return signature{}, fmt.Errorf("%d columns, want id, in, match, means", len(cols))
+	}
+	sig := signature{id: cols[0]}
+	for _, w := range strings.Split(cols[1], ",") {
+		bit, ok := whereNames[strings.TrimSpace(w)]
+		if !ok {
+			return signature{}, fmt.Errorf("unknown source %q", w)
+		}
+		sig.in |= bit
+	}
+	for _, term := range strings.Split(cols[2], " & ") {
+		lits, err := expand(strings.ToLower(strings.TrimSpace(term)))
+		if err != nil {
+			return signature{}, err
+		}
+		sig.terms = append(sig.terms, lits)
+	}
+	// The term with the longest shortest literal is the anchor: it is found least.
+	slices.SortStableFunc(sig.terms, func(a, b []literal) int { return shortest(b) - shortest(a) })
+	return sig, nil
+}
+
+func shortest(lits []literal) int {
+	n := len(lits[0].text)
+	for _, l := range lits {
+		n = min(n, len(l.text))
+	}
+	return n
+}
+
+// expand writes out the alternatives "(a|b)" of a term.
+func expand(term string) ([]literal, error) {
+	texts := []string{""}
+	for rest := term; rest != ""; {
+		open := strings.IndexByte(rest, '(')
+		var alts []string
+		if open >= 0 {
+			if end := strings.IndexByte(rest[open:], ')'); end > 0 && strings.Contains(rest[open:open+end], "|") {
+				alts = strings.Split(rest[open+1:open+end], "|")
+				for i := range texts {
+					texts[i] += rest[:open]
+				}
+				rest = rest[open+end+1:]
+			}
+		}
+		if alts == nil {
+			cut := len(rest)
+			if open >= 0 {
+				cut = open + 1
+			}
+			for i := range texts {
+				texts[i] += rest[:cut]
+			}
+			rest = rest[cut:]
+			continue
+		}
+		var next []string
+		for _, t := range texts {
+			for _, a := range alts {
+				next = append(next, t+a)
+			}
+		}
+		if texts = next; len(texts) > 200 {
+			return nil, fmt.Errorf("term %q has more than 200 alternatives", term)
+		}
+	}
+	var lits []literal
+	for _, t := range texts {
+		text, open := strings.CutSuffix(t, "*")
+		if len(text) < 3 {
+			return nil, fmt.Errorf("literal %q is shorter than three bytes", text)
+		}
+		lits = append(lits, literal{text, open})
+	}
+	return lits, nil
+}
+
+// matcher finds the rows that apply to one kind of source.
+type matcher struct {
+	words   bool
+	filter  [1 << 13]uint64     // bitmap over hashes of three bytes: 512 Ki bits
+	anchors map[uint32][]anchor // by the three bytes themselves
+	lower   []byte              // scratch
+	hits    []hit
+}
+
+type anchor struct {
+	sig *signature
+	lit literal
+	at  int // offset of the three bytes within the literal
+}
+
+// hit is a row that matched, and where its anchor stands in the text.
+type hit struct {
+	id       string
+	from, to int
+}
+
+func newMatcher(sigs []signature, w where) *matcher {
+	m := &matcher{words: w.wholeWords(), anchors: map[uint32][]anchor{}}
+	for i := range sigs {
+		if sigs[i].in&w == 0 {
+			continue
+		}
+		for _, lit := range sigs[i].terms[0] {
+			at := rarest(lit.text)
+			key := three(lit.text[at], lit.text[at+1], lit.text[at+2])
+			m.anchors[key] = append(m.anchors[key], anchor{&sigs[i], lit, at})
+			h := hash(key)
+			m.filter[h>>6] |= 1 << (h & 63)
+		}
+	}
+	return m
+}
+
+func three(a, b, c byte) uint32 { return uint32(a) | uint32(b)<<8 | uint32(c)<<16 }
+
+func hash(k uint32) uint32 { return (k * 0x9E3779B1) >> 13 }
+
+// frequency of letters in English and in log text, per mille, roughly; the
+// anchor is put on the least likely three bytes.
+var frequency = func() (f [256]int) {
+	for i := range f {
+		f[i] = 4
+	}
+	for i, c := range "etaoinsrhldcumfpgwybvkxjqz" {
+		f[c] = 110 - 4*i
+	}
+	for c := '0'; c <= '9'; c++ {
+		f[c] = 25
+	}
+	f[' '], f['='], f['.'], f['-'], f[':'] = 150, 40, 40, 40, 40
+	return f
+}()
+
+func rarest(s string) int {
+	best, at := 1<<62, 0
+	for i := 0; i+3 <= len(s); i++ {
+		if v := frequency[s[i]] * frequency[s[i+1]] * frequency[s[i+2]]; v < best {
+			best, at = v, i
+		}
+	}
+	return at
+}
+
+// match returns the rows found in text. The result is valid until the next call.
+func (m *matcher) match(text []byte) []hit {
+	m.hits = m.hits[:0]
+	if len(text) < 3 || len(m.anchors) == 0 {
+		return nil
+	}
+	m.lower = appendLower(m.lower[:0], text)
+	t := m.lower
+	key := three(0, t[0], t[1])
+	for i := 2; i < len(t); i++ {
+		key = key>>8 | uint32(t[i])<<16
+		h := hash(key)
+		if m.filter[h>>6]&(1<<(h&63)) == 0 {
+			continue
+		}
+		for _, a := range m.anchors[key] {
+			from := i - 2 - a.at
+			end := from + len(a.lit.text)
+			if from < 0 || end > len(t) || string(t[from:end]) != a.lit.text || m.words && !m.isWord(t, from, a.lit) {
+				continue
+			}
+			if m.rest(t, a.sig) {
+				m.hits = append(m.hits, hit{a.sig.id, from, end})
+			}
+		}
+	}
+	return m.hits
+}
+
+// rest checks the terms after the anchor.
+func (m *matcher) rest(t []byte, sig *signature) bool {
+	for _, term := range sig.terms[1:] {
+		if !slices.ContainsFunc(term, func(l literal) bool { return m.contains(t, l) }) {
+			return false
+		}
+	}
+	return true
+}
+
+func (m *matcher) contains(t []byte, l literal) bool {
+	for from := 0; ; {
+		i := bytes.Index(t[from:], []byte(l.text))
+		if i < 0 {
+			return false
+		}
+		if !m.words || m.isWord(t, from+i, l) {
+			return true
+		}
+		from += i + 1
+	}
+}
+
+// isWord reports whether the literal at from stands as whole words and is not
+// negated: "without a VPN" does not speak of one.
+func (m *matcher) isWord(t []byte, from int, l literal) bool {
+	end := from + len(l.text)
+	if from > 0 && wordByte(t[from-1]) && wordByte(l.text[0]) {
+		return false
+	}
+	if !l.open && end < len(t) && wordByte(t[end]) && wordByte(l.text[len(l.text)-1]) {
+		return false
+	}
+	return !negated(t[:from])
+}
+
+func wordByte(c byte) bool { return isLetter(c) || c-'0' <= 9 || c >= 0x80 }
+func isLetter(c byte) bool { return c|0x20-'a' <= 25 }
+
+var negations = []string{"no", "not", "without", "never", "neither", "nor", "none", "isn't", "doesn't", "don't", "wasn't", "aren't", "kein", "keine", "keinen", "nicht", "ohne"}
+
+// negated reports whether one of the three words before, in the same clause,
+// says no.
+func negated(before []byte) bool {
+	for range 3 {
+		before = bytes.TrimRight(before, " \t\"'(")
+		if n := len(before); n == 0 || bytes.IndexByte([]byte(".,;:!?\n)"), before[n-1]) >= 0 {
+			return false
+		}
+		i := len(before)
+		for i > 0 && (wordByte(before[i-1]) || before[i-1] == '\'' || before[i-1] == '-') {
+			i--
+		}
+		if i == len(before) {
+			return false
+		}
+		if slices.Contains(negations, string(before[i:])) {
+			return true
+		}
+		before = before[:i]
+	}
+	return false
+}
+
+func appendLower(dst, src []byte) []byte {
+	for _, c := range src {
+		if c-'A' <= 25 {
+			c |= 0x20
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}

@@ -1,0 +1,108 @@
+// Package lab is a broken world in one process: simulated sick machines, each a
+// scenario in one txtar file, that the demo shows and the tests diagnose.
+package lab
+
+import (
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/tools/txtar"
+)
+
+//go:embed scenarios/*.txtar
+var scenarios embed.FS
+
+// Demo is the scenario that a newcomer sees.
+const Demo = "proxy-auth-required"
+
+// Scenario is a simulated machine and what must be found on it.
+type Scenario struct {
+	Name     string
+	Story    string // what is the matter, in a few sentences
+	Evidence fs.FS  // what the machine left behind
+	Expect   Expect
+}
+
+// Expect is what a diagnosis of the scenario must say.
+type Expect struct {
+	Verdict    string   `json:"verdict"`               // healthy, problems, unknown
+	First      string   `json:"first"`                 // the root cause; "" for healthy machines
+	AmongThree []string `json:"among_three"`           // causes that must be among the first three
+	Remedy     string   `json:"remedy_in_first_three"` //
+	NotBefore  []string `json:"not_before"`            // remedies that must not stand before it
+}
+
+// Names lists the scenarios.
+func Names() []string {
+	entries, err := scenarios.ReadDir("scenarios")
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, e := range entries {
+		out = append(out, strings.TrimSuffix(e.Name(), ".txtar"))
+	}
+	return out
+}
+
+// Load reads one scenario.
+func Load(name string) (*Scenario, error) {
+	b, err := scenarios.ReadFile(path.Join("scenarios", name+".txtar"))
+	if err != nil {
+		return nil, fmt.Errorf("scenario %s: %w", name, err)
+	}
+	ar := txtar.Parse(b)
+	s := &Scenario{Name: name, Story: strings.TrimSpace(string(ar.Comment))}
+	evidence := &txtar.Archive{}
+	for _, f := range ar.Files {
+		switch {
+		case f.Name == "expect.json":
+			if err := json.Unmarshal(f.Data, &s.Expect); err != nil {
+				return nil, fmt.Errorf("scenario %s: expect.json: %w", name, err)
+			}
+		case strings.HasPrefix(f.Name, "evidence/"):
+			evidence.Files = append(evidence.Files, txtar.File{Name: strings.TrimPrefix(f.Name, "evidence/"), Data: f.Data})
+		default:
+			return nil, fmt.Errorf("scenario %s: file %s: want evidence/... or expect.json", name, f.Name)
+		}
+	}
+	s.Evidence, err = txtar.FS(evidence)
+	return s, err
+}
+
+// Check compares a diagnosis with what is expected; nil means that it holds.
+func (e Expect) Check(verdict string, causes, remedies []string) error {
+	var wrong []error
+	if verdict != e.Verdict {
+		wrong = append(wrong, fmt.Errorf("verdict %s, want %s", verdict, e.Verdict))
+	}
+	if e.First != "" && (len(causes) == 0 || causes[0] != e.First) {
+		wrong = append(wrong, fmt.Errorf("causes %v, want %s first", causes[:min(3, len(causes))], e.First))
+	}
+	if e.First == "" && len(causes) > 0 {
+		wrong = append(wrong, fmt.Errorf("causes %v, want none", causes[:min(3, len(causes))]))
+	}
+	for _, id := range e.AmongThree {
+		if !slices.Contains(causes[:min(3, len(causes))], id) {
+			wrong = append(wrong, fmt.Errorf("causes %v, want %s among three", causes[:min(3, len(causes))], id))
+		}
+	}
+	if e.Remedy != "" {
+		at := slices.Index(remedies, e.Remedy)
+		if at < 0 || at > 2 {
+			wrong = append(wrong, fmt.Errorf("remedies %v, want %s among three", remedies[:min(4, len(remedies))], e.Remedy))
+		}
+		for _, id := range e.NotBefore {
+			if i := slices.Index(remedies, id); i >= 0 && (at < 0 || i < at) {
+				wrong = append(wrong, fmt.Errorf("remedy %s stands before %s", id, e.Remedy))
+			}
+		}
+	}
+	return errors.Join(wrong...)
+}

@@ -1,0 +1,381 @@
+package report
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"updoc/internal/message"
+)
+
+// Style says how text may look.
+type Style struct {
+	Color bool // a terminal that shows colour, and nobody said NO_COLOR
+	ASCII bool // no other characters than ASCII
+	Width int  // columns; 0 means 80
+}
+
+// Text writes a document for a terminal: one screen that says what is wrong, why,
+// how that is known, what to do, and what was not looked at.
+func Text(w io.Writer, doc *Document, style Style) error {
+	if style.Width == 0 {
+		style.Width = 80
+	}
+	p := &printer{w: bufio.NewWriter(w), style: style, words: message.English()}
+	switch doc.Verdict {
+	case "healthy":
+		p.healthy(doc)
+	case "problems":
+		p.problems(doc)
+	default:
+		p.unknown(doc)
+	}
+	p.rejected(doc)
+	return p.w.Flush()
+}
+
+// printer writes lines. Everything from a machine passes through clean.
+type printer struct {
+	w     *bufio.Writer
+	style Style
+	words *message.Catalog
+}
+
+func (p *printer) line(format string, args ...any) { fmt.Fprintf(p.w, format+"\n", args...) }
+
+func (p *printer) word(key string, args ...any) string { return p.words.Text("report."+key, args...) }
+
+// The colours; empty when there are none.
+func (p *printer) paint(code, s string) string {
+	if !p.style.Color {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+func (p *printer) bold(s string) string  { return p.paint("1", s) }
+func (p *printer) red(s string) string   { return p.paint("1;31", s) }
+func (p *printer) green(s string) string { return p.paint("1;32", s) }
+func (p *printer) amber(s string) string { return p.paint("1;33", s) }
+func (p *printer) faint(s string) string { return p.paint("2", s) }
+
+// pick returns the character for the style.
+func (p *printer) pick(fancy, plain string) string {
+	if p.style.ASCII {
+		return plain
+	}
+	return fancy
+}
+
+// wrap writes text in lines of the width, each indented.
+func (p *printer) wrap(indent, text string) {
+	for para := range strings.SplitSeq(text, "\n\n") {
+		col := 0
+		for _, word := range strings.Fields(para) {
+			n := utf8.RuneCountInString(word)
+			switch {
+			case col == 0:
+				p.w.WriteString(indent)
+				col = len(indent)
+			case col+1+n > p.style.Width:
+				p.w.WriteString("\n" + indent)
+				col = len(indent)
+			default:
+				p.w.WriteByte(' ')
+				col++
+			}
+			p.w.WriteString(word)
+			col += n
+		}
+		p.w.WriteByte('\n')
+	}
+}
+
+// fitted cuts text to the given columns.
+func (p *printer) fitted(text string, columns int) string {
+	text = p.clean(text)
+	if utf8.RuneCountInString(text) <= columns {
+		return text
+	}
+	r := []rune(text)
+	return string(r[:max(columns-1, 0)]) + p.pick("…", "~")
+}
+
+// clean makes text from a machine safe for a terminal: no escape sequences, no
+// control or bidirectional characters, nothing invisible; line ends become blanks.
+func (p *printer) clean(s string) string {
+	return strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+		switch {
+		case r == '\t' || r == '\n' || r == '\r' || r == '\u2028' || r == '\u2029':
+			return ' '
+		case unicode.IsControl(r), unicode.Is(unicode.Cf, r), r == utf8.RuneError:
+			return -1
+		case p.style.ASCII && r > 0x7E:
+			return '?'
+		}
+		return r
+	}, s)), " ")
+}
+
+func (p *printer) heading(key string) { p.line("%s", p.bold(p.word(key))) }
+
+func (p *printer) head(doc *Document) {
+	m := doc.Machine
+	var parts []string
+	if m.OS != "" {
+		parts = append(parts, m.OS)
+	}
+	if m.Build != "" {
+		parts = append(parts, p.word("build", "build", m.Build))
+	}
+	if m.Arch != "" {
+		parts = append(parts, m.Arch)
+	}
+	name := m.Name
+	if name == "" {
+		name = p.word("this-machine")
+	}
+	title := p.word("title", "machine", name)
+	if len(parts) > 0 {
+		title += " (" + strings.Join(parts, ", ") + ")"
+	}
+	p.line("%s", p.fitted(title, p.style.Width))
+	p.line("")
+}
+
+// problems is the main screen.
+func (p *printer) problems(doc *Document) {
+	p.head(doc)
+	p.stages(doc)
+	p.failures(doc)
+	if len(doc.Causes) > 0 {
+		p.cause(doc)
+	}
+	p.cure(doc)
+	p.gaps(doc)
+}
+
+var lifeOfAnUpdate = []string{"scan", "download", "verify", "install", "restart"}
+
+// brokenAt returns the stage to mark: that of the first failure, or of the cause
+// when the failure does not tell.
+func brokenAt(doc *Document) string {
+	for _, f := range doc.Failures {
+		if f.Stage != "any" && f.Stage != "" && !f.Resolved {
+			return f.Stage
+		}
+	}
+	if len(doc.Causes) > 0 {
+		first, _, _ := strings.Cut(doc.Causes[0].Stage, ",")
+		return first
+	}
+	return ""
+}
+
+// stages draws the update's life as a line with the broken stage marked.
+func (p *printer) stages(doc *Document) {
+	broken := brokenAt(doc)
+	life := lifeOfAnUpdate
+	if broken == "setup" {
+		life = []string{"scan", "download", "setup", "restart"}
+	}
+	at := slices.Index(life, broken)
+	var parts []string
+	for i, s := range life {
+		name := p.words.Text("stage." + s)
+		switch {
+		case i == at:
+			parts = append(parts, p.red(p.pick("✗ ", "[X] ")+strings.ToUpper(name)))
+		case at >= 0 && i < at:
+			parts = append(parts, p.green(name))
+		default:
+			parts = append(parts, p.faint(name))
+		}
+	}
+	p.line("  %s", strings.Join(parts, p.pick(" ─── ", " --- ")))
+	p.line("")
+}
+
+// failures says what was observed, at most four lines of it.
+func (p *printer) failures(doc *Document) {
+	n := 0
+	for _, f := range doc.Failures {
+		if f.Resolved {
+			continue
+		}
+		if n++; n > 4 {
+			p.line("  %s", p.faint(p.word("more-failures", "n", len(doc.Failures)-4)))
+			break
+		}
+		what := f.Code
+		if f.Extend != "" {
+			what += " - " + f.Extend
+		}
+		if f.Symbol != "" {
+			what += "  " + f.Symbol
+		}
+		if what == "" {
+			what = p.words.Text("kind." + f.Kind)
+		}
+		var tail []string
+		if f.Update.KB != "" {
+			tail = append(tail, f.Update.KB)
+		}
+		if f.Count > 1 {
+			tail = append(tail, p.word("times", "n", f.Count))
+		}
+		if f.Last != nil {
+			tail = append(tail, p.word("last", "time", stamp(*f.Last)))
+		}
+		p.line("  %s", p.fitted(what+"  "+strings.Join(tail, ", "), p.style.Width-2))
+	}
+	p.line("")
+}
+
+func stamp(t time.Time) string { return t.Format("2006-01-02 15:04") }
+
+// cause says what is behind it, how sure that is, and by what.
+func (p *printer) cause(doc *Document) {
+	c := doc.Causes[0]
+	p.line("%s  %s  %s", p.bold(p.word("cause")), p.bold(p.clean(c.Title)), p.faint(percent(c.Probability)+"  "+c.ID))
+	p.wrap("  ", p.clean(c.Plain))
+	p.line("")
+	p.proof(c)
+	if rest := doc.Causes[1:]; len(rest) > 0 {
+		p.heading("others")
+		for _, o := range rest[:min(len(rest), 3)] {
+			p.line("  %5s  %s", percent(o.Probability), p.fitted(o.Title+"  "+o.ID, p.style.Width-9))
+		}
+		if len(c.Missing) > 0 {
+			p.wrap("  ", p.word("tell-apart", "what", strings.Join(c.Missing[:min(2, len(c.Missing))], "; ")))
+		}
+		p.line("")
+	}
+}
+
+func percent(v float64) string { return fmt.Sprintf("%.0f %%", v*100) }
+
+func (p *printer) proof(c Cause) {
+	p.heading("proof")
+	n := 0
+	for _, e := range c.Evidence {
+		if n++; n > 5 {
+			break
+		}
+		sign := p.green("+")
+		if !e.For {
+			sign = p.red("-")
+		}
+		p.line("  %s %s  %s", sign, p.faint(p.clean(e.Source)), p.fitted(e.Seen, p.style.Width-6-utf8.RuneCountInString(p.clean(e.Source))))
+	}
+	if n == 0 {
+		p.wrap("  ", p.word("no-proof"))
+	}
+	p.line("")
+}
+
+func (p *printer) cure(doc *Document) {
+	if len(doc.Remedies) == 0 {
+		return
+	}
+	p.heading("cure")
+	for i, r := range doc.Remedies[:min(len(doc.Remedies), 4)] {
+		note := p.words.Text("risk." + r.Risk)
+		if r.Minutes > 1 {
+			note += ", " + p.word("minutes", "n", r.Minutes)
+		}
+		if r.Restart == "yes" && r.Risk != "restart" {
+			note += ", " + p.word("restart")
+		}
+		p.line("  %d. %s", i+1, p.bold(p.clean(r.Title))+"  "+p.faint(note))
+		if i == 0 && r.How != "" {
+			p.wrap("     ", p.clean(r.How))
+		}
+	}
+	p.line("")
+}
+
+func (p *printer) gaps(doc *Document) {
+	if len(doc.Gaps) == 0 {
+		return
+	}
+	p.heading("gaps")
+	for _, g := range doc.Gaps[:min(len(doc.Gaps), 4)] {
+		p.line("  %s", p.fitted(g.Source+": "+g.Why, p.style.Width-2))
+	}
+	if n := len(doc.Gaps) - 4; n > 0 {
+		p.line("  %s", p.word("more-gaps", "n", n))
+	}
+}
+
+// healthy is five lines: verdict, last successes, what was checked, what could
+// not be, what next.
+func (p *printer) healthy(doc *Document) {
+	p.head(doc)
+	p.line("%s", p.green(p.word("healthy")))
+	var last []string
+	for _, s := range doc.Successes {
+		text := p.words.Text("stage." + s.Stage)
+		if !s.Time.IsZero() {
+			text += " " + stamp(s.Time)
+		}
+		if s.KB != "" {
+			text += " (" + s.KB + ")"
+		}
+		last = append(last, text)
+	}
+	if len(last) == 0 {
+		last = []string{p.word("none-recorded")}
+	}
+	p.line("%s", p.fitted(p.word("last-success", "list", strings.Join(last, ", ")), p.style.Width))
+	p.line("%s", p.fitted(p.word("checked", "list", checkedNames(doc)), p.style.Width))
+	p.line("%s", p.fitted(p.word("unchecked", "list", gapNames(doc, p.word("nothing"))), p.style.Width))
+	p.wrap("", p.word("healthy-next"))
+}
+
+func checkedNames(doc *Document) string {
+	var names []string
+	for _, c := range doc.Checked {
+		names = append(names, fmt.Sprintf("%s (%d)", c.Source, c.Lines))
+	}
+	return strings.Join(names, ", ")
+}
+
+func gapNames(doc *Document, none string) string {
+	var names []string
+	for _, g := range doc.Gaps {
+		names = append(names, g.Source)
+	}
+	if len(names) == 0 {
+		return none
+	}
+	return strings.Join(names, ", ")
+}
+
+// unknown says that nothing could be said, and what would change that.
+func (p *printer) unknown(doc *Document) {
+	p.head(doc)
+	p.line("%s", p.amber(p.word("unknown")))
+	p.wrap("", p.word("unknown-why"))
+	p.line("%s", p.fitted(p.word("checked", "list", checkedNames(doc)), p.style.Width))
+	p.line("%s", p.fitted(p.word("unchecked", "list", gapNames(doc, p.word("nothing"))), p.style.Width))
+	p.wrap("", p.word("unknown-next"))
+}
+
+func (p *printer) rejected(doc *Document) {
+	if len(doc.Rejected) == 0 {
+		return
+	}
+	p.line("")
+	p.heading("whynot")
+	for _, r := range doc.Rejected {
+		p.line("  %-30s %5s  %s", r.ID, percent(r.Probability), p.fitted(r.Why, p.style.Width-40))
+		for _, e := range r.Against {
+			p.line("    - %s", p.fitted(e.Source+"  "+e.Seen, p.style.Width-6))
+		}
+	}
+}

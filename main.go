@@ -1,0 +1,50 @@
+// Command updoc is the Windows Update doctor: it finds out why updating fails on
+// a machine and proves the cause.
+//
+// This file hardens the process, wires the outside world to the command line and
+// turns the result into an exit code. Nothing else.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+
+	"updoc/internal/cli"
+)
+
+// version is set by release builds: -ldflags "-X main.version=1.2.3".
+var version string
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	harden()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return cli.Run(ctx, cli.Env{
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Getenv: os.Getenv, GOOS: runtime.GOOS, Version: buildVersion(),
+	}, os.Args[1:])
+}
+
+// buildVersion falls back to what the toolchain recorded of the source.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	rev := "devel"
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+			rev = "devel-" + s.Value[:12]
+		}
+	}
+	return rev
+}
