@@ -463,7 +463,8 @@ func (s *scanner) elements() {
 		switch {
 		case kind == noField || text < s.done:
 		case len(body) > 0:
-			s.elementText(kind, text+bytes.Index(s.cur[text:end], body), body)
+			start := text + bytes.Index(s.cur[text:end], body)
+			s.apply(kind, span{start, start + len(body), true})
 			i = end
 		case kind == passwordField || kind == tokenField:
 			if !foldEqual(name, "encrypteddata") { // in XML encryption that is an element with children
@@ -482,42 +483,6 @@ func (s *scanner) elements() {
 		}
 	}
 	s.end()
-}
-
-// elementText replaces the text of an element.
-func (s *scanner) elementText(kind fieldKind, i int, text []byte) {
-	end := i + len(text)
-	switch kind {
-	case passwordField, tokenField:
-		if isRemoved(text) || isNothing(text) || kind == tokenField && isHarmlessToken(text) {
-			return
-		}
-		s.cut(i, end)
-		s.remove(text)
-	case hostField, softHostField:
-		s.hostValue(span{i, end, true}, true)
-	case hostsField, softHostsField:
-		s.hostList(i, end, true)
-	case userField, softUserField, personField:
-		s.userValue(span{i, end, true}, kind)
-	case guidField:
-		s.guidValue(i, end)
-	case serialField:
-		s.serialValue(i, end)
-	case macField:
-		s.bareMAC(i, end)
-	case nameField:
-		if !isNothing(text) && !isPseudonym(text) && !isCommonName(text) {
-			s.count(Name, canonical(text))
-			s.cut(i, end)
-			s.out = s.r.appendPseudonym(s.out, namePrefix, text)
-		}
-	case productField:
-		if isProductID(text) {
-			s.cut(i, end)
-			s.remove(text)
-		}
-	}
 }
 
 // elementName reads the local name of an element.

@@ -178,9 +178,7 @@ func (s *scanner) hideDN(list []rdn) {
 			if bytes.Contains(text, []byte("://")) || isAddress(text) {
 				continue
 			}
-			s.count(Name, canonical(text))
-			s.cut(r.value.start, r.value.end)
-			s.out = s.r.appendPseudonym(s.out, namePrefix, text)
+			s.nameValue(span{r.value.start, r.value.end, true})
 		}
 	}
 }

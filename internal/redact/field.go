@@ -409,12 +409,15 @@ func (s *scanner) field(kind fieldKind, start, i int, sep byte) {
 	if v.start >= v.end || isRemoved(b[v.start:v.end]) {
 		return
 	}
-	text := b[v.start:v.end]
+	s.apply(kind, v)
+}
+
+// apply replaces a value by what its kind says.
+func (s *scanner) apply(kind fieldKind, v span) {
+	text := s.cur[v.start:v.end]
 	switch kind {
 	case passwordField, tokenField, shortField:
-		if kind == passwordField && isNothing(text) ||
-			kind == tokenField && isHarmlessToken(text) ||
-			kind == shortField && !s.looksSecret(start, i, text, sep) {
+		if isRemoved(text) || kind == passwordField && isNothing(text) || kind == tokenField && isHarmlessToken(text) {
 			return
 		}
 		s.cut(v.start, v.end)
@@ -433,11 +436,7 @@ func (s *scanner) field(kind fieldKind, start, i int, sep byte) {
 	case userField, softUserField, personField:
 		s.userValue(v, kind)
 	case nameField:
-		if !isNothing(text) && !isPseudonym(text) && !isCommonName(text) {
-			s.count(Name, canonical(text))
-			s.cut(v.start, v.end)
-			s.out = s.r.appendPseudonym(s.out, namePrefix, text)
-		}
+		s.nameValue(v)
 	case guidField:
 		s.guidValue(v.start, v.end)
 	case serialField:
@@ -450,6 +449,17 @@ func (s *scanner) field(kind fieldKind, start, i int, sep byte) {
 	case macField:
 		s.bareMAC(v.start, v.end)
 	}
+}
+
+// nameValue replaces the name of an organisation or a network.
+func (s *scanner) nameValue(v span) {
+	text := s.cur[v.start:v.end]
+	if v.start < s.done || isNothing(text) || isPseudonym(text) || isCommonName(text) {
+		return
+	}
+	s.count(Name, canonical(text))
+	s.cut(v.start, v.end)
+	s.out = s.r.appendPseudonym(s.out, namePrefix, text)
 }
 
 // A span is the value of a field.

@@ -159,7 +159,7 @@ func firstBytes(text string) []byte {
 
 // matches says whether b begins with the word, in any letter case.
 func (w taught) matches(b []byte) bool {
-	if len(b) < len(w.text) {
+	if len(b) < len(w.text) || w.text[0] < 0x80 && lower(b[0]) != w.text[0] {
 		return false
 	}
 	b = b[:len(w.text)]
@@ -238,7 +238,10 @@ func (s *scanner) isProtected(i, end int) bool {
 // remember notes a name found in this line. What is sure in one place of a line is sure in the others: the name of a
 // management point stands there as a field and once more between quotes.
 func (s *scanner) remember(kind string, name []byte) {
-	const maxNames = 8
+	const maxNames, maxLength = 8, 8 << 10
+	if len(s.cur) > maxLength || slices.ContainsFunc(s.names, func(w taught) bool { return w.text == string(name) }) {
+		return // longer than any line that a person reads: a document, in which the same word may be another
+	}
 	if len(s.names) < maxNames && len(name) > minLearned && len(name) < 64 && !isLogWord(string(name)) && !allDigits(name) {
 		s.names = append(s.names, taught{string(name), kind})
 	}

@@ -68,7 +68,8 @@ const (
 
 // A Redactor replaces secrets and names. The zero value is ready to use and draws a random key; it is safe for
 // concurrent use and must not be copied after first use. Pseudonyms are consistent within one Redactor, and between
-// Redactors that have the same Key.
+// Redactors that have the same Key: use one for all that is known of a machine, or its files will not agree with each
+// other.
 type Redactor struct {
 	// Key seeds the pseudonyms. Whoever knows it can test guesses of names, so it is a secret as well. Empty: random.
 	Key []byte

@@ -66,7 +66,7 @@ func (s *scanner) userValue(v span, kind fieldKind) {
 	case '{', '(', '<', '%', '$', '*', '&':
 		return
 	}
-	if kind == softUserField && len(text) > 20 && bytes.IndexAny(text, `\@`) < 0 { // longer than an account can be
+	if kind == softUserField && len(text) > 20 && !bytes.ContainsAny(text, `\@`) { // longer than an account can be
 		return
 	}
 	if bytes.IndexFunc(text, unicode.IsLetter) < 0 && utf8.Valid(text) || guidAt(s.cur, v.start) || bytes.ContainsAny(text, "=/") && kind != personField {
@@ -172,11 +172,7 @@ func (s *scanner) profiles() {
 				for end < len(b) && b[end] != '\\' && b[end] != '/' && b[end] != '"' && b[end] != '\'' && b[end] != '<' && b[end] != ';' && b[end] != '\t' {
 					end++
 				}
-				if name := b[n:end]; len(name) > 0 && n >= s.done && !isPseudonym(name) {
-					s.count(Name, canonical(name))
-					s.cut(n, end)
-					s.out = s.r.appendPseudonym(s.out, namePrefix, name)
-				}
+				s.nameValue(span{n, end, true})
 			}
 		}
 	}
