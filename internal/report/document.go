@@ -164,6 +164,7 @@ type Rejected struct {
 // Options of New.
 type Options struct {
 	WhyNot bool // list the rejected causes
+	Redact bool // replace names and addresses, remove credentials
 }
 
 const (
