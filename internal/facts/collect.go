@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
 	"slices"
 	"strings"
@@ -152,11 +151,9 @@ func readFile(ctx context.Context, h host.Reader, file host.File, sigs []signatu
 		return r
 	}
 	defer rc.Close()
-	var src io.Reader = rc
-	if typed, ok := typedReaders[file.Kind]; ok {
-		if src, err = typed(r, rc); err != nil {
-			r.gaps = append(r.gaps, Gap{Source: file.Path, Why: err.Error()})
-		}
+	src, err := r.readTyped(rc)
+	if err != nil {
+		r.gaps = append(r.gaps, Gap{Source: file.Path, Why: err.Error()})
 	}
 	d := newDigest(r)
 	r.source.Stats, err = winlog.Scan(ctx, file.Kind, src, winlog.Options{Sparse: !opt.Full, Size: file.Size}, d.record)
@@ -190,8 +187,8 @@ func (f *Facts) merge(readings []*reading) {
 		f.Machine.Build = cmpOr(f.Machine.Build, r.machine.Build)
 		f.Machine.Arch = cmpOr(f.Machine.Arch, r.machine.Arch)
 		f.Machine.Name = cmpOr(f.Machine.Name, r.machine.Name)
-		if r.typed != nil {
-			r.typed(f)
+		for _, set := range r.typed {
+			set(f)
 		}
 	}
 	for id := range f.marks {

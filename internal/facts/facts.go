@@ -109,13 +109,16 @@ type Facts struct {
 	registry registryReader
 	services map[string]Fact[host.Service] // by lower-case name
 
-	Hosts     Fact[[]HostsLine]         // the hosts file
-	WinHTTP   Fact[winlog.WinHTTPProxy] // the machine's WinHTTP proxy
-	Filters   Fact[[]winlog.Filter]     // loaded file system filter drivers
-	Clock     Fact[time.Duration]       // measured offset, positive: the machine is ahead
-	Servicing Servicing                 // what CBS.log and DISM say of the component store
-	KBs       []string                  // updates that notes and outputs name
-	Successes []Success                 // scans, downloads, installs and repairs that ended well
+	Hosts     Fact[[]HostsLine]                // the hosts file
+	WinHTTP   Fact[winlog.WinHTTPProxy]        // the machine's WinHTTP proxy
+	Filters   Fact[[]winlog.Filter]            // loaded file system filter drivers
+	Network   Fact[winlog.IPConfiguration]     // adapters, name servers, tunnels
+	Device    Fact[winlog.DeviceRegistration]  // Entra and domain membership
+	Recovery  Fact[winlog.RecoveryEnvironment] // Windows RE
+	Clock     Fact[time.Duration]              // measured offset, positive: the machine is ahead
+	Servicing Servicing                        // what CBS.log and DISM say of the component store
+	KBs       []string                         // updates that notes and outputs name
+	Successes []Success                        // scans, downloads, installs and repairs that ended well
 }
 
 // HostsLine is one mapping of the hosts file.

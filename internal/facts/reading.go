@@ -48,7 +48,7 @@ type reading struct {
 	machine   host.Machine
 	servicing Servicing
 	gaps      []Gap
-	typed     func(*Facts) // sets what typed readers found
+	typed     []func(*Facts) // set what typed readers found
 }
 
 type failureKey struct {

@@ -98,7 +98,7 @@ func (r *Recorded) Close() error {
 }
 
 // Unreadable lists what was found and could not be opened, with the reason.
-func (r *Recorded) Unreadable() []string { return r.gaps }
+func (r *Recorded) Unreadable() []string { return slices.Concat(r.gaps, r.registry().gaps) }
 
 func (r *Recorded) gap(format string, args ...any) {
 	if len(r.gaps) < 200 {

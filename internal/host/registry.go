@@ -11,13 +11,22 @@ import (
 	"updoc/internal/winlog"
 )
 
-// registry is what the exports and hives of the evidence hold, by lower-case path.
+// registry is what the exports of the evidence hold, by lower-case path, and the
+// hives, which are looked into key by key: a SOFTWARE hive holds a million values.
 type registry struct {
-	keys map[string]*Key
-	errs []string
+	keys  map[string]*Key
+	hives []hive
+	gaps  []string
 }
 
-// readRegistry reads every registry export and hive of the evidence.
+type hive struct {
+	src  io.ReaderAt
+	size int64
+	root string // HKLM\SOFTWARE
+	name string // SOFTWARE, for quotes
+}
+
+// readRegistry reads the exports of the evidence and opens its hives.
 func readRegistry(r *Recorded) *registry {
 	reg := &registry{keys: map[string]*Key{}}
 	for _, f := range r.files {
@@ -26,10 +35,10 @@ func readRegistry(r *Recorded) *registry {
 		case winlog.RegExport:
 			err = reg.readExport(f)
 		case winlog.RegHive:
-			err = reg.readHive(r, f)
+			err = reg.openHive(r, f)
 		}
 		if err != nil {
-			reg.errs = append(reg.errs, fmt.Sprintf("%s: %v", f.Path, err))
+			reg.gaps = append(reg.gaps, fmt.Sprintf("%s: %v", f.Path, err))
 		}
 	}
 	return reg
@@ -53,37 +62,65 @@ func (reg *registry) readExport(f File) error {
 	})
 }
 
-func (reg *registry) readHive(r *Recorded, f File) error {
+// openHive keeps a hive open for Key.
+func (reg *registry) openHive(r *Recorded, f File) error {
+	name := path.Base(f.Path)
+	root := winlog.HiveRoot(name)
+	if root == "" {
+		return errors.New("a hive whose name does not tell where it belongs")
+	}
+	if f.Size > maxHiveBytes {
+		return fmt.Errorf("a hive of %d bytes is too large", f.Size)
+	}
 	rc, err := f.open()
 	if err != nil {
 		return err
 	}
-	defer rc.Close()
 	ra, ok := rc.(io.ReaderAt)
 	size := f.Size
 	if !ok {
 		file, n, err := r.spool(rc)
+		rc.Close()
 		if err != nil {
 			return err
 		}
-		defer file.Close()
-		ra, size = file, n
+		ra, size, rc = file, n, file
 	}
-	if size > maxHiveBytes {
-		return fmt.Errorf("hive of %d bytes: too large", size)
-	}
-	root := winlog.HiveRoot(path.Base(f.Path))
-	if root == "" {
-		return errors.New("a hive whose name does not tell where it belongs")
-	}
+	r.closers = append(r.closers, rc)
+	reg.hives = append(reg.hives, hive{ra, size, root, name})
+	return nil
+}
+
+// key looks one key up in a hive. A hive whose last changes were not written back
+// is answered from as it is.
+func (h hive) key(ctx context.Context, p string) (Key, bool) {
+	k, found := Key{Path: p, Source: h.name + " " + p}, false
 	n := 0
-	return winlog.ReadHive(context.Background(), ra, size, root, func(e winlog.RegEntry) error {
+	err := winlog.HiveKeys(ctx, h.src, h.size, h.root, []string{p}, func(e winlog.RegEntry) error {
 		if n++; n > maxRegEntries {
 			return errTooMany
 		}
-		reg.add(e, path.Base(f.Path)+" "+e.Key)
+		switch below, ok := cutPrefixFold(e.Key, p); {
+		case !ok:
+		case below == "":
+			found = true
+			if e.HasValue {
+				k.Values = append(k.Values, e.RegValue)
+			}
+		case !e.HasValue && strings.Count(below, `\`) == 1:
+			k.Subkeys = append(k.Subkeys, below[1:])
+		}
 		return nil
 	})
+	k.Partial = err != nil && !errors.Is(err, winlog.ErrHiveDirty)
+	return k, found
+}
+
+func cutPrefixFold(s, prefix string) (string, bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return "", false
+	}
+	return s[len(prefix):], true
 }
 
 // add files one entry under its key and the key under its parents.
@@ -112,23 +149,32 @@ func (reg *registry) key(p, source string) *Key {
 	return k
 }
 
-// canonical maps the numbered control sets of hives and exports to the current
-// one: evidence rarely holds more than that, and causes ask for it by this name.
+// canonical maps the first control set of an export to the current one, which it
+// is on nearly every machine; causes ask for the current one. Hives name their
+// current set themselves.
 func canonical(p string) string {
-	const set = `hklm\system\controlset00`
-	if low := strings.ToLower(p); strings.HasPrefix(low, set) && len(p) > len(set) {
-		return `HKLM\SYSTEM\CurrentControlSet` + p[len(set)+1:]
+	if rest, ok := cutPrefixFold(p, `HKLM\SYSTEM\ControlSet001`); ok {
+		return `HKLM\SYSTEM\CurrentControlSet` + rest
 	}
 	return p
 }
 
 // Key answers from exports and hives. A key that is missing below an exported
 // one does not exist; anything else was not recorded.
-func (r *Recorded) Key(_ context.Context, p string) (Key, error) {
+func (r *Recorded) Key(ctx context.Context, p string) (Key, error) {
 	reg := r.registry()
 	low := strings.ToLower(canonical(p))
 	if k, ok := reg.keys[low]; ok {
 		return *k, nil
+	}
+	for _, h := range reg.hives {
+		if _, ok := cutPrefixFold(p, h.root+`\`); !ok {
+			continue
+		}
+		if k, ok := h.key(ctx, p); ok {
+			return k, nil
+		}
+		return Key{Source: h.name + " " + p}, fmt.Errorf("key %s: %w", p, ErrNotExist)
 	}
 	for q := low; ; {
 		i := strings.LastIndexByte(q, '\\')
@@ -163,6 +209,3 @@ func (r *Recorded) Service(ctx context.Context, name string) (Service, error) {
 	}
 	return s, nil
 }
-
-// RegistryErrors lists exports and hives that could not be read to their end.
-func (r *Recorded) RegistryErrors() []string { return r.registry().errs }

@@ -191,7 +191,7 @@ func (s *cmTrace) emit(message []byte, number int) error {
 	if s.parse(message) {
 		s.st.Records++
 	} else {
-		s.rec = Record{Line: number, Text: message, Loose: true}
+		s.rec = Record{Line: number, Text: message, Code: failingCode(message), Loose: true}
 		s.st.Unread++
 	}
 	return s.fn(&s.rec)
