@@ -102,14 +102,15 @@ func fieldOf(key string) fieldKind {
 	case "keymaterial", "keycontent", "schlsselinhalt",
 		"presharedkey", "networkkey", "encrypteddata", "cookiedata", "susclientidvalidation", "recoverypassword",
 		"recoverykey", "passwordhash", "xamzsecuritytoken", "authkey", "functionskey", "xfunctionskey",
-		"subscriptionkey", "ocpapimsubscriptionkey", "accountkey", "sharedaccesskey", "sharedaccesssignature",
-		"accesskey", "secretkey", "privatekey", "storagekey", "masterkey", "wpakey", "wepkey", "connectionkey",
+		"subscriptionkey", "ocpapimsubscriptionkey", "sharedaccesssignature", "masterkey", "wpakey", "wepkey", "connectionkey",
 		"djoinblob", "odjblob", "xapikey", "backupproductkeydefault", "originalproductkey",
 		"oa3xoriginalproductkey", "accountpassphrase", "antiforgerytoken", "requestverificationtoken":
 		return passwordField
 	}
 	switch {
-	case hasSuffix(key, "password", "passwort", "kennwort", "passwd", "passphrase", "pwd", "secret", "apikey"):
+	case hasSuffix(key, "password", "passwort", "kennwort", "passwd", "passphrase", "pwd", "secret", "geheimnis", "apikey", "accesskey",
+		"secretkey", "privatekey", "sharedkey", "signingkey", "encryptionkey", "accountkey", "storagekey", "licensekey", "lizenzschlssel"),
+		hasSuffix(key, "pass") && !hasSuffix(key, "bypass"):
 		return passwordField
 	case hasSuffix(key, "token", "ticket", "jwt"):
 		return tokenField

@@ -117,7 +117,13 @@ func TestReplaced(t *testing.T) {
 		{"product id", `Product ID:                00330-12345-67890-AAOEM`, `Product ID:                [removed]`},
 		{"bare user in proxy list", `ProxyServer    REG_SZ    anna:geheim@prx01.corp.example.com:8080`, `ProxyServer    REG_SZ    %5Bremoved%5D:%5Bremoved%5D@{h prx01.corp.example.com}:8080`},
 
+		{"spoken", `mein Passwort ist Sommer2031! und es geht nicht`, `mein Passwort ist [removed] und es geht nicht`},
+		{"spoken, English", `I typed password hunter2.`, `I typed password [removed].`},
+		{"compound", "PROXY_PASS=geheim\nSecretAccessKey: abc/def", "PROXY_PASS=[removed]\nSecretAccessKey: [removed]"},
+
 		// Users.
+		{"account, capitalised", `logged on as CORP\Anna now`, `logged on as {h CORP}\{u Anna} now`},
+		{"account, lower case", `als corp\anna angemeldet`, `als {h corp}\{u anna} angemeldet`},
 		{"profile", `C:\Users\anna\AppData\Local\Temp`, `C:\Users\{u anna}\AppData\Local\Temp`},
 		{"profile with blank", `C:\Users\Anna Beispiel\Desktop`, `C:\Users\{u Anna Beispiel}\Desktop`},
 		{"profile at the end", `Pfad C:\Users\Anna Beispiel`, `Pfad C:\Users\{u Anna Beispiel}`},
@@ -176,6 +182,8 @@ func TestReplaced(t *testing.T) {
 		{"generated name", `on DESKTOP-4F7K2QD it`, `on {h DESKTOP-4F7K2QD} it`},
 		{"spn", `HTTP/wsus01.corp.example.com not found`, `HTTP/{h wsus01.corp.example.com} not found`},
 		{"hosts file", `192.0.2.5  srv01.fabrikam.example`, `{ip 192.0.2.5}  {h srv01.fabrikam.example}`},
+		{"spoken server", `connecting to server WSUS01 failed`, `connecting to server {h WSUS01} failed`},
+		{"spoken, German", `Der Rechner nb-0417 findet nichts`, `Der Rechner {h nb-0417} findet nichts`},
 		{"tenant", `fabrikam.onmicrosoft.com`, `{h fabrikam.onmicrosoft.com}`},
 		{"srv record", `_ldap._tcp.dc._msdcs.corp.example.com`, `_ldap._tcp.{h dc}._msdcs.{h corp.example.com}`},
 		{"escaped url", `u=https%3A%2F%2Fsrv01.corp.example.com%2Fx`, `u=https%3A%2F%2F{h srv01.corp.example.com}%2Fx`},
@@ -329,6 +337,9 @@ func TestKept(t *testing.T) {
 		"Maint: incomplete, interruptions: 1, (this pass: time: 2 seconds)",
 		`Original owner: Microsoft-Windows-Foundation-Default-Security.Resources, version 10.0.19041.1`,
 		"Proxy Server(s) :  not configured",
+		"The specified network password is not correct. The password is wrong, password 0x80070056",
+		"Windows Server 2019, server HTTP500, host amd64, computer KB5034441, server error 5, proxy HTTP407, Server IIS10",
+		`TCPIP\Parameters and BITS\Logs`,
 		"hosts: 255.255.255.255 and 240.0.0.1 and 100::1",
 		`"Blob"=hex:00,01,02,ff,fe`,
 		`    WinHttpSettings    REG_BINARY    1800000000000000010000000000000000000000`,

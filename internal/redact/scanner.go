@@ -80,6 +80,7 @@ const (
 	mayAccess // the log of a proxy: HIER_
 	mayZone   // ZoneMap\Domains
 	mayRSOP   // gpresult
+	mayProse  // a password or a machine named in a sentence
 )
 
 var featureOf = [256]features{
@@ -120,6 +121,14 @@ var trigramFeature = func() *[trigrams]features {
 		{"er_", mayAccess},
 		{"zon", mayZone},
 		{"sop", mayRSOP},
+		{"swo", mayProse},
+		{"nwo", mayProse},
+		{"pwd", mayProse}, // password, Passwort, Kennwort, pwd
+		{"ver", mayProse},
+		{"ute", mayProse},
+		{"hos", mayProse},
+		{"hne", mayProse},
+		{"oxy", mayProse}, // server, computer, host, Rechner, proxy
 	} {
 		h := 0
 		for _, c := range []byte(x.letters) {
@@ -226,6 +235,9 @@ func (s *scanner) passes() {
 	}
 	s.proxyScript(f)
 	s.phrases(f)
+	if f&mayProse != 0 && f&hasDigit != 0 {
+		s.prose()
+	}
 	if f&hasDash != 0 {
 		s.generatedNames()
 	}

@@ -330,7 +330,7 @@ func (s *scanner) accounts() {
 			continue
 		}
 		domain, user := b[start:sep], b[name:end]
-		if start > 0 && (b[start-1] == '\\' || b[start-1] == '/' || b[start-1] == ':' || b[start-1] == '%' || b[start-1] == '$' || b[start-1] == '}' || b[start-1] == ')') {
+		if start > 0 && (b[start-1] == '\\' || b[start-1] == '/' || b[start-1] == ':' || b[start-1] == '%' || b[start-1] == '$' || b[start-1] == '~' || b[start-1] == '}' || b[start-1] == ')') {
 			continue
 		}
 		if end < len(b) && (b[end] == '\\' || b[end] == '/' || b[end] == '*' || b[end] == '&' || b[end] == '~' || b[end] == '#') {
@@ -353,6 +353,7 @@ func (s *scanner) accounts() {
 		switch {
 		case isVirtualDomain(domain) || isPathRoot(domain) || hasFileExtension(user) || allDigits(user):
 			continue
+		case s.afterAccountWord(start) && bytes.IndexByte(domain, '.') < 0 && len(domain) > 1 && !isCommonName(domain):
 		case alone && name-sep == 1 && bytes.IndexByte(domain, '.') < 0 && !isCommonName(domain):
 		case !isNetBIOSDomain(domain) || !isAccountName(user):
 			continue
@@ -390,7 +391,25 @@ func isNetBIOSDomain(b []byte) bool {
 	return letters >= 2
 }
 
-// isAccountName tells an account from a key or a folder, which begin with a capital as a rule.
+// afterAccountWord says whether a word for accounts stands before: "user corp\anna", "als corp\anna".
+func (s *scanner) afterAccountWord(i int) bool {
+	b := s.cur
+	if i < 2 || b[i-1] != ' ' {
+		return false
+	}
+	start := i - 1
+	for start > 0 && i-start < 16 && byteClass[b[start-1]]&(isLower|isUpper) != 0 {
+		start--
+	}
+	switch string(bytes.ToLower(b[start : i-1])) {
+	case "user", "users", "account", "as", "owner", "by", "benutzer", "konto", "als", "von", "login", "logon", "runas", "identity",
+		"principal", "credentials", "anmelder", "person":
+		return true
+	}
+	return false
+}
+
+// isAccountName tells an account from a key or a folder.
 func isAccountName(b []byte) bool {
 	if len(b) < 2 || len(b) > 20 || byteClass[b[0]]&isAlnum == 0 {
 		return false
@@ -401,7 +420,14 @@ func isAccountName(b []byte) bool {
 	if len(b) == 5 && b[2] == '-' { // en-US
 		return false
 	}
-	return byteClass[b[0]]&(isLower|isHigh) != 0 || foldEqual(b, "administrator") || bytes.IndexByte(b, '.') > 0
+	switch string(bytes.ToLower(b)) {
+	case "parameters", "logs", "log", "software", "policies", "client", "server", "settings", "microsoft", "windows", "bin",
+		"data", "temp", "config", "setup", "state", "packages", "current", "default", "drivers", "services", "control",
+		"system", "common", "resources", "modules", "cache", "store", "download", "sources", "panther", "update", "enum",
+		"parameter", "providers", "internet", "main", "security", "linkage", "performance", "interfaces", "kerberos", "files":
+		return false
+	}
+	return true
 }
 
 // isPathRoot knows words in capitals that begin paths: registry roots, enumerators of devices, folders.
@@ -413,7 +439,7 @@ func isPathRoot(b []byte) bool {
 		"SD", "SDBUS", "PCMCIA", "VMBUS", "XENBUS", "XENVIF", "UMB", "WPDBUSENUM", "TERMINPUT_BUS", "TS_USB_HUB",
 		"CBS", "CSI", "AU", "WDI", "IE", "MUI", "OEM", "PLA", "CCM", "WBEM", "WMI", "DRVSTORE", "INF", "BOOT", "EFI",
 		"CIMV2", "WINDOWS", "WINNT", "NETLOGON", "SYSVOL", "GLOBAL", "DEVICE", "REGISTRY", "MACHINE", "UNC", "DOSDEVICES",
-		"AMD64", "X64", "X86", "ARM64", "WOW64", "I386", "STATE", "NT", "IIS", "CERT", "LM", "CU", "MY", "CA":
+		"DETECTED", "AMD64", "X64", "X86", "ARM64", "WOW64", "I386", "STATE", "NT", "IIS", "CERT", "LM", "CU", "MY", "CA":
 		return true
 	}
 	return bytes.HasPrefix(b, []byte("HKEY_"))
@@ -628,4 +654,98 @@ func (s *scanner) groupPolicy() {
 		s.end()
 		return
 	}
+}
+
+// prose finds what sentences say, as people write them when they ask for help: "password is Sommer2031", "from server
+// WSUS01". In both cases a digit tells the name from the words around.
+func (s *scanner) prose() {
+	s.begin()
+	b := s.cur
+	for i := 0; i < len(b); {
+		if byteClass[b[i]]&isAlnum == 0 {
+			i++
+			continue
+		}
+		start := i
+		for i < len(b) && byteClass[b[i]]&isAlnum != 0 {
+			i++
+		}
+		if i-start < 2 || i-start > 16 || i+1 >= len(b) || b[i] != ' ' || start < s.done {
+			continue
+		}
+		var buf [16]byte
+		word := buf[:i-start]
+		for k, c := range b[start:i] {
+			word[k] = lower(c)
+		}
+		switch string(word) {
+		case "password", "passwort", "kennwort", "passphrase", "pwd":
+			s.spokenSecret(i + 1)
+		case "server", "computer", "host", "rechner", "workstation", "proxy", "dc", "wsus", "machine":
+			s.spokenHost(i + 1)
+		}
+	}
+	s.end()
+}
+
+// spokenSecret removes the word at i, or the one behind "is", if it has letters and digits.
+func (s *scanner) spokenSecret(i int) {
+	b := s.cur
+	for _, verb := range [...]string{"is ", "ist ", "was ", "war ", "lautet "} {
+		if hasFoldPrefix(b[i:], verb) {
+			i += len(verb)
+			break
+		}
+	}
+	end := i
+	letters, digits := false, false
+	for end < len(b) && !endsToken(b[end]) {
+		letters = letters || byteClass[b[end]]&isLetter != 0
+		digits = digits || byteClass[b[end]]&isDigit != 0
+		end++
+	}
+	for end > i && (b[end-1] == '.' || b[end-1] == ':') {
+		end--
+	}
+	text := b[i:end]
+	if !letters || !digits || len(text) < 4 || hasFoldPrefix(text, "0x") || hasFoldPrefix(text, "kb") || isRemoved(text) ||
+		bytes.ContainsAny(text, "=:\\/") {
+		return
+	}
+	s.cut(i, end)
+	s.remove(text)
+}
+
+// spokenHost replaces the word at i if it looks like the name of a machine: letters, then digits, perhaps with hyphens,
+// in one letter case.
+func (s *scanner) spokenHost(i int) {
+	b := s.cur
+	end := i
+	for end < len(b) && (byteClass[b[end]]&(isDigit|isLower|isUpper) != 0 || b[end] == '-') {
+		end++
+	}
+	name := b[i:end]
+	if len(name) < 4 || len(name) > 15 || byteClass[name[0]]&isLetter == 0 || byteClass[name[len(name)-1]]&isAlnum == 0 ||
+		end < len(b) && (joinsWord(b[end]) || b[end] == '=' || b[end] == '.' && end+1 < len(b) && joinsWord(b[end+1]) || b[end] == '\\' || b[end] == '/' || b[end] == '(') {
+		return
+	}
+	digits := bytes.TrimRight(name, "0123456789")
+	if len(digits) == len(name) || len(name)-len(digits) > 6 || isTechnicalWord(digits) {
+		return
+	}
+	if shape := caseOf(name); shape != upperCase && shape != lowerCase || isPseudonym(name) {
+		return
+	}
+	s.hostValue(span{i, end, true}, true)
+}
+
+// isTechnicalWord knows words that end in digits and name no machine.
+func isTechnicalWord(b []byte) bool {
+	switch string(bytes.ToLower(b)) {
+	case "kb", "http", "https", "win", "windows", "x", "amd", "arm", "ipv", "tls", "ssl", "sha", "md", "utf", "rfc", "ms", "base", "int", "uint",
+		"kernel", "user", "error", "code", "cve", "port", "v", "version", "build", "h", "iis", "sql", "office", "net", "ie", "ntlmv", "smb", "exit",
+		"event", "id", "line", "step", "phase", "rev", "update", "status", "session", "id-", "ring", "level":
+		return true
+	}
+	return false
 }
