@@ -132,6 +132,15 @@ func Explain(list []codes.Code) *Explanations {
 	return out
 }
 
+// reread reports whether the code was given in a form that has to be explained.
+func (e *Explanation) reread() bool {
+	switch {
+	case e.Form == codes.FormHex.String(), e.Form == codes.FormPair.String():
+		return false
+	}
+	return !strings.EqualFold(e.Given, e.Code) && !strings.EqualFold(e.Given, e.Symbol)
+}
+
 type explainer struct {
 	words  *message.Catalog
 	causes map[string]*cause.Cause
@@ -213,6 +222,9 @@ func (x *explainer) meaning(e *Explanation, c codes.Code, info codes.Info, s cod
 	}
 	if len(parts) == 0 {
 		facility := s.Facility.Meaning
+		if s.Component.Meaning != "" {
+			facility += " (" + s.Component.Meaning + ")"
+		}
 		if facility == "" {
 			facility = s.Facility.Symbol
 		}
@@ -347,9 +359,12 @@ func (x *explainer) causesOf(e *Explanation, c codes.Code, s codes.Structure) {
 			e.TellApart = tell(e.TellApart, known)
 		}
 	}
-	e.Remedies = slices.Concat(x.remedyList(x.looks(e, findings)...), remedies(findings, x.words))
-	if len(e.Remedies) > maxTried {
-		e.Remedies = e.Remedies[:maxTried]
+	e.Remedies = x.remedyList(x.looks(e, findings)...)
+	for _, r := range remedies(findings, x.words) {
+		twice := slices.ContainsFunc(e.Remedies, func(o Remedy) bool { return o.ID == r.ID })
+		if !twice && len(e.Remedies) < maxTried {
+			e.Remedies = append(e.Remedies, r)
+		}
 	}
 	at := cause.Alike(c.HRESULT).String()
 	for _, j := range cause.JudgeAdvice(usual) {
@@ -376,7 +391,8 @@ func (x *explainer) looks(e *Explanation, findings []cause.Finding) []string {
 		add("read-inner-code")
 	}
 	if e.Family == "setup" || e.Form == codes.FormPair.String() {
-		add("run-setupdiag")
+		add("run-setupdiag") // it reads all the logs that the others would
+		return ids
 	}
 	sum := map[cause.Family]float64{}
 	for _, f := range findings {

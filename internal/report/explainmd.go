@@ -34,7 +34,7 @@ func explainOneMarkdown(b *bufio.Writer, e *Explanation, words *message.Catalog,
 	}
 	b.WriteString("\n\n")
 	var about []string
-	if !strings.EqualFold(e.Given, e.Code) && !strings.EqualFold(e.Given, e.Symbol) {
+	if e.reread() {
 		about = append(about, say("explain.read-as", "given", mdLiteral(e.Given), "form", say("form."+e.Form)))
 	}
 	if e.Owner != "" {
@@ -51,7 +51,7 @@ func explainOneMarkdown(b *bufio.Writer, e *Explanation, words *message.Catalog,
 	}
 	fmt.Fprintf(b, "%s\n", mdEscape(e.Meaning))
 	if e.Not != "" {
-		fmt.Fprintf(b, "\n**%s** %s\n", say("explain.not"), mdEscape(e.Not))
+		fmt.Fprintf(b, "\n%s\n", mdEscape(e.Not))
 	}
 	switch e.Kind {
 	case kindSuccess:

@@ -49,7 +49,7 @@ func (p *printer) explained(e *Explanation, all bool) {
 	p.explainedHead(e)
 	p.hanging("  ", e.Meaning)
 	if e.Not != "" {
-		p.hanging("  ", p.say("explain.not")+" "+e.Not)
+		p.hanging("  ", e.Not)
 	}
 	switch e.Kind {
 	case kindSuccess:
@@ -71,7 +71,7 @@ func (p *printer) explained(e *Explanation, all bool) {
 	p.line("")
 	p.usual(e, all)
 	p.tries(e, all)
-	p.apart(e)
+	p.apart(e, all)
 	if all {
 		p.opinions("explain.suspects", e.Suspects)
 		p.opinions("explain.advice", e.Advice)
@@ -90,12 +90,8 @@ func (p *printer) explainedHead(e *Explanation) {
 	}
 	p.line("%s  %s", p.bold(e.Code), p.bold(p.fitted(name, p.style.Width-2-len(e.Code))))
 	var about []string
-	if !strings.EqualFold(e.Given, e.Code) && !strings.EqualFold(e.Given, e.Symbol) && e.Given != "" {
-		given := e.Given
-		if utf8.RuneCountInString(given) > 30 {
-			given = p.fitted(given, 30)
-		}
-		about = append(about, p.say("explain.read-as", "given", p.clean(given), "form", p.say("form."+e.Form)))
+	if e.reread() {
+		about = append(about, p.say("explain.read-as", "given", p.fitted(e.Given, 30), "form", p.say("form."+e.Form)))
 	}
 	if e.Owner != "" {
 		about = append(about, e.Owner)
@@ -194,7 +190,7 @@ func (p *printer) tries(e *Explanation, all bool) {
 	p.line("%s", p.bold(p.say("explain.first")))
 	show := len(e.Remedies)
 	if !all {
-		show = min(show, 5)
+		show = min(show, 4)
 	}
 	for i, r := range e.Remedies[:show] {
 		note := p.say("risk." + r.Risk)
@@ -212,12 +208,16 @@ func (p *printer) tries(e *Explanation, all bool) {
 	p.line("")
 }
 
-func (p *printer) apart(e *Explanation) {
+func (p *printer) apart(e *Explanation, all bool) {
 	if len(e.TellApart) == 0 || len(e.Causes) < 2 {
 		return
 	}
 	p.line("%s", p.bold(p.say("explain.apart")))
-	for _, t := range e.TellApart {
+	show := e.TellApart
+	if !all {
+		show = show[:min(len(show), 3)]
+	}
+	for _, t := range show {
 		p.bullet(t.Look)
 	}
 	p.line("")
@@ -256,7 +256,7 @@ func wrapped(text string, width int) []string {
 var worthOrder = [...]cause.Worth{cause.Can, cause.Seldom, cause.Around, cause.Cannot, cause.Harmful}
 
 // maxAdvice is how many pieces of advice a line of the short form names.
-const maxAdvice = 6
+const maxAdvice = 5
 
 // advice is the short form: one line a verdict, then what matters most.
 func (p *printer) advice(e *Explanation) {
@@ -264,7 +264,6 @@ func (p *printer) advice(e *Explanation) {
 		return
 	}
 	p.line("%s", p.bold(p.say("explain.advice")))
-	why := ""
 	for _, w := range worthOrder {
 		var titles []string
 		more := 0
@@ -277,9 +276,6 @@ func (p *printer) advice(e *Explanation) {
 				continue
 			}
 			titles = append(titles, lowerFirst(o.Title))
-			if why == "" && o.Special && w != cause.Can {
-				why = o.Why
-			}
 		}
 		if len(titles) == 0 {
 			continue
@@ -299,7 +295,7 @@ func (p *printer) advice(e *Explanation) {
 	}
 	for _, o := range e.Advice { // the commonest wrong advice is answered
 		if o.Special && o.Verdict != string(cause.Can) {
-			p.hanging("  ", o.Title+": "+lowerFirst(o.Why))
+			p.hanging("  ", o.Title+": "+lowerFirst(sentences(o.Why, 2)))
 			break
 		}
 	}
@@ -363,6 +359,19 @@ func (p *printer) hints(e *Explanation) {
 		list = append(list, "updoc causes "+e.Causes[0].ID)
 	}
 	p.hanging("", p.say("explain.more", "hints", strings.Join(list, ", ")))
+}
+
+// sentences returns the first n sentences of a text.
+func sentences(text string, n int) string {
+	at := 0
+	for range n {
+		i := strings.Index(text[at:], ". ")
+		if i < 0 {
+			return text
+		}
+		at += i + 2
+	}
+	return text[:at-1]
 }
 
 // lowerFirst begins a sentence in the middle of a line; names keep their letters.
