@@ -9,7 +9,7 @@ import (
 )
 
 // IP addresses keep their prefixes: two addresses share as many leading bits after redaction as before, as in
-// Crypto-PAn (Xu, Fan, Ammar, Moon 2002). So a route, a subnet mask and isInNet in a proxy script decide as they did.
+// Crypto-PAn (Xu, Fan, Ammar, Moon 2002); in the first octet of public IPv4 addresses only whole octets count. So a route, a subnet mask and isInNet in a proxy script decide as they did.
 // Every range is mapped into itself: a private address stays in its private range, a public one stays public and does
 // not become reserved or a sinkhole. IPv6 has room for a mark in it (3ffe::/16, returned in 2006 and used by nobody),
 // IPv4 has not.
