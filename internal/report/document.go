@@ -13,6 +13,7 @@ import (
 	"updoc/internal/codes"
 	"updoc/internal/facts"
 	"updoc/internal/message"
+	"updoc/internal/redact"
 	"updoc/internal/repair"
 )
 
@@ -35,6 +36,8 @@ type Document struct {
 	Escalation *Escalation `json:"escalation,omitempty"` // for whoever takes over
 	Rejected   []Rejected  `json:"rejected,omitempty"`   // with --why-not
 	Other      float64     `json:"other,omitempty"`      // probability that it is none of the catalogue
+
+	redactor *redact.Redactor // what redacted it; nil if nothing did
 }
 
 // Machine is the head of a report.
@@ -143,7 +146,8 @@ type Escalation struct {
 	KB        string   `json:"kb,omitempty"`
 	Chain     []string `json:"chain,omitempty"`  // HRESULTs in the order in which they were passed up
 	Vectors   []string `json:"cv,omitempty"`     // correlation vectors of the failing calls
-	Hashes    []Hash   `json:"hashes,omitempty"` // SHA-256 of the quoted lines
+	Lines     []Seen   `json:"lines,omitempty"`  // what the failing session wrote
+	Hashes    []Hash   `json:"hashes,omitempty"` // SHA-256 of the lines as quoted in this document
 }
 
 // Hash lets two people make sure that they speak of the same line.
@@ -165,6 +169,9 @@ type Rejected struct {
 type Options struct {
 	WhyNot bool // list the rejected causes
 	Redact bool // replace names and addresses, remove credentials
+	// Redactor, if not nil, gives the pseudonyms of Redact, so that several reports
+	// call the same thing by the same name.
+	Redactor *redact.Redactor
 }
 
 const (
@@ -175,6 +182,12 @@ const (
 
 // New makes the document of a diagnosis.
 func New(f *facts.Facts, d cause.Diagnosis, opt Options) *Document {
+	doc := assemble(f, d, opt)
+	doc.settle(f, newRedactor(opt))
+	return doc
+}
+
+func assemble(f *facts.Facts, d cause.Diagnosis, opt Options) *Document {
 	words := message.English()
 	doc := &Document{
 		Schema: Schema, Verdict: string(d.Outcome),

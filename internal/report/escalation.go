@@ -1,8 +1,6 @@
 package report
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"regexp"
 	"slices"
 
@@ -23,7 +21,10 @@ func escalation(f *facts.Facts) *Escalation {
 	for _, h := range s.Chain {
 		e.Chain = append(e.Chain, h.String())
 	}
-	quoted := s.Seen
+	for _, q := range s.Seen {
+		e.Lines = append(e.Lines, Seen{q.Source, q.Text})
+	}
+	quoted := slices.Clone(s.Seen)
 	for _, x := range f.Failures {
 		quoted = append(quoted, x.Seen...)
 	}
@@ -31,13 +32,8 @@ func escalation(f *facts.Facts) *Escalation {
 		if m := correlationVector.FindStringSubmatch(q.Text); m != nil && !slices.Contains(e.Vectors, m[1]) && len(e.Vectors) < 5 {
 			e.Vectors = append(e.Vectors, m[1])
 		}
-		sum := sha256.Sum256([]byte(q.Text))
-		h := Hash{q.Source, hex.EncodeToString(sum[:])}
-		if !slices.Contains(e.Hashes, h) && len(e.Hashes) < 20 {
-			e.Hashes = append(e.Hashes, h)
-		}
 	}
-	if len(e.Hashes) == 0 && e.Stack == "" {
+	if len(quoted) == 0 && e.Stack == "" {
 		return nil
 	}
 	return e

@@ -37,6 +37,7 @@ func (n Named) Summary() string {
 
 // WriteText writes several machines: a line each, then the details.
 func WriteText(w io.Writer, list []Named, style Style) error {
+	list = labelled(list)
 	if len(list) == 1 && list[0].Document != nil {
 		return Text(w, list[0].Document, style)
 	}
@@ -66,6 +67,8 @@ func WriteText(w io.Writer, list []Named, style Style) error {
 // WriteJSON writes one document as itself and several as one array, so that a
 // program reads one JSON value either way.
 func WriteJSON(w io.Writer, list []Named) error {
+	list = labelled(list)
+	w = &printable{w: w}
 	if len(list) == 1 && list[0].Document != nil {
 		return encode(w, list[0].Document)
 	}
