@@ -39,7 +39,7 @@ type Explanation struct {
 	HTTP       int          `json:"http,omitempty"`
 	Meaning    string       `json:"meaning"`
 	Not        string       `json:"not,omitempty"`   // what it is taken for and is not
-	Inner      string       `json:"inner,omitempty"` // where the code is that a wrapper wraps
+	Inner      string       `json:"inner,omitempty"` // where to find the code that this one wraps, or that says more
 	Structure  []Part       `json:"structure,omitempty"`
 	Also       []CodeName   `json:"also,omitempty"` // other ways to read what was given
 	Near       []CodeName   `json:"near,omitempty"` // what was perhaps meant
@@ -237,11 +237,11 @@ func (x *explainer) meaning(e *Explanation, c codes.Code, info codes.Info, s cod
 	if x.words.Has(own + ".not") {
 		e.Not = x.words.Text(own + ".not")
 	}
-	if e.Kind == kindWrapper {
+	switch {
+	case x.words.Has(own + ".inner"):
+		e.Inner = x.words.Text(own + ".inner")
+	case e.Kind == kindWrapper:
 		e.Inner = x.words.Text("explain.inner-generic")
-		if x.words.Has(own + ".inner") {
-			e.Inner = x.words.Text(own + ".inner")
-		}
 	}
 	for _, p := range s.Pieces {
 		e.Structure = append(e.Structure, x.part(p))

@@ -61,7 +61,10 @@ func explainOneMarkdown(b *bufio.Writer, e *Explanation, words *message.Catalog,
 		fmt.Fprintf(b, "\n%s\n", say("explain.restart"))
 		return
 	case kindWrapper:
-		fmt.Fprintf(b, "\n**%s** %s\n", say("explain.inner"), mdEscape(e.Inner))
+		fmt.Fprintf(b, "\n**%s**\n", say("explain.inner"))
+	}
+	if e.Inner != "" {
+		fmt.Fprintf(b, "\n%s\n", mdEscape(e.Inner))
 	}
 	if all || !e.Known {
 		fmt.Fprintf(b, "\n### %s\n\n| | | |\n|---|---|---|\n", say("explain.structure"))
@@ -132,7 +135,7 @@ func mdOpinions(b *bufio.Writer, say func(string, ...any) string, heading string
 // mdEscape keeps our own sentences, which are full of paths, from being read as
 // markup; text from outside is written with mdLiteral.
 func mdEscape(s string) string {
-	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "|", `\|`, "<", "&lt;", ">", "&gt;", "~", `\~`, "$", `\$`, "`", "'").Replace(s)
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "|", `\|`, "<", "&lt;", "~", `\~`, "$", `\$`, "`", "'").Replace(s)
 }
 
 // mdLiteral writes text from outside as code that cannot end early.

@@ -62,6 +62,8 @@ func (p *printer) explained(e *Explanation, all bool) {
 		return
 	case kindWrapper:
 		p.line("  %s", p.amber(p.say("explain.inner")))
+	}
+	if e.Inner != "" {
 		p.hanging("  ", e.Inner)
 	}
 	if all || !e.Known {
