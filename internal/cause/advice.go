@@ -326,7 +326,8 @@ func CommonAdvice() []Advice {
 					"removed-system-component", "driver-store-missing-files", "language-pack-damage"),
 				effects(often, "pending-operations-stuck", "servicing-hang-timeout", "file-permission-denied", "service-permissions",
 					"service-disabled", "transaction-log-full", "wmi-broken", "scheduled-task-corrupt", "missing-system-folder",
-					"installer-framework-dotnet", "appx-repository-corrupt", "missing-payload-source"),
+					"appx-repository-corrupt", "missing-payload-source"),
+				effects(0.3, "installer-framework-dotnet"), // the .NET Framework in Windows, not the products beside it
 			),
 		},
 		{

@@ -16,6 +16,7 @@ func TestDocs(t *testing.T) {
 	for name, write := range map[string]func(io.Writer) error{
 		"causes.md":   CausesDoc,
 		"remedies.md": RemediesDoc,
+		"guide.md":    GuideDoc,
 	} {
 		var b bytes.Buffer
 		if err := write(&b); err != nil {
