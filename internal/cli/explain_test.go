@@ -190,3 +190,37 @@ func (zeros) Read(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// FuzzExplain holds that whatever is given, the answer is bounded, fits the
+// width, and carries nothing to the terminal but printable ASCII.
+func FuzzExplain(f *testing.F) {
+	for _, s := range []string{
+		"0x8024401B", "-2145107941", "407", "0xC1900101 - 0x20017", "Error (0x80070422) and 0x80070643", "bananas", "-", "",
+		"0xD0000034", "-1032", "WU_E_NOT_INITIALIZED", "0x80245555", "\x1b[2J0x8024401B\u202e", "0x8024401B\r\n0x80072EE2",
+	} {
+		f.Add(s, false)
+		f.Add(s, true)
+	}
+	f.Fuzz(func(t *testing.T, text string, all bool) {
+		if len(text) > 1<<12 {
+			return
+		}
+		args := []string{"--", text}
+		if all {
+			args = append([]string{"--all"}, args...)
+		}
+		code, stdout, stderr := runExplain(t, text, args...)
+		if code != ExitHealthy && code != ExitUsage {
+			t.Errorf("exit code %d: %s", code, stderr)
+		}
+		if code == ExitUsage && strings.Count(stderr, "\n") != 2 {
+			t.Errorf("standard error: %q", stderr)
+		}
+		for line := range strings.Lines(stdout) {
+			line = strings.TrimSuffix(line, "\n")
+			if len(line) > 80 || strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r > '~' }) {
+				t.Errorf("%d bytes: %q", len(line), line)
+			}
+		}
+	})
+}
