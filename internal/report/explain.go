@@ -337,7 +337,7 @@ func (x *explainer) also(e *Explanation, c codes.Code) {
 // Bounds of an explanation.
 const (
 	worthTelling = 0.05 // share from which it is said how to tell a cause from the others
-	maxTold      = 4
+	maxApart      = 4
 	maxTried     = 6
 )
 
@@ -424,7 +424,7 @@ func (x *explainer) remedyList(ids ...string) []Remedy {
 // tell adds the most telling fact about a cause that is not in the list yet. A
 // check that knows nothing of a machine names what it would have to know.
 func tell(list []TellApart, c *cause.Cause) []TellApart {
-	if c.Check == nil || len(list) == maxTold {
+	if c.Check == nil || len(list) == maxApart {
 		return list
 	}
 	for _, look := range c.Check(&facts.Facts{}).Missing {
