@@ -1,11 +1,180 @@
 package report
 
 import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
 	"html/template"
 	"io"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"updoc/internal/message"
 )
 
-var htmlPage = template.Must(template.New("page").Parse("<!doctype html>\n{{range .}}<p>{{.Summary}}</p>\n{{end}}"))
+// The page is one file that asks for nothing: its style stands in it, its pictures
+// are drawn here, and what unfolds does so without a script. Its content security
+// policy forbids everything else, so that even a mistake in escaping could load
+// and run nothing.
 
-// WriteHTML writes machines as one self-contained page.
-func WriteHTML(w io.Writer, list []Named) error { return htmlPage.Execute(w, list) }
+//go:embed page.html
+var pageSource string
+
+//go:embed page.css
+var pageStyle string
+
+var pageTemplate = sync.OnceValues(func() (*template.Template, error) {
+	words := message.English()
+	return template.New("page").Funcs(template.FuncMap{
+		"say":     words.Text,
+		"shown":   shown,
+		"stamp":   stamp,
+		"iso":     func(t time.Time) string { return t.Format("2006-01-02T15:04:05") },
+		"percent": percent,
+		"paras":   func(s string) []string { return strings.Split(s, "\n\n") },
+		"stage":   func(s string) string { return words.Text("stage." + stageName(s)) },
+		"name":    func(f Failure) string { return failureName(f, words) },
+		"cost":    func(r Remedy) string { return strings.Join(cost3(r, words), ", ") },
+		"fields":  escalationFields,
+		"join":    func(list ...string) string { return strings.Join(nonEmpty(list...), " ") },
+		"width":   share100,
+		"inc":     func(i int) int { return i + 1 },
+		"over":    func(n, limit int) int { return max(0, n-limit) },
+	}).Parse(pageSource)
+})
+
+// page is what the template draws.
+type page struct {
+	Style    template.CSS
+	Policy   string
+	Title    string
+	Several  bool
+	Redacted bool
+	Machines []machinePage
+}
+
+// machinePage is one machine of a page, cut to what a person reads.
+type machinePage struct {
+	*Document
+	Anchor   string
+	From     string // as it was named on the command line
+	Err      string
+	About    string
+	Verdict  verdictWords
+	State    string // healthy, problems, unknown, unread
+	Code     string
+	Why      string
+	Stages   []stageMark
+	StageAlt string
+	Told     []Failure // in full
+	Rest     []Failure // as a table
+	Cause    *Cause
+	Others   []Cause
+	Time     *timeline
+}
+
+const (
+	maxNarrated   = 4  // failures told in full
+	maxQuotes = 12 // lines quoted for one failure or cause
+)
+
+// WriteHTML writes machines as one self-contained page: a summary first if there
+// are several, then each.
+func WriteHTML(w io.Writer, list []Named) error {
+	t, err := pageTemplate()
+	if err != nil {
+		return fmt.Errorf("page: %w", err)
+	}
+	list = labelled(list)
+	sum := sha256.Sum256([]byte(pageStyle))
+	p := page{
+		Style: template.CSS(pageStyle), Several: len(list) != 1,
+		Policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; img-src data:; base-uri 'none'; form-action 'none'",
+	}
+	words := message.English()
+	for i, n := range list {
+		m := newMachinePage(n, words)
+		m.Anchor = "machine-" + strconv.Itoa(i+1)
+		p.Machines = append(p.Machines, m)
+		p.Redacted = p.Redacted || n.Document.Redacted()
+	}
+	p.Title = words.Text("page.title-several", "n", len(list))
+	if !p.Several {
+		p.Title = titleOf(p.Machines[0], words)
+	}
+	return t.Execute(w, p)
+}
+
+func titleOf(m machinePage, words *message.Catalog) string {
+	name := words.Text("report.this-machine")
+	if m.Document != nil && m.Machine.Name != "" {
+		name = shown(m.Machine.Name)
+	}
+	if m.State == "problems" {
+		return words.Text("page.title", "machine", name)
+	}
+	return words.Text("page.title-healthy", "machine", name)
+}
+
+func newMachinePage(n Named, words *message.Catalog) machinePage {
+	m := machinePage{From: shown(n.Name), State: "unread"}
+	if n.Document == nil {
+		if n.Err != nil {
+			m.Err = shown(n.Err.Error())
+		}
+		m.Verdict.Headline = words.Text("page.verdict-unread")
+		return m
+	}
+	doc := bounded(n.Document)
+	m.Document, m.State = doc, doc.Verdict
+	m.About = shown(machineLine(doc.Machine, words))
+	m.Verdict = verdictOf(doc, words)
+	m.Stages = lifeLine(doc)
+	var alt []string
+	for _, s := range m.Stages {
+		alt = append(alt, s.Name+": "+s.Says)
+	}
+	m.StageAlt = words.Text("page.stages") + ". " + strings.Join(alt, ", ")
+	if f, ok := firstFailure(doc); ok {
+		m.Code = f.Code
+	}
+	m.Told = doc.Failures[:min(len(doc.Failures), maxNarrated)]
+	m.Rest = doc.Failures[len(m.Told):]
+	if len(doc.Causes) > 0 {
+		m.Cause, m.Others, m.Why = &doc.Causes[0], doc.Causes[1:], doc.Causes[0].Title
+	}
+	m.Time = newTimeline(doc)
+	return m
+}
+
+// bounded returns a document with no more in it than a page can bear.
+func bounded(d *Document) *Document {
+	out := *d
+	out.Failures = cut(d.Failures, maxRowsShown)
+	for i := range out.Failures {
+		out.Failures[i].Seen = cut(out.Failures[i].Seen, maxQuotes)
+	}
+	out.Causes = cut(d.Causes, maxRowsShown)
+	for i := range out.Causes {
+		out.Causes[i].Evidence = cut(out.Causes[i].Evidence, maxQuotes)
+		out.Causes[i].Missing = cut(out.Causes[i].Missing, maxQuotes)
+	}
+	out.Rejected = cut(d.Rejected, maxRowsShown)
+	for i := range out.Rejected {
+		out.Rejected[i].Against = cut(out.Rejected[i].Against, maxQuotes)
+	}
+	out.Gaps = cut(d.Gaps, maxRowsShown)
+	out.Checked = cut(d.Checked, maxRowsShown)
+	if d.Escalation != nil {
+		e := *d.Escalation
+		e.Lines, e.Hashes = cut(e.Lines, maxQuotes), cut(e.Hashes, maxHashes)
+		out.Escalation = &e
+	}
+	return &out
+}
+
+// cut copies the first n of a list.
+func cut[T any](list []T, n int) []T { return append([]T(nil), list[:min(len(list), n)]...) }
