@@ -44,13 +44,33 @@ func evidence(rules ...rule) func(*facts.Facts) Verdict {
 	}
 }
 
-// add records one piece of evidence.
+// add records one piece of evidence. A line is one piece, however many
+// signatures it fits: the heaviest counts.
 func (l *look) add(isFor bool, w Weight, seen facts.Seen) {
+	for i := range l.verdict.Evidence {
+		e := &l.verdict.Evidence[i]
+		if e.For == isFor && e.Source == seen.Source && e.Seen == seen.Text {
+			if w > e.Weight {
+				l.weigh(isFor, w, e.Weight)
+				e.Weight = w
+			}
+			return
+		}
+	}
 	l.verdict.Evidence = append(l.verdict.Evidence, Evidence{For: isFor, Weight: w, Source: seen.Source, Seen: seen.Text})
+	l.weigh(isFor, w, 0)
+}
+
+// weigh moves the odds by w, less what the same line weighed before.
+func (l *look) weigh(isFor bool, w, before Weight) {
+	ratio := w.Ratio()
+	if before != 0 {
+		ratio /= before.Ratio()
+	}
 	if isFor {
-		l.odds *= w.Ratio()
+		l.odds *= ratio
 	} else {
-		l.odds /= w.Ratio()
+		l.odds /= ratio
 	}
 }
 

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,14 +71,8 @@ func Collect(ctx context.Context, h host.Reader, opt Options) *Facts {
 	if err != nil {
 		f.Gaps = append(f.Gaps, Gap{Source: "files", Why: err.Error()})
 	}
-	sigs, err := loadSignatures()
-	if err != nil {
-		f.Gaps = append(f.Gaps, Gap{Source: "signatures", Why: err.Error()}) // a test holds that it cannot happen
-	}
-	noise, err := loadNoise()
-	if err != nil {
-		f.Gaps = append(f.Gaps, Gap{Source: "noise", Why: err.Error()})
-	}
+	sigs, _ := loadSignatures() // the tables are ours: a test holds that every row is good
+	noise, _ := loadNoise()
 
 	readings := readAll(ctx, h, files, sigs, noise, opt)
 	f.readRegistry(ctx, h)
@@ -104,7 +99,7 @@ func readAll(ctx context.Context, h host.Reader, files []host.File, sigs []signa
 		order[i] = i
 		total += max(files[i].Size, 0)
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return int(min(max(files[b].Size-files[a].Size, -1), 1)) })
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(files[b].Size, files[a].Size) })
 	var (
 		mu   sync.Mutex
 		done int64
@@ -183,10 +178,10 @@ func (f *Facts) merge(readings []*reading) {
 			f.Servicing = r.servicing
 		}
 		f.KBs = append(f.KBs, r.kbs...)
-		f.Machine.OS = cmpOr(f.Machine.OS, r.machine.OS)
-		f.Machine.Build = cmpOr(f.Machine.Build, r.machine.Build)
-		f.Machine.Arch = cmpOr(f.Machine.Arch, r.machine.Arch)
-		f.Machine.Name = cmpOr(f.Machine.Name, r.machine.Name)
+		f.Machine.OS = cmp.Or(f.Machine.OS, r.machine.OS)
+		f.Machine.Build = cmp.Or(f.Machine.Build, r.machine.Build)
+		f.Machine.Arch = cmp.Or(f.Machine.Arch, r.machine.Arch)
+		f.Machine.Name = cmp.Or(f.Machine.Name, r.machine.Name)
 		for _, set := range r.typed {
 			set(f)
 		}
@@ -196,14 +191,6 @@ func (f *Facts) merge(readings []*reading) {
 		f.marks[id] = seen[:min(len(seen), 2*maxSeen)]
 	}
 	f.joinFailures()
-}
-
-// cmpOr returns the first that is known.
-func cmpOr(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // joinFailures makes one list of what all files reported: the same code at the
@@ -243,7 +230,7 @@ func (f *Facts) joinFailures() {
 		out[i].Resolved = f.resolved(out[i])
 	}
 	slices.SortStableFunc(out, func(a, b Failure) int {
-		return int(min(max((b.rank()-a.rank())*1e6, -1), 1))
+		return cmp.Or(cmp.Compare(b.rank(), a.rank()), b.Last.Compare(a.Last))
 	})
 	f.Failures = out
 }
@@ -256,6 +243,9 @@ func sameFailure(a, b Failure) bool {
 		(a.Update.KB == b.Update.KB || a.Update.KB == "" || b.Update.KB == "")
 }
 
+// cancelled is WU_E_CALL_CANCELLED: what a caller that gave up gets, not why.
+const cancelled codes.HRESULT = 0x8024000B
+
 // rank orders failures: what a person suffers from first.
 func (x Failure) rank() float64 {
 	r := x.Weight
@@ -265,8 +255,13 @@ func (x Failure) rank() float64 {
 	if x.Consequence {
 		r *= 0.5
 	}
-	if x.Code == 0 {
+	switch {
+	case x.Code == 0:
 		r *= 0.8
+	case x.Code == cancelled:
+		r *= 0.3
+	case x.Code.Wrapper():
+		r *= 0.6
 	}
 	return r
 }

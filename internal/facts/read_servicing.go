@@ -2,6 +2,8 @@ package facts
 
 import (
 	"bytes"
+	"hash/maphash"
+	"slices"
 	"time"
 
 	"updoc/internal/codes"
@@ -18,7 +20,27 @@ type servicingReading struct {
 	origin  time.Time // when the running cascade began
 	chained map[codes.HRESULT]bool
 	corrupt int // CheckSUR: faults found and not repaired
-	header  []byte
+	repeats repeats
+}
+
+// repeats remembers lines that say what another said before, save for time and
+// sequence number: a log says the same thing a hundred thousand times, and once
+// is enough to know what it means.
+type repeats struct {
+	seed maphash.Seed
+	seen map[uint64]int32 // the failure it counts as, -1: none
+}
+
+// maxRepeats bounds the memory of repeats; further lines are read in full.
+const maxRepeats = 1 << 15
+
+// key is the hash of what a line says.
+func (p *repeats) key(rec *winlog.Record) uint64 {
+	text := rec.Text
+	if len(text) > 9 && text[8] == ' ' && string(rec.Component) == "CSI" { // "000001ca [SR] ..."
+		text = text[9:]
+	}
+	return maphash.Bytes(p.seed, text) ^ uint64(rec.Level)
 }
 
 // cascade is how long after its first result a failure may still be the echo
@@ -26,7 +48,10 @@ type servicingReading struct {
 const cascade = 2 * time.Minute
 
 func newServicing(r *reading) digest {
-	return &servicingReading{reading: r, chained: map[codes.HRESULT]bool{}}
+	return &servicingReading{
+		reading: r, chained: map[codes.HRESULT]bool{},
+		repeats: repeats{maphash.MakeSeed(), map[uint64]int32{}},
+	}
 }
 
 var (
@@ -34,40 +59,75 @@ var (
 	sessionStart    = []byte("initialized by client")
 	stackLoaded     = []byte("Loaded Servicing Stack v")
 	srCannotRepair  = []byte("[SR] Cannot repair member file")
-	srVerified      = []byte("[SR] Verify complete")
 	wordFailed      = []byte("ailed")
 	wordHRESULT     = []byte("HRESULT")
-	markF           = []byte(" (F) ")
 	repairOperation = []byte("Total Repaired Corruption:")
 	foundCorruption = []byte("Total Detected Corruption:")
 )
 
 func (r *servicingReading) record(rec *winlog.Record) error {
 	r.lines++
-	text := rec.Text
-	marked := r.mark(rec)
+	key := r.repeats.key(rec)
+	i, repeated := r.repeats.seen[key]
 	switch {
-	case bytes.Contains(text, sessionStart):
+	case repeated && i >= 0:
+		r.failures[i].again(rec.Time, 1+rec.Repeats)
+		return nil
+	case repeated && i == said:
+		return nil
+	}
+	marked := !repeated && r.mark(rec)
+	r.failed = said
+	if r.frame(rec) {
+		r.failed = framed
+	}
+	if rec.Code != 0 && !r.noise.is(r.in, rec.Code, rec.Text) {
+		r.result(rec, marked)
+	}
+	if !repeated && len(r.repeats.seen) < maxRepeats {
+		r.repeats.seen[key] = int32(r.failed)
+	}
+	return nil
+}
+
+// What a line that was said before counts as, if not as a failure.
+const (
+	said   = -1 // nothing
+	framed = -2 // it frames a session or a report and counts each time
+)
+
+// frame reads the lines that frame a session or a report.
+func (r *servicingReading) frame(rec *winlog.Record) bool {
+	text := rec.Text
+	if len(text) == 0 {
+		return false
+	}
+	switch {
+	case text[0] == 'S' && bytes.Contains(text, sessionStart):
 		r.newSession(text)
-		return nil
-	case bytes.Contains(text, stackLoaded):
+	case text[0] == 'L' && bytes.Contains(text, stackLoaded):
 		r.stack(text)
-		return nil
-	case bytes.Contains(text, srCannotRepair):
-		r.sfc(rec)
-	case bytes.Contains(text, foundCorruption), bytes.Contains(text, repairOperation):
+	case text[0] == 'T' && (bytes.HasPrefix(text, foundCorruption) || bytes.HasPrefix(text, repairOperation)):
 		r.summary(rec)
-	case bytes.Contains(text, execComplete):
+	case text[0] == 'E' && bytes.HasPrefix(text, execComplete):
 		if rec.Code == 0 && bytes.Contains(text, []byte("HRESULT = 0x00000000")) {
 			r.succeed(rec, StageInstall, "session", Update{KB: findKB(text)})
 		}
+	default:
+		if bytes.Contains(text, srCannotRepair) {
+			r.sfc(rec)
+		}
+		return false
 	}
-	if rec.Code == 0 || r.noise.is(r.in, rec.Code, text) {
-		return nil
-	}
+	return true
+}
+
+// result weighs a failing result.
+func (r *servicingReading) result(rec *winlog.Record, marked bool) {
+	text := rec.Text
 	weight := mentioned
 	switch {
-	case bytes.Contains(text, execComplete):
+	case bytes.HasPrefix(text, execComplete):
 		weight = decisive
 	case rec.Level >= winlog.LevelError:
 		weight = reported
@@ -75,7 +135,6 @@ func (r *servicingReading) record(rec *winlog.Record) error {
 		weight = reported
 	}
 	r.failing(rec, weight)
-	return nil
 }
 
 // failing adds a result to the running cascade or begins a new one.
@@ -259,17 +318,27 @@ func (r *dismReading) record(rec *winlog.Record) error {
 func (r *dismReading) finish() { r.settleSnippet(r.lines) }
 
 // setupReading reads setupact.log and setuperr.log. Setup logs hundreds of
-// errors it does not mind; its own verdict is the line that names the result.
+// errors it does not mind and goes on; what counts is the last run of errors, if
+// setup itself gave up in it: its first result is the fault, the others pass it up.
 type setupReading struct {
 	*reading
 	lines int
+	run   []winlog.Record // the present run of errors, text copied
+	gave  bool            // setup gave up in it
+	last  []winlog.Record // the last run in which it did
 }
+
+// setupPause ends a run of errors.
+const setupPause = time.Minute
+
+// maxRun bounds a run; the first errors of a longer one are kept.
+const maxRun = 200
 
 func newSetup(r *reading) digest { return &setupReading{reading: r} }
 
+// setupVerdicts are the lines with which setup passes a result to its end.
 var setupVerdicts = [][]byte{
-	[]byte("Result = 0x"), []byte("Operation failed:"), []byte("Abandoning apply"), []byte("ReportId"), []byte("Extend"),
-	[]byte("Setup phase change"), []byte("SetupPlatform: Installation failed"), []byte("hr = 0x"), []byte("Error: 0x"), []byte("exit code"), []byte("returned with error"),
+	[]byte("Result = 0x"), []byte("Abandoning apply"), []byte("SetupPlatform: Installation failed"), []byte("returned with error"), []byte("MOUPG"),
 }
 
 func (r *setupReading) record(rec *winlog.Record) error {
@@ -280,13 +349,7 @@ func (r *setupReading) record(rec *winlog.Record) error {
 	}
 	f := Failure{Code: rec.Code, Stage: StageSetup, Weight: mentioned}
 	if rec.Level >= winlog.LevelError {
-		f.Weight = 2 * mentioned
-		for _, v := range setupVerdicts {
-			if bytes.Contains(rec.Text, v) {
-				f.Weight = decisive
-				break
-			}
-		}
+		r.extend(rec)
 	}
 	for _, m := range codes.Find(string(rec.Text)) {
 		if m.Code.HRESULT == rec.Code && m.Code.Extend != 0 {
@@ -297,4 +360,51 @@ func (r *setupReading) record(rec *winlog.Record) error {
 	return nil
 }
 
-func (r *setupReading) finish() { r.settleSnippet(r.lines) }
+// extend adds an error to the present run or begins a new one.
+func (r *setupReading) extend(rec *winlog.Record) {
+	if n := len(r.run); n > 0 && (rec.Time.Sub(r.run[n-1].Time) > setupPause || rec.Time.Before(r.run[0].Time)) {
+		// The same result after a pause is the same trouble: setup undid its work
+		// before it gave up.
+		if !slices.ContainsFunc(r.run, func(x winlog.Record) bool { return x.Code == rec.Code }) {
+			r.endRun()
+		}
+	}
+	for _, v := range setupVerdicts {
+		if string(rec.Component) == "MOUPG" || bytes.Contains(rec.Text, v) {
+			r.gave = true
+			break
+		}
+	}
+	if len(r.run) < maxRun {
+		c := *rec
+		c.Text, c.Component, c.Fields = bytes.Clone(rec.Text[:min(len(rec.Text), maxQuote)]), nil, nil
+		r.run = append(r.run, c)
+	}
+}
+
+func (r *setupReading) endRun() {
+	if r.gave {
+		r.last = r.run
+	}
+	r.run, r.gave = nil, false
+}
+
+func (r *setupReading) finish() {
+	r.endRun()
+	origin := codes.HRESULT(0)
+	for i := range r.last {
+		rec := &r.last[i]
+		if r.noise.is(r.in, rec.Code, rec.Text) {
+			continue
+		}
+		if origin == 0 {
+			origin = rec.Code
+		}
+		r.failWith(rec, Failure{Code: rec.Code, Stage: StageSetup, Weight: decisive, Consequence: rec.Code != origin})
+	}
+	for i := range r.failures {
+		f := &r.failures[i]
+		f.Consequence = origin != 0 && f.Code != origin
+	}
+	r.settleSnippet(r.lines)
+}

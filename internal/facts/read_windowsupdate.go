@@ -50,7 +50,8 @@ func isCallEnd(text []byte) bool {
 	return bytes.Contains(text, []byte("Exit code = 0x")) && !bytes.Contains(text, []byte("Queueing")) ||
 		bytes.HasPrefix(text, []byte("WARNING: WU client failed")) ||
 		bytes.Contains(text, []byte("install completed. Return code")) ||
-		bytes.Contains(text, []byte("Installer completed."))
+		bytes.Contains(text, []byte("Installer completed.")) ||
+		bytes.Contains(text, []byte("WU client calls back to"))
 }
 
 var stageWords = []struct {

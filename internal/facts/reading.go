@@ -43,6 +43,7 @@ type reading struct {
 	codes     map[codes.HRESULT]Seen
 	failures  []Failure
 	index     map[failureKey]int
+	failed    int // index of the failure counted last
 	successes []Success
 	kbs       []string
 	machine   host.Machine
@@ -107,15 +108,11 @@ func (r *reading) mark(rec *winlog.Record) bool {
 	return len(hits) > 0
 }
 
-// sight keeps the first sightings of a signature and always the last one: the
-// newest line is the one that still holds.
+// sight keeps the first sightings of a signature.
 func (r *reading) sight(id string, rec *winlog.Record) {
-	seen := r.marks[id]
-	if len(seen) < maxSeen {
+	if seen := r.marks[id]; len(seen) < maxSeen {
 		r.marks[id] = append(seen, r.seenRecord(rec))
-		return
 	}
-	seen[maxSeen-1] = r.seenRecord(rec)
 }
 
 // fail counts a failure. Equal ones are one, seen several times.
@@ -128,25 +125,34 @@ func (r *reading) fail(f Failure, seen func() Seen) {
 		}
 		i = len(r.failures)
 		r.index[key] = i
-		r.failures = append(r.failures, f)
+		first := f
+		first.Count = 0
+		r.failures = append(r.failures, first)
 	}
+	r.failed = i
 	have := &r.failures[i]
-	have.Count++
+	have.again(f.Last, max(f.Count, 1))
 	have.Weight = max(have.Weight, f.Weight)
 	have.Consequence = have.Consequence && f.Consequence
 	if f.Update.Title != "" && have.Update.Title == "" {
 		have.Update = f.Update
 	}
-	if !f.Last.IsZero() {
-		if have.First.IsZero() || f.Last.Before(have.First) {
-			have.First = f.Last
-		}
-		if f.Last.After(have.Last) {
-			have.Last = f.Last
-		}
-	}
 	if len(have.Seen) < maxSeen {
 		have.Seen = append(have.Seen, seen())
+	}
+}
+
+// again counts a failure n more times, at time t.
+func (x *Failure) again(t time.Time, n int) {
+	x.Count += n
+	if t.IsZero() {
+		return
+	}
+	if x.First.IsZero() || t.Before(x.First) {
+		x.First = t
+	}
+	if t.After(x.Last) {
+		x.Last = t
 	}
 }
 
@@ -169,7 +175,7 @@ func (r *reading) failWith(rec *winlog.Record, f Failure) {
 	if f.Update.KB == "" {
 		f.Update.KB = findKB(rec.Text)
 	}
-	f.First, f.Last = rec.Time, rec.Time
+	f.First, f.Last, f.Count = rec.Time, rec.Time, 1+rec.Repeats
 	r.fail(f, func() Seen {
 		s := r.seenRecord(rec)
 		s.Code = f.Code

@@ -2,6 +2,7 @@ package facts
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -116,8 +117,8 @@ func (f *Facts) setServices(r *reading, list []winlog.Service) {
 }
 
 func (f *Facts) setSystemInfo(_ *reading, m winlog.MachineInfo) {
-	f.Machine.Name = cmpOr(m.Host, f.Machine.Name)
-	f.Machine.OS = cmpOr(strings.TrimSpace(strings.TrimPrefix(m.OSName, "Microsoft ")+" "+m.Release), f.Machine.OS)
+	f.Machine.Name = cmp.Or(m.Host, f.Machine.Name)
+	f.Machine.OS = cmp.Or(strings.TrimSpace(strings.TrimPrefix(m.OSName, "Microsoft ")+" "+m.Release), f.Machine.OS)
 	if m.Build > 0 {
 		build := fmt.Sprint(m.Build)
 		if m.UBR > 0 {
@@ -142,7 +143,7 @@ func (f *Facts) setSystemInfo(_ *reading, m winlog.MachineInfo) {
 // as text; a sentence in an unknown language says neither.
 func (f *Facts) setTools(r *reading, runs []winlog.ToolResult) {
 	for _, run := range runs {
-		f.Machine.Build = cmpOr(f.Machine.Build, buildOf(run.ImageVersion))
+		f.Machine.Build = cmp.Or(f.Machine.Build, buildOf(run.ImageVersion))
 		ended := run.Outcome == winlog.OutcomeHealthy || run.Outcome == winlog.OutcomeRepaired ||
 			run.Outcome == winlog.OutcomeUnknown && run.Finished && run.Percent >= 100 && r.source.Kind != winlog.SFCOutput
 		if ended && run.Code == 0 && run.Error == 0 {
@@ -155,7 +156,7 @@ func (f *Facts) setTools(r *reading, runs []winlog.ToolResult) {
 func (f *Facts) setNetwork(r *reading, c winlog.IPConfiguration) {
 	if len(c.Adapters) > 0 {
 		f.Network = Fact[winlog.IPConfiguration]{State: Present, Value: c, Source: r.name}
-		f.Machine.Name = cmpOr(f.Machine.Name, c.Host)
+		f.Machine.Name = cmp.Or(f.Machine.Name, c.Host)
 	}
 }
 

@@ -75,7 +75,7 @@ func (p *printer) pick(fancy, plain string) string {
 func (p *printer) wrap(indent, text string) {
 	for para := range strings.SplitSeq(text, "\n\n") {
 		col := 0
-		for _, word := range strings.Fields(para) {
+		for _, word := range p.pieces(para, p.style.Width-len(indent)) {
 			n := utf8.RuneCountInString(word)
 			switch {
 			case col == 0:
@@ -93,6 +93,21 @@ func (p *printer) wrap(indent, text string) {
 		}
 		p.w.WriteByte('\n')
 	}
+}
+
+// pieces splits text into words; a word longer than a line (a package identity, a
+// path) is broken.
+func (p *printer) pieces(text string, width int) []string {
+	var out []string
+	for _, word := range strings.Fields(text) {
+		r := []rune(word)
+		for len(r) > width {
+			out = append(out, string(r[:width]))
+			r = r[width:]
+		}
+		out = append(out, string(r))
+	}
+	return out
 }
 
 // fitted cuts text to the given columns.
@@ -220,6 +235,9 @@ func (p *printer) failures(doc *Document) {
 		}
 		if what == "" {
 			what = p.words.Text("kind." + f.Kind)
+			if len(f.Seen) > 0 {
+				what = p.fitted(what+": "+f.Seen[0].Text, p.style.Width-36)
+			}
 		}
 		var tail []string
 		if f.Update.KB != "" {
@@ -241,7 +259,8 @@ func stamp(t time.Time) string { return t.Format("2006-01-02 15:04") }
 // cause says what is behind it, how sure that is, and by what.
 func (p *printer) cause(doc *Document) {
 	c := doc.Causes[0]
-	p.line("%s  %s  %s", p.bold(p.word("cause")), p.bold(p.clean(c.Title)), p.faint(percent(c.Probability)+"  "+c.ID))
+	p.line("%s  %s", p.bold(p.word("cause")), p.bold(p.clean(c.Title)))
+	p.line("  %s", p.faint(p.word("sure", "percent", percent(c.Probability), "id", c.ID)))
 	p.wrap("  ", p.clean(c.Plain))
 	p.line("")
 	p.proof(c)
@@ -263,14 +282,15 @@ func (p *printer) proof(c Cause) {
 	p.heading("proof")
 	n := 0
 	for _, e := range c.Evidence {
-		if n++; n > 5 {
+		if n++; n > 4 {
 			break
 		}
 		sign := p.green("+")
 		if !e.For {
 			sign = p.red("-")
 		}
-		p.line("  %s %s  %s", sign, p.faint(p.clean(e.Source)), p.fitted(e.Seen, p.style.Width-6-utf8.RuneCountInString(p.clean(e.Source))))
+		p.line("  %s %s", sign, p.faint(p.fitted(e.Source, p.style.Width-4)))
+		p.wrap("    ", p.fitted(e.Seen, 2*(p.style.Width-6)))
 	}
 	if n == 0 {
 		p.wrap("  ", p.word("no-proof"))

@@ -27,7 +27,7 @@ func TestCMTrace(t *testing.T) {
 		{"attributes torn", `<![LOG[x 0x80244022]LOG]!><time="01:02:03.000+240" da`, entry{
 			Text: "x 0x80244022", Code: 0x80244022,
 		}},
-		{"never ends", `<![LOG[x 0x80244022`, entry{Loose: true, Text: `<![LOG[x 0x80244022`}},
+		{"never ends", `<![LOG[x 0x80244022`, entry{Loose: true, Code: 0x80244022, Text: `<![LOG[x 0x80244022`}},
 		{"older layout", `Submitted request, hr=0x80072ee7~  $$<SMS_CLIENT_CONFIG_MANAGER><09-25-2031 15:13:55.938-60><thread=18612 (0x48B4)>`, entry{
 			Time: "2031-09-25T15:13:55.938+01:00", TID: 18612, Component: "SMS_CLIENT_CONFIG_MANAGER", Code: 0x80072EE7, Text: "Submitted request, hr=0x80072ee7",
 		}},
@@ -44,7 +44,7 @@ func TestCMTrace(t *testing.T) {
 			Time: "2031-02-03T16:05:06Z", TID: 3372, Component: "WUAHandler", Code: 0x80244022, Text: "Scan failed with error = 0x80244022.",
 		}},
 
-		{"wrapper lost", "OnSearchComplete - Failed to end search job. Error = 0x80244022.", entry{Loose: true, Text: "OnSearchComplete - Failed to end search job. Error = 0x80244022."}},
+		{"wrapper lost", "OnSearchComplete - Failed to end search job. Error = 0x80244022.", entry{Loose: true, Code: 0x80244022, Text: "OnSearchComplete - Failed to end search job. Error = 0x80244022."}},
 		{"two numbers that are not one thread", "x WUAHandler 2/3/2031 4:05:06 PM 3372 (0x0D2D)", entry{Loose: true, Text: "x WUAHandler 2/3/2031 4:05:06 PM 3372 (0x0D2D)"}},
 	})
 }

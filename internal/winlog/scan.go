@@ -148,21 +148,25 @@ func fraction(b []byte) (ns int, rest []byte) {
 // after one of codeIntroductions. Eight digits that stand elsewhere (addresses,
 // hashes, versions) are no codes.
 func failingCode(text []byte) codes.HRESULT {
-	for i := 0; i < len(text); {
-		c := text[i]
-		if !isAlnum(c) {
-			i++
+	// A code is a run of eight or ten letters and digits, so eight bytes with a
+	// break among them are passed over from the last break on.
+	for i := 0; i+8 <= len(text); {
+		k := i + 7
+		for k >= i && alnum[text[k]] {
+			k--
+		}
+		if k >= i {
+			i = k + 1
 			continue
 		}
 		start := i
-		for i < len(text) && isAlnum(text[i]) {
-			i++
+		for i += 8; i < len(text) && alnum[text[i]]; i++ {
 		}
 		run := text[start:i]
 		switch {
 		case len(run) == 10 && run[0] == '0' && run[1]|0x20 == 'x':
 			run = run[2:]
-		case len(run) == 8 && introducesCode(text, start, i):
+		case len(run) == 8 && (run[0] == '8' || run[0]|0x20 == 'c' || run[0]|0x20 == 'd') && introducesCode(text, start, i):
 		default:
 			continue
 		}
@@ -186,9 +190,15 @@ func plausible(v uint32) bool {
 	return false
 }
 
-func isAlnum(c byte) bool {
-	return c-'0' <= 9 || c|0x20-'a' <= 25 || c == '_'
-}
+func isAlnum(c byte) bool { return alnum[c] }
+
+// alnum is a table because failingCode asks it about every byte of a log.
+var alnum = func() (t [256]bool) {
+	for c := range t {
+		t[c] = byte(c)-'0' <= 9 || byte(c)|0x20-'a' <= 25 || c == '_'
+	}
+	return t
+}()
 
 var codeIntroductions = [][]byte{[]byte("HRESULT "), []byte("(F) "), []byte("error "), []byte("hr = "), []byte("hr="), []byte("code "), []byte("code = "), []byte("Error "), []byte("failed "), []byte("error: "), []byte("error = "), []byte("Error = "), []byte("HRESULT: "), []byte("hr: ")}
 

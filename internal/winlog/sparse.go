@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"hash/maphash"
 	"io"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 )
@@ -17,16 +19,19 @@ import (
 // The end of the file, where the present trouble is, is parsed in whole.
 
 const (
-	sparseFrom  = 8 << 20   // smaller files are parsed in whole
-	sparseTail  = 1 << 20   // so is the end of larger ones
-	sparseBlock = 256 << 10 // fits a processor's second-level cache
-	sparseExtra = 4 << 10   // read beyond a block for its last line
+	sparseFrom  = 8 << 20 // smaller files are parsed in whole
+	sparseTail  = 1 << 20 // so is the end of larger ones
+	sparseBlock = 1 << 20 // small enough that the blocks under way take little memory
+	sparseExtra = 4 << 10 // read beyond a block for its last line
 )
 
 // block is a stretch of the file: the lines that begin in it.
 type block struct {
-	buf   []byte
+	own   []byte // read into, where the file cannot be mapped
+	buf   []byte // what the hits point into
+	unmap func() // gives a mapped buf back, nil if it is not
 	hits  []sparseHit
+	said  [saidSlots]saidLine
 	lines int
 	bytes int64
 	cut   bool // its last line is longer than MaxLine
@@ -34,8 +39,8 @@ type block struct {
 	ready chan struct{}
 }
 
-// sparseHit is a line that can matter.
-type sparseHit struct{ line, from, to int }
+// sparseHit is a line that can matter, and how many more in its block say the same.
+type sparseHit struct{ line, from, to, repeats int }
 
 func scanSparse(ctx context.Context, src io.ReaderAt, size int64, p *parser, fn func(*Record) error) (Stats, error) {
 	head := make([]byte, 512)
@@ -50,6 +55,7 @@ func scanSparse(ctx context.Context, src io.ReaderAt, size int64, p *parser, fn 
 	if err != nil {
 		return Stats{}, err
 	}
+	file := newMapper(src, size)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
@@ -57,7 +63,7 @@ func scanSparse(ctx context.Context, src io.ReaderAt, size int64, p *parser, fn 
 	workers := max(2, runtime.GOMAXPROCS(0))
 	jobs := make(chan func())
 	order := make(chan *block, 2*workers)
-	pool := sync.Pool{New: func() any { return &block{buf: make([]byte, sparseBlock+sparseExtra)} }}
+	pool := sync.Pool{New: func() any { return new(block) }}
 	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() {
@@ -79,7 +85,10 @@ func scanSparse(ctx context.Context, src io.ReaderAt, size int64, p *parser, fn 
 				return
 			}
 			select {
-			case jobs <- func() { b.fill(src, off, min(off+sparseBlock, tail)); close(b.ready) }:
+			case jobs <- func() {
+				defer close(b.ready)
+				b.fill(src, file, off, min(off+sparseBlock, tail))
+			}:
 			case <-ctx.Done():
 				b.err = ctx.Err()
 				close(b.ready)
@@ -99,7 +108,8 @@ func scanSparse(ctx context.Context, src io.ReaderAt, size int64, p *parser, fn 
 			if err != nil {
 				break
 			}
-			err = deliver(p, toUTF8(trimEOL(b.buf[h.from:h.to])), st.Lines+h.line, &rec, &st, fn)
+			rec.Repeats = h.repeats
+			err = deliver(p, toUTF8(trimLine(b.buf[h.from:h.to])), st.Lines+h.line, &rec, &st, fn)
 		}
 		st.Lines += b.lines
 		st.Bytes += b.bytes
@@ -107,6 +117,7 @@ func scanSparse(ctx context.Context, src io.ReaderAt, size int64, p *parser, fn 
 		if b.cut {
 			st.Cut++
 		}
+		b.release()
 		pool.Put(b)
 		if err != nil {
 			cancel()
@@ -150,58 +161,72 @@ func lineStart(src io.ReaderAt, off int64) (int64, error) {
 	}
 }
 
-// fill reads the block and finds its hits.
-func (b *block) fill(src io.ReaderAt, from, to int64) {
+// fill reads the block, the lines that begin in [from, to), and finds its hits.
+func (b *block) fill(src io.ReaderAt, file *mapper, from, to int64) {
 	b.hits, b.lines, b.bytes, b.err, b.cut = b.hits[:0], 0, 0, nil, false
-	// One byte before the block tells whether a line begins at its very start.
-	lead := int64(1)
-	if from == 0 {
-		lead = 0
+	lead := min(from, 1) // the byte before tells whether a line begins at the very start
+	end := int(to - from + lead)
+	if b.buf, b.unmap = file.view(from-lead, to+MaxLine); b.buf == nil {
+		if b.err = b.read(src, from-lead, end); b.err != nil {
+			return
+		}
 	}
-	want := int(to-from+lead) + sparseExtra
-	b.buf = slices.Grow(b.buf[:0], want)[:want]
-	n, err := src.ReadAt(b.buf, from-lead)
-	if err != nil && !errors.Is(err, io.EOF) {
-		b.err = err
+	// A mapped file that shrinks while it is read faults; that must end the scan,
+	// not the program.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if recover() != nil {
+			b.err, b.hits = errors.New("the file changed while it was read"), b.hits[:0]
+		}
+	}()
+	if end = min(end, len(b.buf)); end == 0 {
 		return
 	}
-	b.buf = b.buf[:n]
-	end := min(int(to-from+lead), n)
-	start := 0
+	start := int(lead)
 	if lead == 1 && b.buf[0] != '\n' {
-		i := bytes.IndexByte(b.buf[:end], '\n')
+		i := bytes.IndexByte(b.buf[1:end], '\n')
 		if i < 0 {
 			return // inside a line that began earlier
 		}
-		start = i + 1
-	} else {
-		start = int(lead)
+		start = i + 2
 	}
 	if start >= end {
 		return
 	}
-	// The last line may end beyond the block.
-	stop := bytes.IndexByte(b.buf[end-1:], '\n')
-	for stop < 0 && !errors.Is(err, io.EOF) && len(b.buf) < end+MaxLine {
-		var more [sparseExtra * 4]byte
-		var m int
-		m, err = src.ReadAt(more[:], from-lead+int64(len(b.buf)))
-		if err != nil && !errors.Is(err, io.EOF) {
-			b.err = err
-			return
-		}
-		b.buf = append(b.buf, more[:m]...)
-		stop = bytes.IndexByte(b.buf[end-1:], '\n')
-	}
-	switch {
-	case stop >= 0:
-		stop += end
-	default:
-		stop = len(b.buf)
-		b.cut = !errors.Is(err, io.EOF)
+	stop := len(b.buf)
+	if i := bytes.IndexByte(b.buf[end-1:], '\n'); i >= 0 {
+		stop = end + i
+	} else {
+		b.cut = stop >= end+MaxLine
 	}
 	b.find(start, stop)
 	b.bytes = int64(stop - start)
+}
+
+// release gives the block's memory back.
+func (b *block) release() {
+	if b.unmap != nil {
+		b.unmap()
+	}
+	b.buf, b.unmap = nil, nil
+}
+
+// read reads n bytes at off and on to the end of the line they end in.
+func (b *block) read(src io.ReaderAt, off int64, n int) error {
+	b.own = slices.Grow(b.own[:0], n+sparseExtra)[:n+sparseExtra]
+	m, err := src.ReadAt(b.own, off)
+	b.own = b.own[:m]
+	for err == nil && bytes.IndexByte(b.own[n-1:], '\n') < 0 && len(b.own) < n+MaxLine {
+		at := len(b.own)
+		b.own = slices.Grow(b.own, 4*sparseExtra)[:at+4*sparseExtra]
+		m, err = src.ReadAt(b.own[at:], off+int64(at))
+		b.own = b.own[:at+m]
+	}
+	b.buf = b.own
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
 // Columns of the header that parseServicing reads.
@@ -211,8 +236,19 @@ const (
 	textColumn      = 50
 )
 
+// saidLine is a line of the block by the hash of what it says.
+type saidLine struct {
+	hash uint64
+	hit  int32 // its index among the hits, plus one; 0: an empty slot
+}
+
+// saidSlots is how many different lines of a block are told apart; more than
+// that and a repeated line is delivered again, which costs time and no truth.
+const saidSlots = 1 << 11
+
 // find collects the lines of buf[start:stop] that can matter.
 func (b *block) find(start, stop int) {
+	clear(b.said[:])
 	buf := b.buf[:stop]
 	code := nextCode(buf, start)
 	n := 0
@@ -225,26 +261,52 @@ func (b *block) find(start, stop int) {
 		}
 		n++
 		line := buf[at:end]
+		headed := len(line) > textColumn+16 && line[levelColumn-2] == ','
 		switch {
 		case code < end:
-			b.hits = append(b.hits, sparseHit{n, at, min(end, at+MaxLine)})
+			b.hit(n, at, end, headed)
 			code = nextCode(buf, end)
-		case len(line) > textColumn+6 && line[levelColumn-2] == ',':
+		case headed:
 			if line[levelColumn] != 'I' || telling(line) {
-				b.hits = append(b.hits, sparseHit{n, at, min(end, at+MaxLine)})
+				b.hit(n, at, end, true)
 			}
 		case line[0] == '(' || bytes.HasPrefix(line, []byte("Total ")):
-			b.hits = append(b.hits, sparseHit{n, at, min(end, at+MaxLine)})
+			b.hit(n, at, end, false)
 		}
 		at = end
 	}
 	b.lines = n
 }
 
+// hit adds a line, or counts it with the line of this block that said the same
+// before, time and sequence number left out.
+func (b *block) hit(n, at, end int, headed bool) {
+	h := sparseHit{n, at, min(end, at+MaxLine), 0}
+	if headed {
+		text := b.buf[at+textColumn : h.to]
+		if text[8] == ' ' { // "000001ca [SR] ..."
+			text = text[9:]
+		}
+		sum := maphash.Bytes(lineSeed, text) ^ uint64(b.buf[at+levelColumn])
+		slot := &b.said[sum%saidSlots]
+		switch {
+		case slot.hit == 0:
+			*slot = saidLine{sum, int32(len(b.hits) + 1)}
+		case slot.hash == sum:
+			b.hits[slot.hit-1].repeats++
+			return
+		}
+	}
+	b.hits = append(b.hits, h)
+}
+
+// lineSeed only makes hashes of lines hard to foresee.
+var lineSeed = maphash.MakeSeed()
+
 // telling recognises the ordinary lines that frame a session or report a repair.
 func telling(line []byte) bool {
 	if line[componentColumn+1] == 'S' { // CSI    00000006 [SR] Cannot repair
-		return len(line) > 66 && line[textColumn+9] == '[' && line[textColumn+10] == 'S' && (line[textColumn+14] == 'C' || line[textColumn+14] == 'R')
+		return line[textColumn+9] == '[' && line[textColumn+10] == 'S' && (line[textColumn+14] == 'C' || line[textColumn+14] == 'R')
 	}
 	switch text := line[textColumn:]; text[0] {
 	case 'E':

@@ -183,7 +183,7 @@ func deliver(p *parser, line []byte, number int, rec *Record, st *Stats, fn func
 	rec.Code, rec.ID, rec.Fields = 0, 0, rec.Fields[:0]
 	switch {
 	case !p.parse(line, rec):
-		*rec = Record{Line: number, Text: line, Code: failingCode(line), Loose: true}
+		*rec = Record{Line: number, Text: line, Code: failingCode(line), Loose: true, Repeats: rec.Repeats}
 		st.Unread++
 	case rec.Continued:
 	default:

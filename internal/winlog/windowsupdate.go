@@ -155,5 +155,5 @@ func gradeWindowsUpdate(rec *Record) {
 // or an entry dated 1600/12/31. learn.microsoft.com: "Windows Update log files".
 func isUndecoded(text []byte) bool {
 	return bytes.HasPrefix(text, []byte("Unknown(")) || bytes.HasPrefix(text, []byte("1600/12/31")) ||
-		bytes.Contains(text, []byte("No Format Information found"))
+		bytes.HasSuffix(text, []byte("(No Format Information found)."))
 }

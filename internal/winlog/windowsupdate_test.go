@@ -72,7 +72,7 @@ func TestWindowsUpdate(t *testing.T) {
 			Loose: true, Text: "{11111111-2222-3333-4444-555555555555} 2031-02-03 04:05:06:789-0400 1 148 ",
 		}},
 		{"no header", "Windows failed to download from http://download.example.com/x.cab with error 0x80070070", entry{
-			Loose: true, Text: "Windows failed to download from http://download.example.com/x.cab with error 0x80070070",
+			Loose: true, Code: 0x80070070, Text: "Windows failed to download from http://download.example.com/x.cab with error 0x80070070",
 		}},
 		{"a date alone", "2031/02/03 04:05:06.1234567", entry{Loose: true, Text: "2031/02/03 04:05:06.1234567"}},
 		{"torn in the pid", "2031/02/03 04:05:06.1234567 43", entry{Loose: true, Text: "2031/02/03 04:05:06.1234567 43"}},

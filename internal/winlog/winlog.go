@@ -85,6 +85,7 @@ type Record struct {
 	Fields    []Field       // named values where the format has them
 	Continued bool          // further line of the record before it: Time, Level and Component are inherited
 	Loose     bool          // no layout of the format fits: Text is the whole line
+	Repeats   int           // further lines nearby that say the same and are not delivered; sparse scans only
 }
 
 // Field is a named value of a structured record.
