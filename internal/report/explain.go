@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -337,7 +338,7 @@ func (x *explainer) also(e *Explanation, c codes.Code) {
 // Bounds of an explanation.
 const (
 	worthTelling = 0.05 // share from which it is said how to tell a cause from the others
-	maxApart      = 4
+	maxApart     = 4
 	maxTried     = 6
 )
 
@@ -398,7 +399,10 @@ func (x *explainer) looks(e *Explanation, findings []cause.Finding) []string {
 	for _, f := range findings {
 		sum[f.Family] += f.Probability
 	}
-	for _, f := range findings { // in the order of their shares, so that ties are stable
+	// The likeliest family first; of equals the one with the commonest cause.
+	byShare := slices.Clone(findings)
+	slices.SortStableFunc(byShare, func(a, b cause.Finding) int { return cmp.Compare(sum[b.Family], sum[a.Family]) })
+	for _, f := range byShare {
 		if sum[f.Family] >= 0.3 || len(ids) == 0 {
 			add(cause.FirstLook(f.Family))
 		}
