@@ -13,5 +13,6 @@ func Catalogue() []*Cause {
 		DRIVERS(),
 		SYSTEM(),
 		PROXY(), NETWORK(), SERVER(),
+		CONFLICT(), SETUP(),
 	)
 }
