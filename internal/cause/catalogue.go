@@ -13,6 +13,7 @@ func Catalogue() []*Cause {
 		DRIVERS(),
 		SYSTEM(),
 		PROXY(), NETWORK(), SERVER(),
+		WSUS(), AGENT(),
 		CONFLICT(), SETUP(),
 	)
 }
