@@ -2,6 +2,7 @@ package cause
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"updoc/internal/codes"
@@ -264,10 +265,12 @@ func serverSeen(l *look) (host, source, text string) {
 		return host, v.Source, "WUServer = " + v.Value
 	}
 	for _, seen := range append(l.Marks("wu-service-url"), l.Marks("note-service-url")...) {
-		for _, host := range hostsInURLs(seen.Text) {
-			if updateHostRole(host) == roleNone {
-				return host, seen.Source, seen.Text
-			}
+		hosts := hostsInURLs(seen.Text)
+		if slices.ContainsFunc(hosts, func(h string) bool { return updateHostRole(h) != roleNone }) {
+			continue // Microsoft was asked; another name on the line is the proxy's
+		}
+		if len(hosts) > 0 {
+			return hosts[0], seen.Source, seen.Text
 		}
 	}
 	return "", "", ""

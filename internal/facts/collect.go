@@ -229,6 +229,11 @@ func (f *Facts) joinFailures() {
 	for i := range out {
 		out[i].Resolved = f.resolved(out[i])
 	}
+	// "It does not work" says nothing more where a code does.
+	coded := slices.ContainsFunc(out, func(x Failure) bool { return x.Code != 0 && x.Weight >= reported && !x.Resolved })
+	out = slices.DeleteFunc(out, func(x Failure) bool {
+		return coded && x.Kind == KindError && x.Code == 0 && x.Stage == StageAny
+	})
 	slices.SortStableFunc(out, func(a, b Failure) int {
 		return cmp.Or(cmp.Compare(b.rank(), a.rank()), b.Last.Compare(a.Last))
 	})

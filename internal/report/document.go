@@ -295,8 +295,9 @@ func stages(list []facts.Stage) string {
 	return strings.Join(parts, ",")
 }
 
-// round keeps probabilities readable; more than three digits would be a claim.
-func round(p float64) float64 { return float64(int(p*1000+0.5)) / 1000 }
+// round keeps probabilities readable; more than three digits would be a claim,
+// and so would 1.
+func round(p float64) float64 { return min(float64(int(p*1000+0.5))/1000, 0.999) }
 
 // cureOrder puts the remedies first that the evidence singles out.
 func cureOrder(x cause.Finding) []string {

@@ -276,7 +276,8 @@ func (p *printer) cause(doc *Document) {
 	}
 }
 
-func percent(v float64) string { return fmt.Sprintf("%.0f %%", v*100) }
+// percent never says 100: evidence makes a cause probable, not certain.
+func percent(v float64) string { return fmt.Sprintf("%.0f %%", min(v*100, 99)) }
 
 func (p *printer) proof(c Cause) {
 	p.heading("proof")
