@@ -261,13 +261,28 @@ func labelled(list []Named) []Named {
 			n.Name = visible(n.Name)
 			continue
 		}
-		base := filepath.Base(n.Name)
+		base := shortName(list, n.Name)
 		if n.Err != nil {
 			n.Err = redactedError{n.Err, hide(r, strings.ReplaceAll(n.Err.Error(), n.Name, base))}
 		}
 		n.Name = hide(r, base)
 	}
 	return out
+}
+
+// shortName is the last element of a path, with its folder if another path of the
+// list ends alike.
+func shortName(list []Named, name string) string {
+	base, alike := filepath.Base(name), 0
+	for _, n := range list {
+		if filepath.Base(n.Name) == base {
+			alike++
+		}
+	}
+	if parent := filepath.Base(filepath.Dir(name)); alike > 1 && parent != "." && parent != string(filepath.Separator) {
+		return parent + "/" + base
+	}
+	return base
 }
 
 // redactedError is an error whose text may be shown in a report.
