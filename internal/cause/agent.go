@@ -182,13 +182,16 @@ func agentOfOldWindows(l *look) {
 	}
 }
 
-// storeAccessDenied: an app of the Store is what is refused.
+// storeAccessDenied: an app of the Store is what is refused, and the Store's age
+// is spoken of.
 func storeAccessDenied(l *look) {
-	seen, ok := l.Mark("note-store")
-	if !ok {
+	at, denied := l.Code(0x80070005)
+	if !denied {
 		return
 	}
-	if _, denied := l.Code(0x80070005); denied {
+	if _, old := l.Mark("note-store-outdated"); old {
+		l.add(true, Strong, at)
+	} else if seen, ok := l.Mark("note-store"); ok {
 		l.add(true, Moderate, seen)
 	}
 }

@@ -208,6 +208,7 @@ func WSUS() []*Cause {
 			Stages:   []facts.Stage{facts.StageInstall, facts.StageVerify, facts.StageDownload},
 			Remedies: []string{"tell-wsus-resign-update", "trust-wsus-certificate", "retry-install"},
 			Check: evidence(
+				strong("cm-update-signature"),
 				strong("note-third-party-signature"),
 				moderate("note-third-party-publisher"),
 				signatureFromWSUS,
@@ -564,7 +565,7 @@ func addressFault(raw string) string {
 }
 
 // Codes of a signature that is not taken.
-var codesSignature = []codes.HRESULT{0x800B0101, 0x800B0109, 0x800B0004, 0x80073633, 0x800B0111, 0x8024B304, 0x800B0100}
+var codesSignature = []codes.HRESULT{0x800B0101, 0x800B0109, 0x800B0004, 0x80073633, 0x800B0111, 0x8024B303, 0x8024B304, 0x800B0100}
 
 // signatureFromWSUS: a package that came by a WSUS is refused over its
 // signature. Microsoft's own updates do not depend on the age of a certificate,
