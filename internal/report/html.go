@@ -39,10 +39,8 @@ var pageTemplate = sync.OnceValues(func() (*template.Template, error) {
 		"name":    func(f Failure) string { return failureName(f, words) },
 		"cost":    func(r Remedy) string { return strings.Join(cost3(r, words), ", ") },
 		"fields":  escalationFields,
-		"join":    func(list ...string) string { return strings.Join(nonEmpty(list...), " ") },
+		"update":  updateName,
 		"width":   share100,
-		"inc":     func(i int) int { return i + 1 },
-		"over":    func(n, limit int) int { return max(0, n-limit) },
 	}).Parse(pageSource)
 })
 
@@ -77,8 +75,8 @@ type machinePage struct {
 }
 
 const (
-	maxNarrated   = 4  // failures told in full
-	maxQuotes = 12 // lines quoted for one failure or cause
+	maxNarrated = 4  // failures told in full
+	maxQuotes   = 12 // lines quoted for one failure or cause
 )
 
 // WriteHTML writes machines as one self-contained page: a summary first if there

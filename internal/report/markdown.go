@@ -35,7 +35,7 @@ func WriteMarkdown(w io.Writer, list []Named) error {
 	m.table("page.machine", "page.verdict", "page.code", "page.probability", "page.cause-name")
 	for _, n := range list {
 		verdict, code, sure, why := m.summary(n)
-		m.row(span(n.Name), verdict, code, sure, why)
+		m.row(cell(n.Name), verdict, code, sure, why)
 	}
 	for _, n := range list {
 		if n.Document == nil {
@@ -82,15 +82,15 @@ func (m *markdown) more(n int) {
 
 func (m *markdown) summary(n Named) (verdict, code, sure, why string) {
 	if n.Err != nil {
-		return m.say("page.verdict-unread"), "", "", span(n.Err.Error())
+		return m.say("page.verdict-unread"), "", "", cell(n.Err.Error())
 	}
 	d := n.Document
 	verdict = m.say("page.verdict-" + d.Verdict)
 	if f, ok := firstFailure(d); ok && f.Code != "" {
-		code = span(f.Code)
+		code = cell(f.Code)
 	}
 	if len(d.Causes) > 0 {
-		sure, why = percent(d.Causes[0].Probability), m.own(d.Causes[0].Title)+" "+span(d.Causes[0].ID)
+		sure, why = percent(d.Causes[0].Probability), m.own(d.Causes[0].Title)+" "+cell(d.Causes[0].ID)
 	}
 	return verdict, code, sure, why
 }
@@ -175,7 +175,7 @@ func (m *markdown) failures(doc *Document) {
 			name += " (" + m.say("page.resolved") + ")"
 		}
 		update := ""
-		if text := strings.Join(nonEmpty(f.Update.KB, f.Update.Title), " "); text != "" {
+		if text := updateName(f.Update); text != "" {
 			update = cell(text)
 		}
 		var first, last string
@@ -228,6 +228,7 @@ func (m *markdown) paragraphs(text string) {
 
 // proof quotes evidence, what speaks for a cause first.
 func (m *markdown) proof(list []Evidence) {
+	parted := ""
 	for _, side := range []struct {
 		key string
 		yes bool
@@ -239,8 +240,9 @@ func (m *markdown) proof(list []Evidence) {
 			}
 		}
 		if len(lines) > 0 {
-			m.line("%s:", m.say(side.key))
+			m.line("%s%s:", parted, m.say(side.key))
 			m.fence(lines)
+			parted = "\n"
 		}
 	}
 }
@@ -461,6 +463,14 @@ func firstFailure(doc *Document) (Failure, bool) {
 		}
 	}
 	return Failure{}, false
+}
+
+// updateName is the title of an update, with its KB if the title leaves it out.
+func updateName(u Update) string {
+	if strings.Contains(u.Title, u.KB) {
+		return u.Title
+	}
+	return strings.Join(nonEmpty(u.KB, u.Title), " ")
 }
 
 // stageName keeps the key of a stage inside the catalogue.

@@ -25,7 +25,7 @@ func (p *printable) Write(b []byte) (int, error) {
 			p.rest = append([]byte(nil), in...)
 			_, err := p.w.Write(out)
 			return len(b), err
-		case r < utf8.RuneSelf || !invisible(r):
+		case r < 0x7F, !invisible(r): // encoding/json has escaped the others below
 			out = append(out, in[:n]...)
 		case r > 0xFFFF:
 			high, low := utf16.EncodeRune(r)

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	"updoc/internal/message"
 )
@@ -41,12 +42,17 @@ func WriteText(w io.Writer, list []Named, style Style) error {
 	if len(list) == 1 && list[0].Document != nil {
 		return Text(w, list[0].Document, style)
 	}
+	p := &printer{style: style, words: message.English()}
+	if p.style.Width == 0 {
+		p.style.Width = 80
+	}
 	width := 0
 	for _, n := range list {
-		width = max(width, len(Clean(n.Name)))
+		width = max(width, utf8.RuneCountInString(p.fitted(n.Name, p.style.Width/2)))
 	}
 	for _, n := range list {
-		if _, err := fmt.Fprintf(w, "%-*s  %s\n", width, Clean(n.Name), Clean(n.Summary())); err != nil {
+		name, says := p.fitted(n.Name, width), p.fitted(n.Summary(), p.style.Width-width-2)
+		if _, err := fmt.Fprintf(w, "%-*s  %s\n", width, name, says); err != nil {
 			return err
 		}
 	}
@@ -54,7 +60,7 @@ func WriteText(w io.Writer, list []Named, style Style) error {
 		if n.Document == nil {
 			continue
 		}
-		if _, err := fmt.Fprintf(w, "\n== %s\n", Clean(n.Name)); err != nil {
+		if _, err := fmt.Fprintf(w, "\n== %s\n", p.fitted(n.Name, p.style.Width-3)); err != nil {
 			return err
 		}
 		if err := Text(w, n.Document, style); err != nil {
