@@ -17,7 +17,16 @@ type registry struct {
 	keys  map[string]*Key
 	hives []hive
 	gaps  []string
+	left  int64 // bytes that may still be kept
+	cut   bool  // something was not read to its end: what is missing is unknown
 }
+
+// Bounds of what is kept of exports, and of what one key of a hive may hold.
+const (
+	maxRegBytes   = 128 << 20
+	maxRegEntries = 2_000_000
+	regEntryBytes = 160 // what an entry takes besides its name and data
+)
 
 type hive struct {
 	src  io.ReaderAt
@@ -26,44 +35,66 @@ type hive struct {
 	name string // SOFTWARE, for quotes
 }
 
+// registry reads the registry files when the first key is asked for. A reading
+// that was cancelled is not kept.
+func (r *Recorded) registry(ctx context.Context) (*registry, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reg != nil {
+		return r.reg, nil
+	}
+	reg, err := readRegistry(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	r.reg = reg
+	return reg, nil
+}
+
 // readRegistry reads the exports of the evidence and opens its hives.
-func readRegistry(r *Recorded) *registry {
-	reg := &registry{keys: map[string]*Key{}}
+func readRegistry(ctx context.Context, r *Recorded) (*registry, error) {
+	reg := &registry{keys: map[string]*Key{}, left: maxRegBytes}
 	for _, f := range r.files {
 		var err error
 		switch f.Kind {
 		case winlog.RegExport:
-			err = reg.readExport(f)
+			err = reg.readExport(ctx, f)
 		case winlog.RegHive:
-			err = reg.openHive(r, f)
+			err = reg.openHive(ctx, r, f)
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
 		if err != nil {
-			reg.gaps = append(reg.gaps, fmt.Sprintf("%s: %v", f.Path, err))
+			reg.gaps = append(reg.gaps, fmt.Sprintf("%s: %v", f.Path, reason(err)))
 		}
 	}
-	return reg
+	return reg, nil
 }
 
-var errTooMany = fmt.Errorf("more than %d values, the rest is not read", maxRegEntries)
+var errTooMany = errors.New("too many registry values, the rest is not read")
 
-func (reg *registry) readExport(f File) error {
+func (reg *registry) readExport(ctx context.Context, f File) error {
 	rc, err := f.open()
 	if err != nil {
 		return err
 	}
 	defer rc.Close()
-	n := 0
-	return winlog.ReadRegExport(context.Background(), rc, func(e winlog.RegEntry) error {
-		if n++; n > maxRegEntries {
+	base := path.Base(f.Path)
+	err = winlog.ReadRegExport(ctx, rc, func(e winlog.RegEntry) error {
+		if reg.left -= int64(len(e.Key) + len(e.Name) + len(e.Data) + regEntryBytes); reg.left < 0 {
 			return errTooMany
 		}
-		reg.add(e, fmt.Sprintf("%s:%d", path.Base(f.Path), e.Line))
+		reg.add(e, base)
 		return nil
 	})
+	var unread *winlog.UnreadError // single lines that made no sense
+	reg.cut = reg.cut || err != nil && !errors.As(err, &unread)
+	return err
 }
 
 // openHive keeps a hive open for Key.
-func (reg *registry) openHive(r *Recorded, f File) error {
+func (reg *registry) openHive(ctx context.Context, r *Recorded, f File) error {
 	name := path.Base(f.Path)
 	root := winlog.HiveRoot(name)
 	if root == "" {
@@ -76,23 +107,16 @@ func (reg *registry) openHive(r *Recorded, f File) error {
 	if err != nil {
 		return err
 	}
-	ra, ok := rc.(io.ReaderAt)
-	size := f.Size
-	if !ok {
-		file, n, err := r.spool(rc)
-		rc.Close()
-		if err != nil {
-			return err
-		}
-		ra, size, rc = file, n, file
+	src, size, err := r.random(ctx, rc, f.Size)
+	if err != nil {
+		return err
 	}
-	r.closers = append(r.closers, rc)
-	reg.hives = append(reg.hives, hive{ra, size, root, name})
+	reg.hives = append(reg.hives, hive{src, size, root, name})
 	return nil
 }
 
 // key looks one key up in a hive. A hive whose last changes were not written back
-// is answered from as it is.
+// is answered from as it is; one that is damaged leaves unknown what it did not give.
 func (h hive) key(ctx context.Context, p string) (Key, bool) {
 	k, found := Key{Path: p, Source: h.name + " " + p}, false
 	n := 0
@@ -107,12 +131,13 @@ func (h hive) key(ctx context.Context, p string) (Key, bool) {
 			if e.HasValue {
 				k.Values = append(k.Values, e.RegValue)
 			}
-		case !e.HasValue && strings.Count(below, `\`) == 1:
+		case !e.HasValue && below[0] == '\\' && strings.Count(below, `\`) == 1:
 			k.Subkeys = append(k.Subkeys, below[1:])
 		}
 		return nil
 	})
-	k.Partial = err != nil && !errors.Is(err, winlog.ErrHiveDirty)
+	var unread *winlog.UnreadError
+	k.Partial = errors.As(err, &unread) || err != nil && !errors.Is(err, winlog.ErrHiveDirty)
 	return k, found
 }
 
@@ -124,22 +149,22 @@ func cutPrefixFold(s, prefix string) (string, bool) {
 }
 
 // add files one entry under its key and the key under its parents.
-func (reg *registry) add(e winlog.RegEntry, source string) {
+func (reg *registry) add(e winlog.RegEntry, file string) {
 	if e.Deleted {
 		return
 	}
-	k := reg.key(canonical(e.Key), source)
+	k := reg.key(canonical(e.Key), file, e.Line)
 	if e.HasValue {
 		k.Values = append(k.Values, e.RegValue)
 	}
 }
 
-func (reg *registry) key(p, source string) *Key {
+func (reg *registry) key(p, file string, line int) *Key {
 	low := strings.ToLower(p)
 	if k, ok := reg.keys[low]; ok {
 		return k
 	}
-	k := &Key{Path: p, Source: source}
+	k := &Key{Path: p, Source: fmt.Sprintf("%s:%d", file, line)}
 	reg.keys[low] = k
 	if i := strings.LastIndexByte(p, '\\'); i > 0 {
 		if parent, ok := reg.keys[strings.ToLower(p[:i])]; ok {
@@ -162,19 +187,31 @@ func canonical(p string) string {
 // Key answers from exports and hives. A key that is missing below an exported
 // one does not exist; anything else was not recorded.
 func (r *Recorded) Key(ctx context.Context, p string) (Key, error) {
-	reg := r.registry()
+	reg, err := r.registry(ctx)
+	if err != nil {
+		return Key{}, fmt.Errorf("key %s: %w", p, err)
+	}
 	low := strings.ToLower(canonical(p))
 	if k, ok := reg.keys[low]; ok {
-		return *k, nil
+		key := *k
+		key.Partial = key.Partial || reg.cut
+		return key, nil
 	}
 	for _, h := range reg.hives {
 		if _, ok := cutPrefixFold(p, h.root+`\`); !ok {
 			continue
 		}
-		if k, ok := h.key(ctx, p); ok {
+		k, ok := h.key(ctx, p)
+		switch {
+		case ok:
 			return k, nil
+		case k.Partial:
+			return Key{}, fmt.Errorf("key %s: %s is damaged: %w", p, h.name, ErrNotRecorded)
 		}
-		return Key{Source: h.name + " " + p}, fmt.Errorf("key %s: %w", p, ErrNotExist)
+		return Key{Source: k.Source}, fmt.Errorf("key %s: %w", p, ErrNotExist)
+	}
+	if reg.cut {
+		return Key{}, fmt.Errorf("key %s: %w", p, ErrNotRecorded)
 	}
 	for q := low; ; {
 		i := strings.LastIndexByte(q, '\\')
@@ -193,7 +230,7 @@ func (r *Recorded) Key(ctx context.Context, p string) (Key, error) {
 func (r *Recorded) Service(ctx context.Context, name string) (Service, error) {
 	k, err := r.Key(ctx, `HKLM\SYSTEM\CurrentControlSet\Services\`+name)
 	if err != nil {
-		return Service{}, fmt.Errorf("service %s: %w", name, errors.Unwrap(err))
+		return Service{Source: k.Source}, fmt.Errorf("service %s: %w", name, errors.Unwrap(err))
 	}
 	s := Service{Name: name, State: -1, Start: -1, Source: k.Source}
 	if v, ok := k.Value("Start"); ok {
