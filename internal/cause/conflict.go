@@ -1,6 +1,7 @@
 package cause
 
 import (
+	"slices"
 	"strings"
 
 	"updoc/internal/codes"
@@ -99,7 +100,7 @@ func CONFLICT() []*Cause {
 			LeadsTo:  []string{"component-store-corrupt", "missing-payload-source"},
 			Remedies: []string{"reinstall-removed-component", "run-dism-restorehealth-from-source", "run-in-place-upgrade"},
 			Check: evidence(
-				strong("edge-removed"),
+				edgeRemoved,
 				strong("edge-step-failed"),
 				strong("modified-windows"),
 				strong("deleted-files-of-windows"),
@@ -302,6 +303,23 @@ func restartedByProgram(l *look) {
 func (l *look) partGone() bool {
 	_, ok := l.hit(codesPartGone)
 	return ok
+}
+
+// edgeRemoved counts a machine without Edge. The cumulative update renews Edge in
+// an installer step of its own, so an installer that fails, or an update that is
+// put back, settles it.
+func edgeRemoved(l *look) {
+	seen, ok := l.Mark("edge-removed")
+	if !ok {
+		return
+	}
+	_, installer := l.hit([]codes.HRESULT{0x800F0922, 0x800F081F})
+	undone := slices.ContainsFunc(l.Failures, func(f facts.Failure) bool { return f.Kind == facts.KindReverted })
+	if (installer || undone) && !l.vain() {
+		l.add(true, Conclusive, seen)
+		return
+	}
+	l.add(true, Strong, seen)
 }
 
 // componentRemoved counts parts of Windows that somebody says were taken out.

@@ -88,6 +88,7 @@ func SETUP() []*Cause {
 				strong("note-two-boot-disks"),
 				helped(Strong, "two-boot-disks-helped"),
 				helped(Strong, "boot-mode-changed"),
+				strong("mbr2gpt-failed"),
 				moderate("mbr2gpt"),
 				moderate("note-boot-mode"),
 				moderate("boot-store-unreadable"),
@@ -95,7 +96,7 @@ func SETUP() []*Cause {
 				legacyStart,
 				code(Strong, 0x80073BC3, 0x80073B92),
 				cures("unplug-devices", "note-two-boot-disks", "two-boot-disks-helped"),
-				cures("convert-mbr-to-gpt", "boot-layout-screen", "mbr2gpt"),
+				cures("convert-mbr-to-gpt", "boot-layout-screen", "mbr2gpt", "mbr2gpt-failed"),
 				missing("disks, their partition styles and system partitions", "whether the machine starts by UEFI (msinfo32)"),
 			),
 		},
@@ -166,7 +167,7 @@ func profileFailsAtEnd(l *look) {
 	for _, f := range l.Failures {
 		if f.Extend == 0x50016 && len(f.Seen) > 0 {
 			if seen, ok := l.hit([]codes.HRESULT{0x8007000D, 0x80070002, 0x80070003, 0x80070534, 0x800707E7}); ok {
-				l.add(true, Moderate, seen)
+				l.add(true, Strong, seen)
 			}
 			return
 		}
@@ -199,10 +200,14 @@ func profileEntries(l *look) {
 	}
 }
 
-// requirementNamed counts what somebody says the machine lacks, more so beside a
-// refusal: people name their processor on any occasion.
+// requirementNamed counts what somebody says the machine lacks. People name their
+// processor on any occasion, so it counts beside a refusal only.
 func requirementNamed(l *look) {
-	seen, ok := l.first([]string{"note-hardware", "note-hardware-off"})
+	if seen, ok := l.Mark("note-hardware"); ok {
+		l.add(true, Strong, seen)
+		return
+	}
+	seen, ok := l.first([]string{"note-hardware-off", "note-old-processor"})
 	if !ok {
 		return
 	}
@@ -210,7 +215,7 @@ func requirementNamed(l *look) {
 		l.add(true, Strong, seen)
 		return
 	}
-	l.add(true, Moderate, seen)
+	l.add(true, Weak, seen)
 }
 
 // requirementsRead reads what the appraiser measured and why it says no.
@@ -259,7 +264,7 @@ func requirement(reason string) bool {
 func virtualInstead(l *look) {
 	if seen, ok := l.Mark("note-vm"); ok {
 		if _, lacks := l.first([]string{"vm-lacks", "vm-memory"}); lacks {
-			l.add(false, Moderate, seen)
+			l.add(false, Strong, seen)
 		}
 	}
 }
