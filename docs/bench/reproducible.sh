@@ -3,14 +3,15 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
+mkdir -p "$dir/src"
+git ls-files -z | xargs -0 cp --parents -t "$dir/src"
 for place in a some/other/place; do
-  mkdir -p "$dir/$place/src" "$dir/$place/out"
-  git ls-files -z | xargs -0 cp --parents -t "$dir/$place/src"
+  mkdir -p "$dir/$place/out" && cp -r "$dir/src" "$dir/$place/src"
   for target in linux/amd64 windows/amd64 windows/arm64; do
     (cd "$dir/$place/src" && CGO_ENABLED=0 GOOS=${target%/*} GOARCH=${target#*/} GOFLAGS=-mod=readonly \
       go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=${VERSION:-0.1.0}" -o "../out/updoc-${target/\//-}" .)
   done
-  (cd "$dir/$place/out" && sha256sum updoc-* >../sums)
+  (cd "$dir/$place/out" && sha256sum updoc-* >../sums); rm -r "$dir/$place/src"
 done
 cat "$dir/a/sums"
 cmp "$dir/a/sums" "$dir/some/other/place/sums" && echo "both builds are the same"

@@ -48,7 +48,7 @@ func scanSparse(ctx context.Context, src io.ReaderAt, size int64, p *parser, fn 
 	if err != nil && !errors.Is(err, io.EOF) {
 		return Stats{}, err
 	}
-	if head = head[:n]; utf16Order(head) != 0 || bytes.HasPrefix(head, []byte{0xFF, 0xFE}) || bytes.HasPrefix(head, []byte{0xFE, 0xFF}) {
+	if isUTF16(head[:n]) {
 		return scanLines(ctx, io.NewSectionReader(src, 0, size), p, fn)
 	}
 	tail, err := lineStart(src, size-sparseTail)
@@ -104,19 +104,10 @@ func scanSparse(ctx context.Context, src io.ReaderAt, size int64, p *parser, fn 
 		if b.err != nil {
 			err = errors.Join(err, b.err)
 		}
-		for _, h := range b.hits {
-			if err != nil {
-				break
-			}
-			rec.Repeats = h.repeats
-			err = deliver(p, toUTF8(trimLine(b.buf[h.from:h.to])), st.Lines+h.line, &rec, &st, fn)
+		if err == nil {
+			err = b.deliver(p, &rec, &st, fn)
 		}
-		st.Lines += b.lines
 		st.Bytes += b.bytes
-		st.Skipped += b.lines - len(b.hits)
-		if b.cut {
-			st.Cut++
-		}
 		b.release()
 		pool.Put(b)
 		if err != nil {
@@ -129,18 +120,88 @@ func scanSparse(ctx context.Context, src io.ReaderAt, size int64, p *parser, fn 
 	if err := ctx.Err(); err != nil {
 		return st, err
 	}
+	return st, st.rest(ctx, io.NewSectionReader(src, tail, size-tail), p, fn)
+}
+
+// scanSparseStream is the sparse scan of a source that cannot be read at random:
+// a member of an archive.
+func scanSparseStream(ctx context.Context, src io.Reader, size int64, p *parser, fn func(*Record) error) (Stats, error) {
+	head := make([]byte, 512)
+	n, err := io.ReadFull(src, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return Stats{}, err
+	}
+	src = io.MultiReader(bytes.NewReader(head[:n]), src)
+	if isUTF16(head[:n]) {
+		return scanLines(ctx, src, p, fn)
+	}
+	var st Stats
+	var rec Record
+	b := &block{own: make([]byte, 0, sparseBlock+MaxLine)}
+	for st.Bytes < size-sparseTail {
+		if err := ctx.Err(); err != nil {
+			return st, err
+		}
+		have := len(b.own)
+		n, err := io.ReadFull(src, b.own[have:have+sparseBlock-have%sparseBlock])
+		b.own = b.own[:have+n]
+		stop := bytes.LastIndexByte(b.own, '\n') + 1
+		if err != nil || stop == 0 && len(b.own) > MaxLine {
+			stop = len(b.own) // the end, or a line that is cut here
+		}
+		if stop > 0 {
+			b.buf, b.hits = b.own, b.hits[:0]
+			b.find(0, stop)
+			if derr := b.deliver(p, &rec, &st, fn); derr != nil {
+				return st, derr
+			}
+			st.Bytes += int64(stop)
+			b.own = append(b.own[:0], b.own[stop:]...)
+		}
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return st, nil
+		case err != nil:
+			return st, err
+		}
+	}
+	return st, st.rest(ctx, io.MultiReader(bytes.NewReader(b.own), src), p, fn)
+}
+
+func isUTF16(head []byte) bool {
+	return utf16Order(head) != 0 || bytes.HasPrefix(head, []byte{0xFF, 0xFE}) || bytes.HasPrefix(head, []byte{0xFE, 0xFF})
+}
+
+// deliver parses the hits of a block and counts its lines.
+func (b *block) deliver(p *parser, rec *Record, st *Stats, fn func(*Record) error) error {
+	for _, h := range b.hits {
+		rec.Repeats = h.repeats
+		if err := deliver(p, toUTF8(trimLine(b.buf[h.from:h.to])), st.Lines+h.line, rec, st, fn); err != nil {
+			return err
+		}
+	}
+	st.Lines += b.lines
+	st.Skipped += b.lines - len(b.hits)
+	if b.cut {
+		st.Cut++
+	}
+	return nil
+}
+
+// rest parses what is left of a source in whole and adds it to the counts.
+func (st *Stats) rest(ctx context.Context, src io.Reader, p *parser, fn func(*Record) error) error {
 	before := st.Lines
-	rest, err := scanLines(ctx, io.NewSectionReader(src, tail, size-tail), p, func(r *Record) error {
+	more, err := scanLines(ctx, src, p, func(r *Record) error {
 		r.Line += before
 		return fn(r)
 	})
-	st.Bytes += rest.Bytes
-	st.Lines += rest.Lines
-	st.Records += rest.Records
-	st.Unread += rest.Unread
-	st.Undecoded += rest.Undecoded
-	st.Cut += rest.Cut
-	return st, err
+	st.Bytes += more.Bytes
+	st.Lines += more.Lines
+	st.Records += more.Records
+	st.Unread += more.Unread
+	st.Undecoded += more.Undecoded
+	st.Cut += more.Cut
+	return err
 }
 
 // lineStart returns the offset of the first line that begins at or after off.

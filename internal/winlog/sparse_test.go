@@ -85,7 +85,7 @@ func TestSparse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	for name, src := range map[string]io.Reader{"mapped": f, "read": bytes.NewReader(log)} {
+	for name, src := range map[string]io.Reader{"mapped": f, "read": bytes.NewReader(log), "stream": io.MultiReader(bytes.NewReader(log))} {
 		if have := fmt.Sprint(tell(t, src, Options{Sparse: true, Size: int64(len(log))})); have != want {
 			t.Errorf("%s: a sparse scan tells something else than a full one\nhave %.300s\nwant %.300s", name, have, want)
 		}
@@ -98,18 +98,20 @@ func TestSparseLongLine(t *testing.T) {
 	log := bytes.Repeat([]byte("y"), sparseFrom+5*sparseBlock)
 	log = append(log, "\n2031-02-03 04:05:06, Error                 CBS    Failed [HRESULT = 0x800f081f]\n"...)
 	log = append(log, bytes.Repeat([]byte("2031-02-03 04:05:06, Info                  CBS    nothing\n"), sparseTail/50)...)
-	var found codes.HRESULT
-	st, err := Scan(context.Background(), CBS, bytes.NewReader(log), Options{Sparse: true, Size: int64(len(log))}, func(r *Record) error {
-		if r.Code != 0 {
-			found = r.Code
+	for name, src := range map[string]io.Reader{"read": bytes.NewReader(log), "stream": io.MultiReader(bytes.NewReader(log))} {
+		var found codes.HRESULT
+		st, err := Scan(context.Background(), CBS, src, Options{Sparse: true, Size: int64(len(log))}, func(r *Record) error {
+			if r.Code != 0 {
+				found = r.Code
+			}
+			if len(r.Text) > MaxLine {
+				t.Fatalf("a line of %d bytes", len(r.Text))
+			}
+			return nil
+		})
+		if err != nil || found != 0x800F081F {
+			t.Errorf("%s: found %v, %v; %+v", name, found, err, st)
 		}
-		if len(r.Text) > MaxLine {
-			t.Fatalf("a line of %d bytes", len(r.Text))
-		}
-		return nil
-	})
-	if err != nil || found != 0x800F081F {
-		t.Fatalf("found %v, %v; %+v", found, err, st)
 	}
 }
 

@@ -118,9 +118,9 @@ const MaxLine = 256 << 10
 
 // Options of a scan. The zero value parses every line.
 type Options struct {
-	// Sparse parses, in formats that support it and sources that are
-	// io.ReaderAt, only lines that can matter to a diagnosis: failing codes,
-	// errors, repair results; and everything near the end of the file.
+	// Sparse parses, in large files of formats that support it, only lines that
+	// can matter to a diagnosis: failing codes, errors, repair results; and
+	// everything near the end. Sources that are io.ReaderAt are read in parallel.
 	Sparse bool
 	// Size of the source in bytes, if known; Sparse needs it.
 	Size int64
@@ -143,8 +143,11 @@ func Scan(ctx context.Context, kind Kind, src io.Reader, opt Options, fn func(*R
 		return scanCMTrace(ctx, src, fn)
 	}
 	p := newParser(kind)
-	if ra, ok := src.(io.ReaderAt); ok && opt.Sparse && p.sparse && opt.Size > sparseFrom {
-		return scanSparse(ctx, ra, opt.Size, p, fn)
+	if opt.Sparse && p.sparse && opt.Size > sparseFrom {
+		if ra, ok := src.(io.ReaderAt); ok {
+			return scanSparse(ctx, ra, opt.Size, p, fn)
+		}
+		return scanSparseStream(ctx, src, opt.Size, p, fn)
 	}
 	return scanLines(ctx, src, p, fn)
 }
