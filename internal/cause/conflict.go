@@ -31,6 +31,7 @@ func CONFLICT() []*Cause {
 			Check: evidence(
 				strong("av-blocks", "av-holds-file"),
 				helped(Strong, "av-off-helped"),
+				antivirusProved,
 				strong("av-ate-file"),
 				moderate("av-compat-block"),
 				antivirusNamed,
@@ -156,6 +157,13 @@ func antivirusNamed(l *look) {
 		l.add(true, Moderate, mention)
 	case ok:
 		l.add(true, Weak, mention)
+	}
+}
+
+// antivirusProved counts an antivirus that is blamed and whose absence cured.
+func antivirusProved(l *look) {
+	if !l.vain() {
+		both(Conclusive, "av-blocks", "av-off-helped")(l)
 	}
 }
 

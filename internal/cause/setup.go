@@ -291,16 +291,16 @@ func virtualLacks(l *look) {
 	if !ok {
 		return
 	}
-	if seen, ok := l.Mark("vm-resources-helped"); ok && !l.vain() {
-		l.add(true, Strong, seen)
-	}
-	if seen, ok := l.Mark("vm-lacks"); ok {
-		l.add(true, Strong, seen)
-	}
-	if seen, ok := l.first([]string{"vm-memory", "vm-out-of-memory"}); ok {
-		l.add(true, Strong, seen)
-	}
-	if len(l.verdict.Evidence) == 0 {
+	cured, helped := l.Mark("vm-resources-helped")
+	lacks, short := l.first([]string{"vm-lacks", "vm-memory", "vm-out-of-memory"})
+	switch {
+	case helped && short && !l.vain():
+		l.add(true, Conclusive, cured)
+	case helped && !l.vain():
+		l.add(true, Strong, cured)
+	case short:
+		l.add(true, Strong, lacks)
+	default:
 		if _, refused := l.hit(codesRequirement); refused {
 			l.add(true, Moderate, vm)
 			return
