@@ -18,6 +18,7 @@ var house = map[string][]string{
 	"updoc/internal/cause":           {"facts", "host"},
 	"updoc/internal/facts":           {"host"},
 	"updoc/internal/host":            {},
+	"updoc/internal/host/hosttest":   {"host"},
 	"updoc/internal/winlog":          {},
 	"updoc/internal/winlog/evtxtest": {},
 	"updoc/internal/codes":           {},
