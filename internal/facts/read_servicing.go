@@ -174,8 +174,8 @@ func (r *servicingReading) chain(rec *winlog.Record) {
 	if s.Package == "" {
 		s.Package = packageName(rec.Text)
 	}
-	if s.Component == "" {
-		s.Component = quotedAfter(rec.Text, []byte("Update: "))
+	if update := quotedAfter(rec.Text, []byte("Update: ")); s.Component == "" && update != s.Package {
+		s.Component = update
 	}
 	if s.Installer == "" {
 		s.Installer = installerName(rec.Text)

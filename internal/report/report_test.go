@@ -783,10 +783,10 @@ func TestLifeLine(t *testing.T) {
 		doc  *Document
 		want string
 	}{
-		{problemsDocument(), "done done done broken later"},
-		{healthyDocument(), "done done done done open"},
+		{problemsDocument(), "done open open broken later"},
+		{healthyDocument(), "done open open done open"},
 		{unknownDocument(), "open open open open open"},
-		{setup, "done done broken later"},
+		{setup, "done open broken later"},
 	} {
 		var got []string
 		for _, s := range lifeLine(c.doc) {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -193,22 +192,15 @@ func brokenAt(doc *Document) string {
 
 // stages draws the update's life as a line with the broken stage marked.
 func (p *printer) stages(doc *Document) {
-	broken := brokenAt(doc)
-	life := lifeOfAnUpdate
-	if broken == "setup" {
-		life = []string{"scan", "download", "setup", "restart"}
-	}
-	at := slices.Index(life, broken)
 	var parts []string
-	for i, s := range life {
-		name := p.words.Text("stage." + s)
-		switch {
-		case i == at:
-			parts = append(parts, p.red(p.pick("✗ ", "[X] ")+strings.ToUpper(name)))
-		case at >= 0 && i < at:
-			parts = append(parts, p.green(name))
+	for _, s := range lifeLine(doc) {
+		switch s.Mark {
+		case markBroken:
+			parts = append(parts, p.red(p.pick("✗ ", "[X] ")+strings.ToUpper(s.Name)))
+		case markDone:
+			parts = append(parts, p.green(s.Name))
 		default:
-			parts = append(parts, p.faint(name))
+			parts = append(parts, p.faint(s.Name))
 		}
 	}
 	p.line("  %s", strings.Join(parts, p.pick(" ─── ", " --- ")))
@@ -251,7 +243,9 @@ func (p *printer) failures(doc *Document) {
 		}
 		p.line("  %s", p.fitted(what+"  "+strings.Join(tail, ", "), p.style.Width-2))
 	}
-	p.line("")
+	if n > 0 {
+		p.line("")
+	}
 }
 
 func stamp(t time.Time) string { return t.Format("2006-01-02 15:04") }

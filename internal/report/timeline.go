@@ -32,8 +32,9 @@ type stageMark struct {
 	Next string // centre of the following one, "" for the last
 }
 
-// lifeLine draws the life of an update as a row of stages. What lies before the
-// broken stage was passed, since an update only gets there through it.
+// lifeLine draws the life of an update as a row of stages. A stage is done only
+// if something that was read says that it went well: to have come later is no
+// proof of it, since repairs and packages installed by hand skip stages.
 func lifeLine(doc *Document) []stageMark {
 	life := lifeOfAnUpdate
 	broken := ""
@@ -44,12 +45,6 @@ func lifeLine(doc *Document) []stageMark {
 		life = []string{"scan", "download", "setup", "restart"}
 	}
 	at := slices.Index(life, broken)
-	last := -1
-	for _, s := range doc.Successes {
-		if doc.Verdict == "healthy" {
-			last = max(last, slices.Index(life, s.Stage))
-		}
-	}
 	words := message.English()
 	out := make([]stageMark, len(life))
 	for i, s := range life {
@@ -57,9 +52,9 @@ func lifeLine(doc *Document) []stageMark {
 		switch {
 		case i == at:
 			m = markBroken
-		case i < at || i <= last:
+		case slices.ContainsFunc(doc.Successes, func(x Success) bool { return x.Stage == s }):
 			m = markDone
-		case at >= 0:
+		case at >= 0 && i > at:
 			m = markLater
 		}
 		out[i] = stageMark{ID: s, Name: words.Text("stage." + s), Says: words.Text("page.stage-" + string(m)), Mark: m, At: centre(i, len(life))}
