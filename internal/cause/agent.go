@@ -41,7 +41,7 @@ func AGENT() []*Cause {
 		{
 			ID: "catroot2-corrupt", Family: "agent", Prior: 0.8,
 			Stages:   []facts.Stage{facts.StageVerify, facts.StageInstall},
-			Remedies: []string{"rename-catroot2", "reset-update-components", "run-dism-restorehealth"},
+			Remedies: []string{"rename-catroot2", "reset-update-components", "run-dism-restorehealth", "run-in-place-upgrade"},
 			Check: evidence(
 				strong("esent-catalog"),
 				strong("cbs-catalog-add-fails"),
@@ -100,6 +100,7 @@ func AGENT() []*Cause {
 			Remedies: []string{"update-store-app", "retry-install", "sign-in-interactively"},
 			Check: evidence(
 				strong("note-store-outdated"),
+				strong("store-version-old"),
 				storeAccessDenied,
 				missing("the version of Microsoft.WindowsStore"),
 			),
@@ -182,16 +183,13 @@ func agentOfOldWindows(l *look) {
 	}
 }
 
-// storeAccessDenied: an app of the Store is what is refused, and the Store's age
-// is spoken of.
+// storeAccessDenied: an app of the Store is what is refused.
 func storeAccessDenied(l *look) {
-	at, denied := l.Code(0x80070005)
-	if !denied {
+	seen, ok := l.Mark("note-store")
+	if !ok {
 		return
 	}
-	if _, old := l.Mark("note-store-outdated"); old {
-		l.add(true, Strong, at)
-	} else if seen, ok := l.Mark("note-store"); ok {
+	if _, denied := l.Code(0x80070005); denied {
 		l.add(true, Moderate, seen)
 	}
 }

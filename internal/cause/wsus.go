@@ -29,6 +29,9 @@ var codesWrongPage = []codes.HRESULT{0x80244017, 0x80244018, 0x80244019, 0x80244
 // Codes of a feature or a repair that found no files to install.
 var codesNoPayload = []codes.HRESULT{0x800F0954, 0x800F0906, 0x800F081F, 0x800F0950, 0x8024402C, 0x8024002E, 0x800F0907}
 
+// Those of them that servicing gives, and not the search.
+var codesPayload = []codes.HRESULT{0x800F0954, 0x800F0906, 0x800F081F, 0x800F0950, 0x800F0907}
+
 // WSUS returns the causes that lie in an update server of the owner's, or in how
 // a machine is pointed to one.
 func WSUS() []*Cause {
@@ -48,6 +51,7 @@ func WSUS() []*Cause {
 				wrongPage,
 				both(Strong, "note-needs-company-vpn", "note-wsus"),
 				against(Moderate, "note-wsus-gone", "note-left-domain"),
+				against(Moderate, "note-wsus-certificate"),
 				cures("tell-wsus-correct-iis-site", "wsus-iis-site", "note-wsus-iis"),
 				cures("correct-wsus-url", "note-wsus-port"),
 				cures("connect-company-vpn", "note-off-network", "note-needs-company-vpn"),
@@ -65,8 +69,9 @@ func WSUS() []*Cause {
 				strong("note-left-domain"),
 				strong("cm-policy-overwritten"),
 				serverOfNobody,
+				serverRetired,
 				noServerSet,
-				helped(Strong, "note-wsus-keys-removed-helped"),
+				helped(Conclusive, "note-wsus-keys-removed-helped"),
 				moderate("note-wsus-still-set"),
 				moderate("cm-policy-unreadable"),
 				both(Moderate, "note-home-machine", "note-wsus"),
@@ -160,7 +165,7 @@ func WSUS() []*Cause {
 				code(Strong, 0x800F0954),
 				featuresFromWSUS,
 				featureBesideWSUS,
-				helped(Strong, "note-usewuserver-off-helped"),
+				helped(Conclusive, "note-usewuserver-off-helped"),
 				repairSource,
 				missing("UseWUServer and RepairContentServerSource", "whether the server is to hold optional features"),
 			),
@@ -311,6 +316,9 @@ func ownServerUnreached(l *look) {
 	if _, busy := l.hit(codesServerBusy); busy {
 		return // it answered
 	}
+	if _, feature := l.first([]string{"feature-needs-payload", "note-feature"}); feature {
+		return // it was asked for what it does not have
+	}
 	if seen, w := managedBy(l); w != 0 {
 		l.For(w, at.Source, "%s: %s", seen.Text, at.Text)
 	}
@@ -324,7 +332,7 @@ func wrongPage(l *look) {
 	if !ok {
 		return
 	}
-	if _, content := l.Mark("wu-content-refused"); content {
+	if _, content := l.first([]string{"wu-content-refused", "note-wsus-content"}); content {
 		return
 	}
 	if seen, w := managedBy(l); w != 0 {
@@ -367,6 +375,18 @@ func serverOfNobody(l *look) {
 	if seen, ok := l.Mark("not-in-a-domain"); ok {
 		l.For(Strong, source, "%s, but %s", text, seen.Text)
 		l.Cure("remove-stale-wsus-policy")
+	}
+}
+
+// serverRetired: the machine is pointed to a server of its owner's, and a person
+// tells of a server that is no more.
+func serverRetired(l *look) {
+	host, source, text := serverSeen(l)
+	if !isOwn(l, host) || deadOnPurpose(host) {
+		return
+	}
+	if seen, ok := l.Mark("note-server-gone"); ok {
+		l.For(Strong, source, "%s, but: %s", text, seen.Text)
 	}
 }
 
@@ -474,11 +494,15 @@ func featureBesideWSUS(l *look) {
 	if !ok {
 		return
 	}
-	if seen, w := managedBy(l); w != 0 {
-		if _, failed := l.hit(codesNoPayload); failed {
-			l.For(w, feature.Source, "%s; %s", feature.Text, seen.Text)
-		}
+	at, failed := l.hit(codesNoPayload)
+	seen, w := managedBy(l)
+	if !failed || w == 0 {
+		return
 	}
+	if at.Code == 0 || !slices.Contains(codesPayload, at.Code) {
+		w = Strong // a feature that fails like a search was searched for at the WSUS
+	}
+	l.For(w, feature.Source, "%s; %s", feature.Text, seen.Text)
 }
 
 // repairSource: the policy already lets features come from Microsoft (2), or the

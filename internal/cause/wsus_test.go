@@ -1,0 +1,140 @@
+package cause
+
+import (
+	"slices"
+	"testing"
+
+	"updoc/internal/facts"
+)
+
+// Descriptions of troubles with a WSUS and with the agent's own state.
+func TestWSUSReports(t *testing.T) {
+	const wanted = 0.9
+	reports := readReports(t, "testdata/wsus-reports.txt")
+	right, confident := 0, 0
+	for _, r := range reports {
+		d := diagnosed(t, r.files)
+		first := d.Findings[0]
+		if first.ID == r.want || slices.Contains(r.alt, first.ID) {
+			right++
+			continue
+		}
+		if first.Probability > 0.8 {
+			confident++
+		}
+		at := slices.IndexFunc(d.Findings, func(x Finding) bool { return x.ID == r.want })
+		p := 0.0
+		if at >= 0 {
+			p = d.Findings[at].Probability
+		}
+		t.Logf("%s (%.2f) for %s (%.2f): %.160q", first.ID, first.Probability, r.want, p, r.files)
+	}
+	share := float64(right) / float64(len(reports))
+	t.Logf("%d of %d right (%.0f %%), %d wrong and sure of it", right, len(reports), 100*share, confident)
+	if share < wanted {
+		t.Errorf("%.2f right, want %.2f", share, wanted)
+	}
+	if confident > len(reports)/50 {
+		t.Errorf("%d answers are wrong and sure of it", confident)
+	}
+}
+
+func TestAddressFault(t *testing.T) {
+	tests := []struct {
+		address string
+		ok      bool
+	}{
+		{"http://wsus01:8530", true},
+		{"HTTP://WSUS01.CORP.EXAMPLE:8530", true},
+		{"https://wsus01.corp.example:8531/", true},
+		{"http://wsus01", true},
+		{" http://wsus01:8530 ", true}, // WinHTTP takes blanks at the ends
+		{"http://[fd00::5]:8530", true},
+		{"wsus01:8530", false},
+		{"corp.fabrikam.example", false},
+		{"//wsus01:8530", false},
+		{"http:/wsus01:8530", false},
+		{"http//wsus01:8530", false},
+		{`http:\\wsus01:8530`, false},
+		{`http://wsus01\wsus`, false},
+		{"http://http://wsus01:8530", false},
+		{"http://:8530", false},
+		{"http://", false},
+		{"http://wsus 01:8530", false},
+		{`http://"wsus01":8530`, false},
+		{"http://wsus01:85300", false},
+		{"http://wsus01:port", false},
+		{"ftp://wsus01", false},
+	}
+	for _, tt := range tests {
+		if fault := addressFault(tt.address); (fault == "") != tt.ok {
+			t.Errorf("addressFault(%q) = %q", tt.address, fault)
+		}
+	}
+}
+
+func FuzzAddressFault(f *testing.F) {
+	for _, s := range []string{"http://wsus01:8530", "wsus", `http:\\x`, "http://[::1", "http://%zz", "https://a:0"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if addressFault(s) == "" && hostOf(s) == "" && hostOf(s+"/") == "" {
+			t.Errorf("%q passes, but names no host", s)
+		}
+	})
+}
+
+func TestDeadOnPurpose(t *testing.T) {
+	for _, host := range []string{"localhost", "127.0.0.1", "127.1.2.3", "::1", "0.0.0.0", "", "update.invalid", "nothing", "Does.Not.Exist"} {
+		if !deadOnPurpose(host) {
+			t.Errorf("%q is a server", host)
+		}
+	}
+	for _, host := range []string{"wsus01", "10.0.0.5", "update.fabrikam.example", "nothingtown.example"} {
+		if deadOnPurpose(host) {
+			t.Errorf("%q is no server", host)
+		}
+	}
+}
+
+// state returns what a cause's check says of a machine.
+func state(t *testing.T, d Diagnosis, id string) facts.State {
+	t.Helper()
+	for _, x := range d.Findings {
+		if x.ID == id {
+			return x.State
+		}
+	}
+	t.Fatalf("no cause %s", id)
+	return facts.Unknown
+}
+
+// The values of the policy decide more than words.
+func TestWSUSPolicyValues(t *testing.T) {
+	const head = "Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Microsoft\\Windows\\WindowsUpdate]\r\n"
+	const au = "\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Microsoft\\Windows\\WindowsUpdate\\AU]\r\n\"UseWUServer\"=dword:0000000"
+	tests := []struct {
+		name, reg, note, cause string
+		want                   facts.State
+	}{
+		{"not used", head + "\"WUServer\"=\"http://old:8530\"\r\n" + au + "0\r\n", "0x8024402c", "wsus-unreachable", facts.Absent},
+		{"on purpose", head + "\"WUServer\"=\"http://127.0.0.1\"\r\n" + au + "1\r\n", "0x80240438", "wsus-policy-stale", facts.Absent},
+		{"on purpose, unreachable", head + "\"WUServer\"=\"http://127.0.0.1\"\r\n" + au + "1\r\n", "0x80240438", "wsus-unreachable", facts.Unknown},
+		{"unreachable", head + "\"WUServer\"=\"http://wsus01:8530\"\r\n" + au + "1\r\n", "0x80072ee2", "wsus-unreachable", facts.Present},
+		{"no server", head + "\"ElevateNonAdmins\"=dword:00000000\r\n" + au + "1\r\n", "0x80244011", "wsus-policy-stale", facts.Present},
+		{"wrong scheme", head + "\"WUServer\"=\"https://wsus01:8530\"\r\n" + au + "1\r\n", "0x80072f7d", "wsus-unreachable", facts.Present},
+		{"feature", head + "\"WUServer\"=\"http://wsus01:8530\"\r\n" + au + "1\r\n", "RSAT: 0x800f0954", "wsus-blocks-fod-source", facts.Present},
+		{"feature, not used", head + "\"WUServer\"=\"http://wsus01:8530\"\r\n" + au + "0\r\n", "RSAT: 0x800f0954", "wsus-blocks-fod-source", facts.Unknown},
+		{"well formed", head + "\"WUServer\"=\"http://wsus01:8530\"\r\n" + au + "1\r\n", "0x80072ee2", "wsus-url-invalid", facts.Absent},
+		{"plain http", head + "\"WUServer\"=\"http://wsus01:8530\"\r\n" + au + "1\r\n", "0x80072f8f", "wsus-certificate", facts.Unknown},
+		{"https", head + "\"WUServer\"=\"https://wsus01:8531\"\r\n" + au + "1\r\n", "0x80072f8f", "wsus-certificate", facts.Present},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := diagnosed(t, map[string]string{"policies.reg": tt.reg, "notes.txt": tt.note})
+			if got := state(t, d, tt.cause); got != tt.want {
+				t.Errorf("%s: state %d, want %d", tt.cause, got, tt.want)
+			}
+		})
+	}
+}
