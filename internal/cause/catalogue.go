@@ -15,5 +15,7 @@ func Catalogue() []*Cause {
 		PROXY(), NETWORK(), SERVER(),
 		WSUS(), AGENT(),
 		CONFLICT(), SETUP(),
+		POLICY(), SERVICES(),
+		UNKNOWN(), // last: it comes first only where nothing else fits
 	)
 }
