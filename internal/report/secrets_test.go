@@ -18,6 +18,7 @@ import (
 	"updoc/internal/cause"
 	"updoc/internal/facts"
 	"updoc/internal/host"
+	"updoc/internal/lab"
 	"updoc/internal/redact"
 	"updoc/internal/winlog"
 	"updoc/internal/winlog/evtxtest"
@@ -230,31 +231,64 @@ func TestPlantedSecrets(t *testing.T) {
 // planted secret and leads to the same diagnosis.
 func TestRedactedEvidence(t *testing.T) {
 	original := evidence(t)
-	r := &redact.Redactor{}
-	f, d := diagnose(t, original)
-	r.Learn(redact.Computer, f.Machine.Name)
-	redacted := fstest.MapFS{}
-	for name, file := range original {
-		b, err := io.ReadAll(r.Reader(bytes.NewReader(file.Data)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		text := string(b)
+	before, after, redacted := twice(t, original)
+	for name, file := range redacted {
+		text := string(file.Data)
 		if strings.HasSuffix(name, ".reg") {
 			text += decodedHex(text)
 		}
 		for _, s := range leaks(text) {
 			t.Errorf("%s: %s is left: …%s…", name, s, around(text, s))
 		}
-		redacted[name] = &fstest.MapFile{Data: b, Mode: 0o644}
 	}
-	_, after := diagnose(t, redacted)
-	if diff := cmp.Diff(ranking(d), ranking(after)); diff != "" {
+	if diff := cmp.Diff(ranking(before), ranking(after)); diff != "" {
 		t.Errorf("the diagnosis of the redacted evidence differs (-original +redacted):\n%s", diff)
 	}
-	if d.Outcome != cause.Problems {
-		t.Errorf("outcome %s", d.Outcome)
+	if before.Outcome != cause.Problems {
+		t.Errorf("outcome %s", before.Outcome)
 	}
+}
+
+// TestRedactedScenarios holds that redaction takes nothing from the evidence of any
+// simulated machine that its diagnosis needs.
+func TestRedactedScenarios(t *testing.T) {
+	for _, name := range lab.Names() {
+		s, err := lab.Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, after, _ := twice(t, s.Evidence)
+		if diff := cmp.Diff(ranking(before), ranking(after)); diff != "" {
+			t.Errorf("%s: the diagnosis of the redacted evidence differs (-original +redacted):\n%s", name, diff)
+		}
+	}
+}
+
+// twice diagnoses evidence as it is and redacted file by file.
+func twice(t *testing.T, original fs.FS) (before, after cause.Diagnosis, redacted fstest.MapFS) {
+	t.Helper()
+	f, before := diagnose(t, original)
+	r := &redact.Redactor{}
+	r.Learn(redact.Computer, f.Machine.Name)
+	redacted = fstest.MapFS{}
+	err := fs.WalkDir(original, ".", func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		file, err := original.Open(name)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		b, err := io.ReadAll(r.Reader(file))
+		redacted[name] = &fstest.MapFile{Data: b, Mode: 0o644}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after = diagnose(t, redacted)
+	return before, after, redacted
 }
 
 // ranking is a diagnosis as a list to compare.
