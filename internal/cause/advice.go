@@ -63,6 +63,8 @@ const (
 	seldomFrom = 0.005
 	harmFrom   = 0.20
 	aroundFrom = 0.20
+	// Where less than this share of a code's causes is known, "cannot" would be a guess.
+	knownFrom = 0.40
 )
 
 // Judgement is the verdict on one piece of advice, or on one suspect, for one code.
@@ -74,9 +76,9 @@ type Judgement struct {
 }
 
 // JudgeAdvice weighs all common advice against the causes of a code as [Usual]
-// gives them. Nothing is known of a code without causes: nil.
+// gives them. Of a code whose causes are hardly known nothing is said: nil.
 func JudgeAdvice(usual []Share) []Judgement {
-	if len(usual) == 0 {
+	if !wellKnown(usual) {
 		return nil
 	}
 	var out []Judgement
@@ -97,7 +99,7 @@ func JudgeAdvice(usual []Share) []Judgement {
 
 // JudgeSuspects says which of the things that guides blame can be behind a code.
 func JudgeSuspects(usual []Share) []Judgement {
-	if len(usual) == 0 {
+	if !wellKnown(usual) {
 		return nil
 	}
 	var out []Judgement
@@ -106,6 +108,14 @@ func JudgeSuspects(usual []Share) []Judgement {
 		out = append(out, Judgement{ID: s.ID, Worth: worth(share), Share: share})
 	}
 	return out
+}
+
+func wellKnown(usual []Share) bool {
+	sum := 0.0
+	for _, u := range usual {
+		sum += u.Weight
+	}
+	return sum >= knownFrom
 }
 
 func worth(share float64) Worth {
@@ -325,8 +335,9 @@ func CommonAdvice() []Advice {
 				effects(mostly, "component-store-corrupt", "catroot2-corrupt", "datastore-corrupt", "service-missing",
 					"removed-system-component", "driver-store-missing-files", "language-pack-damage"),
 				effects(often, "pending-operations-stuck", "servicing-hang-timeout", "file-permission-denied", "service-permissions",
-					"service-disabled", "transaction-log-full", "wmi-broken", "scheduled-task-corrupt", "missing-system-folder",
+					"transaction-log-full", "wmi-broken", "scheduled-task-corrupt", "missing-system-folder",
 					"appx-repository-corrupt", "missing-payload-source"),
+				effects(rarely, "service-disabled"),        // an upgrade takes start types over
 				effects(0.3, "installer-framework-dotnet"), // the .NET Framework in Windows, not the products beside it
 			),
 		},
@@ -435,6 +446,8 @@ func FirstLook(f Family) string {
 		return "check-file-locks"
 	case "agent", "server":
 		return "read-update-log"
+	case "-": // unknown-other: a person has to look
+		return "collect-support-report"
 	}
 	return ""
 }

@@ -80,6 +80,7 @@ func TestJudge(t *testing.T) {
 		}},
 		{"a company's own server", []Share{{"wsus-unreachable", 0.5}}, map[string]Worth{"delete-policies": Harmful, "manual-install": Around}},
 		{"a former company's server", []Share{{"wsus-policy-stale", 0.5}, {"wsus-unreachable", 0.3}}, map[string]Worth{"delete-policies": Can}},
+		{"hardly anything known", []Share{{"component-store-corrupt", 0.1}}, map[string]Worth{"reset-folders": "", "sfc-dism": ""}},
 		{"nothing known", nil, map[string]Worth{"reset-folders": "", "sfc-dism": ""}},
 	}
 	for _, tt := range tests {

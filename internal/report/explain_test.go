@@ -266,7 +266,7 @@ func TestExplainKinds(t *testing.T) {
 		causes, advice bool
 	}{
 		{"0x8024401B", kindError, true, true},
-		{"0x80240022", kindWrapper, false, false},
+		{"0x80240022", kindWrapper, true, false},
 		{"0xC1900101", kindWrapper, true, true},
 		{"0xC1900101-0x20017", kindError, true, true},
 		{"0xC1900210", kindSuccess, false, false},
