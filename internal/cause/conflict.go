@@ -12,10 +12,19 @@ import (
 // Codes that a file gives which somebody else holds open or refuses.
 var codesHeld = []codes.HRESULT{0x80070020, 0x8024800F, 0x80070021, 0x80070005, 0x80240022, 0x80070012}
 
+// Codes of a program or file that somebody refuses.
+var codesRefused = []codes.HRESULT{0x80070005, 0x80070020, 0x800704EC, 0x800711C7}
+
 // Codes with which servicing ends when a part that it wants to renew is gone.
 var codesPartGone = []codes.HRESULT{
-	0x800F0922, 0x800F081F, 0x80073701, 0x80073712, 0x800F0831, 0x80070002, 0x80070003, 0x80070490, 0x80073CFA, 0x80073CF1, 0x80073D02, 0x800F0988, 0x800F0982, 0x800F0984,
+	0x80073701, 0x80073712, 0x80070002, 0x80070003, 0x80070490, 0x80073CFA, 0x80073CF1, 0x80073D02,
 }
+
+// facilityCBS is the upper half of the codes of servicing; all of them fit but
+// those that say where a feature may be fetched from, or what must come first.
+const facilityCBS = 0x800F
+
+var codesNotPartGone = []codes.HRESULT{0x800F0906, 0x800F0907, 0x800F0950, 0x800F0954, 0x800F0823, 0x800F081E}
 
 // filterAntivirus is the load order group of antivirus filters.
 const filterAntivirus = "FSFilter Anti-Virus"
@@ -121,7 +130,7 @@ func CONFLICT() []*Cause {
 				conclusive("app-control-event"),
 				strong("app-control-blocked"),
 				helped(Strong, "edr-blamed"),
-				moderate("edr-named"),
+				endpointNamed,
 				moderate("app-control-named"),
 				moderate("dismhost-refused"),
 				managedFilters,
@@ -165,6 +174,20 @@ func antivirusProved(l *look) {
 	if !l.vain() {
 		both(Conclusive, "av-blocks", "av-off-helped")(l)
 	}
+}
+
+// endpointNamed counts a managed endpoint protection that somebody names, more
+// where a file or a program was refused.
+func endpointNamed(l *look) {
+	seen, ok := l.Mark("edr-named")
+	if !ok || l.vain() {
+		return
+	}
+	if _, refused := l.hit(codesRefused); refused {
+		l.add(true, Strong, seen)
+		return
+	}
+	l.add(true, Moderate, seen)
 }
 
 // foreign returns the filters that do not come from Microsoft and pass want.
@@ -232,7 +255,7 @@ func isManaged(f winlog.Filter) bool {
 // machine of an organisation, so it tells little by itself.
 func managedFilters(l *look) {
 	w := Weak
-	if _, held := l.hit([]codes.HRESULT{0x80070005, 0x80070020, 0x800704EC, 0x800711C7}); held {
+	if _, held := l.hit(codesRefused); held {
 		w = Moderate
 	}
 	l.forFilters(w, l.foreign(isManaged))
@@ -278,13 +301,13 @@ func foreignEncryption(l *look) {
 	l.add(true, Moderate, seen)
 }
 
-// antivirusCures: an upgrade wants the program gone, an update only wants it to
-// let go of a file.
+// antivirusCures: an upgrade wants the program gone, an update mostly only wants
+// it to let go of a file.
 func antivirusCures(l *look) {
 	if _, ok := l.Mark("av-excluded-folders"); ok {
 		l.Cure("add-antivirus-exclusions")
 	}
-	if _, ok := l.Mark("av-compat-block"); ok || l.atSetup() {
+	if _, ok := l.first([]string{"av-compat-block", "av-gone-helped"}); ok || l.atSetup() {
 		l.Cure("uninstall-third-party-antivirus")
 	}
 }
@@ -309,8 +332,12 @@ func restartedByProgram(l *look) {
 
 // partGone reports a code that servicing gives for parts that are missing.
 func (l *look) partGone() bool {
-	_, ok := l.hit(codesPartGone)
-	return ok
+	if _, ok := l.hit(codesPartGone); ok {
+		return true
+	}
+	return slices.ContainsFunc(l.Failures, func(f facts.Failure) bool {
+		return f.Code>>16 == facilityCBS && !slices.Contains(codesNotPartGone, f.Code)
+	})
 }
 
 // edgeRemoved counts a machine without Edge. The cumulative update renews Edge in

@@ -32,14 +32,15 @@ func SETUP() []*Cause {
 			Remedies: []string{"run-setupdiag", "clean-profile-list", "retry-feature-update"},
 			Check: evidence(
 				conclusive("profile-rule"),
-				strong("profile-in-setup"),
+				strong("profile-mismatch"),
+				moderate("profile-in-setup"),
 				strong("note-profile"),
 				helped(Moderate, "note-profile-cured"),
 				migrationStops,
 				profileFailsAtEnd,
 				profileEntries,
 				weak("profile-event"),
-				cures("clean-profile-list", "profile-rule", "profile-in-setup", "note-profile", "note-profile-cured"),
+				cures("clean-profile-list", "profile-rule", "profile-mismatch", "profile-in-setup", "note-profile", "note-profile-cured"),
 				missing("ProfileList: entries that end in .bak, lie twice or name no folder", "the profile or object that setuperr.log names last"),
 			),
 		},
@@ -68,7 +69,7 @@ func SETUP() []*Cause {
 				conclusive("hardware-rule"),
 				conclusive("hardware-block-report"),
 				conclusive("hardware-not-capable"),
-				strong("hardware-screen"),
+				conclusive("hardware-screen"),
 				strong("clover-trail"),
 				requirementNamed,
 				moderate("hardware-setup-line"),
@@ -264,7 +265,7 @@ func requirement(reason string) bool {
 func virtualInstead(l *look) {
 	if seen, ok := l.Mark("note-vm"); ok {
 		if _, lacks := l.first([]string{"vm-lacks", "vm-memory"}); lacks {
-			l.add(false, Strong, seen)
+			l.add(false, Conclusive, seen)
 		}
 	}
 }
