@@ -422,13 +422,13 @@ var hostile = []string{
 	`javascript:alert(1) [x](javascript:alert(1)) ![i](https://evil.example/i.png) <https://evil.example>`,
 	"abc\u202egpj.exe \u2066isolate\u2069 zero\u200bwidth",
 	"NUL\x00 BEL\x07 BS\x08 DEL\x7f",
-	"``` \n```html\n<b>out</b>\n```` `tick` ```",
+	"``` \n```html\n<b>zunder</b>\n```` `zaunkoenig` zeisig ```",
 	"| a | b |\n|---|---|\n| \\| c",
 	"@octocat mentions #1 and https://evil.example and :tada:",
 	strings.Repeat("W", 5000),
 	"</style><style>*{display:none}</style><!-- --> ]]> {{.Title}} &lt;",
 	"\xff\xfe broken \xc3( utf-8",
-	`# heading`, "- [ ] task", "1. item", "    code", "~~~", "$x$", "</details></svg>",
+	`# zwetschge`, "- [ ] zander", "1. zobel", "    code", "~~~", "$x$", "</details></svg>",
 }
 
 func hostileDocuments() map[string]*Document {
@@ -542,23 +542,13 @@ func contains(list []string, s string) bool {
 func checkMarkdown(t *testing.T, name, text string) {
 	t.Helper()
 	out := outsideCode(t, name, text)
-	for _, bad := range []string{"<", "javascript", "evil.example", "@octocat", "WWWW", "alert(", "heading", "task", "![", "out", "C1", "utf-8", "isolate"} {
+	for _, bad := range []string{"<", "javascript", "evil.example", "@octocat", "WWWW", "alert(", "zwetschge", "zander", "zobel", "![", "zunder", "zaunkoenig", "zeisig", "utf-8", "isolate"} {
 		for line := range strings.Lines(out) {
-			if strings.Contains(line, bad) && !strings.Contains(ours(), bad) {
+			if strings.Contains(line, bad) {
 				t.Errorf("%s: %q is outside code: %s", name, bad, line)
 			}
 		}
 	}
-}
-
-// ours is all that updoc itself may say.
-func ours() string {
-	w := message.English()
-	var b strings.Builder
-	for _, k := range w.Keys() {
-		b.WriteString(strings.ReplaceAll(w.Text(k), "<", "") + "\n")
-	}
-	return b.String()
 }
 
 func outsideCode(t *testing.T, name, text string) string {
