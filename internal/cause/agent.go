@@ -125,7 +125,8 @@ func AGENT() []*Cause {
 			Check: evidence(
 				onlyDefinitions,
 				strong("mpcmdrun-fails", "defender-event"),
-				strong("defender-update-named"),
+				definitionsNamed,
+				engineCode,
 				moderate("note-only-defender"),
 				missing("which updates fail, and which install", "MpCmdRun.log"),
 			),
@@ -209,22 +210,43 @@ func ticketServiceOff(l *look) {
 
 // onlyDefinitions: every update that fails is one of Defender's definitions.
 func onlyDefinitions(l *look) {
-	var defender facts.Seen
+	if seen, others := failingUpdates(l); seen.Source != "" && !others {
+		l.add(true, Strong, seen)
+	}
+}
+
+// definitionsNamed: somebody speaks of failing definitions, and no other update
+// is seen to fail.
+func definitionsNamed(l *look) {
+	if _, others := failingUpdates(l); !others {
+		strong("defender-update-named")(l)
+	}
+}
+
+// failingUpdates tells where one of Defender's definitions failed, and whether
+// other updates fail too.
+func failingUpdates(l *look) (definitions facts.Seen, others bool) {
 	for _, f := range l.Failures {
-		if f.Resolved || f.Weight < 0.5 {
+		if f.Resolved || f.Weight < 0.5 || len(f.Seen) == 0 || f.Update == (facts.Update{}) {
 			continue
 		}
-		switch {
-		case isDefinition(f.Update):
-			if len(f.Seen) > 0 && defender.Source == "" {
-				defender = f.Seen[0]
-			}
-		case f.Update != (facts.Update{}):
-			return // others fail too
+		if !isDefinition(f.Update) {
+			others = true
+		} else if definitions.Source == "" {
+			definitions = f.Seen[0]
 		}
 	}
-	if defender.Source != "" {
-		l.add(true, Strong, defender)
+	return definitions, others
+}
+
+// engineCode: an error of Defender's own engine, whose codes are 0x8050nnnn.
+// learn.microsoft.com: "Event ID 2003, Microsoft Antimalware Engine Update".
+func engineCode(l *look) {
+	for _, f := range l.Failures {
+		if f.Code>>16 == 0x8050 && len(f.Seen) > 0 {
+			l.add(true, Strong, f.Seen[0])
+			return
+		}
 	}
 }
 

@@ -45,16 +45,16 @@ func WSUS() []*Cause {
 				ownServerUnreached,
 				strong("note-wsus-unreachable"),
 				strong("wsus-iis-site", "note-wsus-iis"),
-				moderate("note-wsus-port"),
+				strong("note-wsus-port"),
 				portMissing,
-				moderate("note-off-network"),
+				awayFromServer,
 				wrongPage,
 				both(Strong, "note-needs-company-vpn", "note-wsus"),
-				against(Moderate, "note-wsus-gone", "note-left-domain"),
+				against(Moderate, "note-wsus-gone", "note-left-domain", "note-server-gone", "note-other-owner"),
 				against(Moderate, "note-wsus-certificate"),
 				cures("tell-wsus-correct-iis-site", "wsus-iis-site", "note-wsus-iis"),
 				cures("correct-wsus-url", "note-wsus-port"),
-				cures("connect-company-vpn", "note-off-network", "note-needs-company-vpn"),
+				cures("connect-company-vpn", "note-needs-company-vpn"),
 				missing("whether WUServer answers from here: /ClientWebService/wusserverversion.xml", "the name and port of the server in its IIS bindings"),
 			),
 		},
@@ -152,6 +152,7 @@ func WSUS() []*Cause {
 				noWSUS,
 				secureServerRefused,
 				strong("note-wsus-certificate"),
+				against(Strong, "note-third-party-signature", "cm-update-signature"),
 				moderate("tls-client-certificate"),
 				certificateCures,
 				missing("the certificate that the server shows on its https port, its names, dates and chain"),
@@ -165,6 +166,8 @@ func WSUS() []*Cause {
 				code(Strong, 0x800F0954),
 				featuresFromWSUS,
 				featureBesideWSUS,
+				both(Moderate, "note-wsus", "note-feature"),
+				strong("note-repair-content"),
 				helped(Conclusive, "note-usewuserver-off-helped"),
 				repairSource,
 				missing("UseWUServer and RepairContentServerSource", "whether the server is to hold optional features"),
@@ -324,6 +327,15 @@ func ownServerUnreached(l *look) {
 	}
 }
 
+// awayFromServer: the machine is on the road, and its update server is not.
+func awayFromServer(l *look) {
+	seen, away := l.Mark("note-off-network")
+	if _, w := managedBy(l); away && w != 0 {
+		l.add(true, Moderate, seen)
+		l.Cure("connect-company-vpn")
+	}
+}
+
 // wrongPage: the server of one's own answers that the page is not there or not
 // for this caller: another site, another port, a virtual directory that is gone.
 // learn.microsoft.com: "Troubleshoot WSUS connection failures".
@@ -359,8 +371,12 @@ func portMissing(l *look) {
 	case scheme == "https" && (u.Port() == "8530" || u.Port() == "80"), scheme == "http" && (u.Port() == "8531" || u.Port() == "443"):
 		l.For(Strong, v.Source, "WUServer = %s: this port speaks the other protocol", v.Value)
 		l.Cure("correct-wsus-url")
-	case u.Port() == "" && failed:
-		l.For(Moderate, v.Source, "WUServer = %s has no port", v.Value)
+	case u.Port() == "":
+		w := Weak
+		if failed {
+			w = Moderate
+		}
+		l.For(w, v.Source, "WUServer = %s has no port", v.Value)
 		l.Cure("correct-wsus-url")
 	}
 }
@@ -379,13 +395,16 @@ func serverOfNobody(l *look) {
 }
 
 // serverRetired: the machine is pointed to a server of its owner's, and a person
-// tells of a server that is no more.
+// tells of a server that is no more, or of an owner that was another.
 func serverRetired(l *look) {
 	host, source, text := serverSeen(l)
 	if !isOwn(l, host) || deadOnPurpose(host) {
 		return
 	}
 	if seen, ok := l.Mark("note-server-gone"); ok {
+		l.For(Strong, seen.Source, "%s, but: %s", text, seen.Text)
+	}
+	if seen, ok := l.Mark("note-other-owner"); ok {
 		l.For(Strong, source, "%s, but: %s", text, seen.Text)
 	}
 }
