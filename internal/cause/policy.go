@@ -1,6 +1,7 @@
 package cause
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -237,11 +238,17 @@ func internetLocationsOff(l *look) {
 	}
 }
 
-// internetLocationsBesideWSUS: with a WSUS that the machine is told to leave and
-// Microsoft's service that it is told not to ask, no source is left.
+// internetLocationsBesideWSUS: a policy of Windows Update for Business makes the
+// machine leave its WSUS, and another forbids it Microsoft's service. No source
+// is left. learn.microsoft.com: "Use Windows Update for Business and WSUS together".
 func internetLocationsBesideWSUS(l *look) {
-	seen, ok := l.Mark("note-internet-locations")
-	if _, wsus := l.Mark("note-wsus"); ok && wsus {
+	seen, locations := l.Mark("note-internet-locations")
+	_, wsus := l.Mark("note-wsus")
+	_, deferral := l.Mark("note-deferral-policy")
+	switch {
+	case locations && wsus && deferral:
+		l.add(true, Conclusive, seen)
+	case locations && wsus:
 		l.add(true, Moderate, seen)
 	}
 }
@@ -371,17 +378,10 @@ func sourcesPerClass(l *look) {
 	case toWSUS.State == facts.Present && server == "" && l.Text(keyUpdatePolicy, "WUServer").State == facts.Absent:
 		l.For(Conclusive, toWSUS.Source, "%s... = 1, but no WSUS is named", prefix)
 	case l.DWord(keyAUPolicy, "UseUpdateClassPolicySource").State == facts.Absent && server != "":
-		l.For(Strong, cmpSource(toMicrosoft, toWSUS), "%s... without UseUpdateClassPolicySource: the values are ignored", prefix)
+		l.For(Strong, cmp.Or(toMicrosoft.Source, toWSUS.Source), "%s... without UseUpdateClassPolicySource: the values are ignored", prefix)
 	case set < len(updateClasses) && toMicrosoft.State == facts.Present && server != "":
 		l.For(Weak, toMicrosoft.Source, "%s... is set for %d of %d kinds of update", prefix, set, len(updateClasses))
 	}
-}
-
-func cmpSource(a, b facts.Fact[uint32]) string {
-	if a.Source != "" {
-		return a.Source
-	}
-	return b.Source
 }
 
 // alternateServer: a second server for the files. It is another source, and one
@@ -399,25 +399,17 @@ func alternateServer(l *look) {
 // downloadMode judges DODownloadMode: 100 goes round Delivery Optimization, which
 // Windows 11 no longer allows. learn.microsoft.com: "Delivery Optimization reference".
 func downloadMode(l *look) {
-	for _, at := range []struct{ key, name string }{{keyDOPolicy, "DODownloadMode"}, {keyMDMDelivery, "DODownloadMode"}} {
-		v := l.DWord(at.key, at.name)
-		if v.State != facts.Present {
-			continue
-		}
-		switch {
-		case v.Value == 100 && buildNumber(l) >= firstWindows11:
-			l.For(Strong, v.Source, "DODownloadMode = 100, which Windows 11 no longer has")
-		case v.Value == 100:
-			l.For(Moderate, v.Source, "DODownloadMode = 100: downloads go round Delivery Optimization")
-		case v.Value == 99 || v.Value == 0:
-			l.Against(Weak, v.Source, "DODownloadMode = %d", v.Value)
-		}
-		return
+	v := l.DWord(keyDOPolicy, "DODownloadMode")
+	switch {
+	case v.State != facts.Present:
+	case v.Value == 100 && buildNumber(l) >= firstWindows11:
+		l.For(Strong, v.Source, "DODownloadMode = 100, which Windows 11 no longer has")
+	case v.Value == 100:
+		l.For(Moderate, v.Source, "DODownloadMode = 100: downloads go round Delivery Optimization")
+	case v.Value == 99 || v.Value == 0:
+		l.Against(Weak, v.Source, "DODownloadMode = %d", v.Value)
 	}
 }
-
-// keyMDMDelivery is where MDM keeps the policies of Delivery Optimization.
-const keyMDMDelivery = `HKLM\SOFTWARE\Microsoft\PolicyManager\current\device\DeliveryOptimization`
 
 // downloadLimits finds limits that leave too little to finish a download, and a
 // cache server, which is one more thing that can be down.
@@ -546,12 +538,9 @@ func pinned(l *look) {
 // number of eight digits, or None.
 func gatedByMicrosoft(l *look) {
 	for _, target := range l.Subkeys(keyIndicators).Value {
-		for _, name := range []string{"GatedBlockId", "SystemDriveTooFull"} {
-			v := l.Text(keyIndicators+`\`+target, name)
-			if name == "GatedBlockId" && v.State == facts.Present && allDigits(v.Value) {
-				l.For(Conclusive, v.Source, "%s: GatedBlockId = %s", target, v.Value)
-				return
-			}
+		if v := l.Text(keyIndicators+`\`+target, "GatedBlockId"); v.State == facts.Present && allDigits(v.Value) {
+			l.For(Conclusive, v.Source, "%s: GatedBlockId = %s", target, v.Value)
+			return
 		}
 	}
 }

@@ -125,8 +125,7 @@ func SERVICES() []*Cause {
 			ID: "blocker-tool", Family: "services", Prior: 0.8,
 			Stages: []facts.Stage{facts.StageScan, facts.StageDownload, facts.StageInstall},
 			LeadsTo: []string{
-				"service-disabled", "service-missing", "service-permissions", "policy-disabled-updates", "hosts-file-block",
-				"firewall-block", "not-offered",
+				"service-disabled", "service-missing", "service-permissions", "policy-disabled-updates", "not-offered",
 			},
 			Remedies: []string{
 				"undo-tweak-tool-settings", "restore-service-start-types", "remove-leftover-update-policy", "restore-renamed-service-files",
