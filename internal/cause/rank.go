@@ -118,7 +118,7 @@ func priors(catalogue []*Cause, suffering []facts.Failure) ([]float64, float64) 
 		if x.Consequence {
 			w /= 3
 		}
-		if x.Code.Wrapper() {
+		if x.Code.Wrapper() && x.Extend == 0 {
 			w /= 5
 		}
 		s := Usual(x.Code, x.Extend)

@@ -265,7 +265,7 @@ func (x Failure) rank() float64 {
 		r *= 0.8
 	case x.Code == cancelled:
 		r *= 0.3
-	case x.Code.Wrapper():
+	case x.Code.Wrapper() && x.Extend == 0:
 		r *= 0.6
 	}
 	return r
@@ -280,7 +280,12 @@ func (f *Facts) resolved(x Failure) bool {
 		if s.Stage != x.Stage || !s.Seen.Time.After(x.Last) {
 			continue
 		}
-		if x.Update.KB == "" || s.Update.KB == "" || s.Update.KB == x.Update.KB {
+		switch {
+		case s.Update.KB == x.Update.KB && x.Update.KB != "":
+			return true
+		case x.Stage == StageInstall || x.Stage == StageSetup:
+			// Another package that went in says nothing of this one.
+		case x.Update.KB == "" || s.Update.KB == "":
 			return true
 		}
 	}
