@@ -123,6 +123,9 @@ func visible(s string) string {
 }
 
 func invisible(r rune) bool {
+	if r < 0x7F {
+		return r < ' '
+	}
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs) || r == unicode.ReplacementChar || r&0xFFFE == 0xFFFE
 }
 
