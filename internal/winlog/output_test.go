@@ -150,8 +150,10 @@ ok: [srv01.fabrikam.example] => {
 		"error lookup tool": {
 			"C:\\>err 0x80190197\n# for hex 0x80190197 / decimal -2145844841\n  BG_E_HTTP_ERROR_407    bitsmsg.h\n# 1 matches found for \"0x80190197\"\n",
 			[]outputCase{
-				{1, "err", "err 0x80190197", "0x80190197"}, {2, "err", "err 0x80190197", "0x80190197"},
-				{3, "err", "err 0x80190197", "0x80190197"}, {4, "err", "err 0x80190197", "0x80190197"},
+				{1, "err", "err 0x80190197", "0x80190197"},
+				{2, "err", "err 0x80190197", "0x80190197"},
+				{3, "err", "err 0x80190197", "0x80190197"},
+				{4, "err", "err 0x80190197", "0x80190197"},
 			},
 		},
 		"no codes": {"A line.\n\nAnother: 2019-01-02, version 10.0.19041.3636, {6C0F1A2B-8024-401B-8024-0123456789AB}\n", nil},
