@@ -214,38 +214,44 @@ func (p *printer) failures(doc *Document) {
 		if f.Resolved {
 			continue
 		}
-		if n++; n > 4 {
-			p.line("  %s", p.faint(p.word("more-failures", "n", len(doc.Failures)-4)))
-			break
+		if n++; n <= maxFailures {
+			p.failure(f)
 		}
-		what := f.Code
-		if f.Extend != "" {
-			what += " - " + f.Extend
-		}
-		if f.Symbol != "" {
-			what += "  " + f.Symbol
-		}
-		if what == "" {
-			what = p.words.Text("kind." + f.Kind)
-			if len(f.Seen) > 0 {
-				what = p.fitted(what+": "+f.Seen[0].Text, p.style.Width-36)
-			}
-		}
-		var tail []string
-		if f.Update.KB != "" {
-			tail = append(tail, f.Update.KB)
-		}
-		if f.Count > 1 {
-			tail = append(tail, p.word("times", "n", f.Count))
-		}
-		if f.Last != nil {
-			tail = append(tail, p.word("last", "time", stamp(*f.Last)))
-		}
-		p.line("  %s", p.fitted(what+"  "+strings.Join(tail, ", "), p.style.Width-2))
+	}
+	if n > maxFailures {
+		p.line("  %s", p.faint(p.word("more-failures", "n", n-maxFailures)))
 	}
 	if n > 0 {
 		p.line("")
 	}
+}
+
+// maxFailures is how many failures a screen names.
+const maxFailures = 4
+
+// failure is one line: what failed, then which update, how often and when.
+func (p *printer) failure(f Failure) {
+	var tail []string
+	if f.Update.KB != "" {
+		tail = append(tail, f.Update.KB)
+	}
+	if f.Count > 1 {
+		tail = append(tail, p.word("times", "n", f.Count))
+	}
+	if f.Last != nil {
+		tail = append(tail, p.word("last", "time", stamp(*f.Last)))
+	}
+	rest := p.fitted(strings.Join(tail, ", "), p.style.Width/2)
+	what := strings.TrimSpace(f.Code + " " + f.Symbol)
+	switch {
+	case f.Extend != "":
+		what = f.Code + " - " + f.Extend + "  " + f.Symbol
+	case what == "" && len(f.Seen) > 0:
+		what = p.words.Text("kind."+f.Kind) + ": " + f.Seen[0].Text
+	case what == "":
+		what = p.words.Text("kind." + f.Kind)
+	}
+	p.line("  %s", strings.TrimRight(p.fitted(what, p.style.Width-4-utf8.RuneCountInString(rest))+"  "+rest, " "))
 }
 
 func stamp(t time.Time) string { return t.Format("2006-01-02 15:04") }
@@ -264,7 +270,7 @@ func (p *printer) cause(doc *Document) {
 			p.line("  %5s  %s", percent(o.Probability), p.fitted(o.Title+"  "+o.ID, p.style.Width-9))
 		}
 		if len(c.Missing) > 0 {
-			p.wrap("  ", p.word("tell-apart", "what", strings.Join(c.Missing[:min(2, len(c.Missing))], "; ")))
+			p.wrap("  ", p.clean(p.word("tell-apart", "what", strings.Join(c.Missing[:min(2, len(c.Missing))], "; "))))
 		}
 		p.line("")
 	}
@@ -306,7 +312,8 @@ func (p *printer) cure(doc *Document) {
 		if r.Restart == "yes" && r.Risk != "restart" {
 			note += ", " + p.word("restart")
 		}
-		p.line("  %d. %s", i+1, p.bold(p.clean(r.Title))+"  "+p.faint(note))
+		title := p.clean(r.Title)
+		p.line("  %d. %s", i+1, p.bold(title)+"  "+p.faint(p.fitted(note, max(p.style.Width-7-utf8.RuneCountInString(title), 12))))
 		if i == 0 && r.How != "" {
 			p.wrap("     ", p.clean(r.How))
 		}
