@@ -99,7 +99,9 @@ func priors(catalogue []*Cause, suffering []facts.Failure) ([]float64, float64) 
 	total := 0.0
 	for i, c := range catalogue {
 		byID[c.ID] = i
-		base[i] = c.Prior * fit(c, suffering)
+		// How often a cause stands behind reports was counted on reports with a code.
+		// Its root keeps the order and lets what was seen speak before what is common.
+		base[i] = math.Sqrt(c.Prior) * fit(c, suffering)
 		total += base[i]
 	}
 	for i := range base {

@@ -58,7 +58,28 @@ func (r *textReading) at(offset int) *winlog.Record {
 	if i := bytes.IndexByte(line, '\n'); i >= 0 {
 		line = line[:i]
 	}
+	if r.note {
+		line = sentence(line, offset-r.lines[n])
+	}
 	return &winlog.Record{Line: r.first + n, Text: line}
+}
+
+// sentence returns the sentence of a line that holds offset: people write a whole
+// story in one line, and each sentence of it is evidence of its own.
+func sentence(line []byte, offset int) []byte {
+	from, to := 0, len(line)
+	for i := 0; i+1 < len(line); i++ {
+		if c := line[i]; (c != '.' && c != '!' && c != '?') || line[i+1] != ' ' {
+			continue
+		}
+		if i+1 <= offset {
+			from = i + 2
+		} else {
+			to = i + 1
+			break
+		}
+	}
+	return line[min(from, to):to]
 }
 
 func (r *textReading) flush() {
