@@ -1,0 +1,129 @@
+package cause
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"updoc/internal/facts"
+)
+
+// Short descriptions of updates that somebody or something keeps off; nine of ten
+// must lead to the cause.
+func TestPolicyReports(t *testing.T) {
+	const wanted = 0.9
+	reports := readReports(t, "testdata/policy-reports.txt")
+	right := 0
+	for _, r := range reports {
+		d := diagnosed(t, r.files)
+		first := d.Findings[0]
+		if first.ID == r.want || slices.Contains(r.alt, first.ID) {
+			right++
+			continue
+		}
+		t.Logf("%s (%.2f) for %s: %.200q", first.ID, first.Probability, r.want, r.files)
+	}
+	share := float64(right) / float64(len(reports))
+	t.Logf("%d of %d right (%.0f %%)", right, len(reports), 100*share)
+	if share < wanted {
+		t.Errorf("%.2f right, want %.2f", share, wanted)
+	}
+}
+
+func TestLifecycle(t *testing.T) {
+	rows, err := lifecycle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, r := range rows {
+		key := r.String() + " " + r.edition + " " + time.Duration(r.build).String()
+		if seen[key] {
+			t.Errorf("%s stands twice", key)
+		}
+		seen[key] = true
+		if !r.extended.IsZero() && !r.extended.After(r.end) {
+			t.Errorf("%s: extended updates end before the others", key)
+		}
+		if wd := r.end.Weekday(); wd != time.Tuesday && r.build != 25398 {
+			t.Errorf("%s ends on a %s; support ends on the second Tuesday", key, wd)
+		}
+	}
+	for _, bad := range []string{"", "1\tWindows\t-\tclient\t2020-01-01", "x\tWindows\t-\tclient\t2020-01-01\t-", "1\tWindows\t-\tclient\tsoon\t-", "1\tWindows\t-\tclient\t2020-01-01\tsoon"} {
+		if _, err := parseRelease(strings.Split(bad, "\t")); err == nil {
+			t.Errorf("parseRelease(%q) = nil error", bad)
+		}
+	}
+}
+
+func TestMachineRelease(t *testing.T) {
+	tests := []struct {
+		os, build string
+		want      string // release and its last day, "" if it cannot be told
+	}{
+		{"Windows 10 Pro", "19044.3086", "Windows 10 21H2 2023-06-13"},
+		{"Microsoft Windows 10 Enterprise", "19044", "Windows 10 21H2 2024-06-11"},
+		{"Microsoft Windows 10 Enterprise LTSC", "17763", "Windows 10 1809 2029-01-09"},
+		{"Microsoft Windows Server 2019 Standard", "17763", "Windows Server 2019 2029-01-09"},
+		{"", "17763", "Windows 10 1809 2029-01-09"}, // the edition is not known: the longest
+		{"", "18363", "Windows 10 1909 2022-05-10"},
+		{"Windows 7", "", "Windows 7 2020-01-14"},
+		{"Windows 7 SP1", "7601", "Windows 7 2020-01-14"},
+		{"Windows Server 2012 R2", "", "Windows Server 2012 R2 2023-10-10"},
+		{"Windows Server 2012", "", "Windows Server 2012 2023-10-10"},
+		{"Windows 8.1", "", "Windows 8.1 2023-01-10"},
+		{"Windows 8", "", "Windows 8 2016-01-12"},
+		{"Windows 10 Home 1903", "", "Windows 10 1903 2020-12-08"},
+		{"Windows 11 21H2", "", "Windows 11 21H2 2024-10-08"},
+		{"Windows 12", "", ""},
+		{"", "", ""},
+	}
+	for _, tt := range tests {
+		f := &facts.Facts{}
+		f.Machine.OS, f.Machine.Build = tt.os, tt.build
+		got := ""
+		if r, ok := machineRelease(&look{Facts: f}); ok {
+			got = r.String() + " " + r.end.Format(time.DateOnly)
+		}
+		if got != tt.want {
+			t.Errorf("%q build %q = %q, want %q", tt.os, tt.build, got, tt.want)
+		}
+	}
+}
+
+// A log of the years in which a release was supported says nothing of its age,
+// whatever year it is now.
+func TestOutOfSupportComparesWithTheLogs(t *testing.T) {
+	at := func(day string) map[string]string {
+		return map[string]string{
+			"systeminfo.txt": "OS Name:                   Microsoft Windows 10 Pro\r\nOS Version:                10.0.18363 N/A Build 18363\r\n",
+			"WindowsUpdate.log": day + " 18:31:07.7710046 3912  6720  Agent           * START * Finding updates CallerId = UpdateOrchestrator  Id = 31\r\n" +
+				day + " 18:31:11.1290036 3912  6720  Agent           * END * Finding updates CallerId = UpdateOrchestrator, Id = 31, Exit code = 0x00000000\r\n",
+			"notes.txt": "It says up to date, but the update of this month is not offered.\r\n",
+		}
+	}
+	for day, want := range map[string]bool{"2020/03/02": false, "2022/03/02": true} {
+		d := diagnosed(t, at(day))
+		got := d.Findings[0].ID == "out-of-support-os"
+		if got != want {
+			t.Errorf("%s: first is %s (%.2f)", day, d.Findings[0].ID, d.Findings[0].Probability)
+		}
+	}
+}
+
+// The policy of a machine that nobody manages is taken out; that of a company is
+// reported to its owner.
+func TestOwnedPolicyIsReported(t *testing.T) {
+	const policy = "Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Microsoft\\Windows\\WindowsUpdate]\r\n\"DisableWindowsUpdateAccess\"=dword:00000001\r\n"
+	for note, want := range map[string]string{
+		"Home PC, no domain. 0x8024002e\r\n":                       "remove-leftover-update-policy",
+		"Domain joined, the GPO comes from our IT. 0x8024002e\r\n": "tell-policy-owner",
+	} {
+		d := diagnosed(t, map[string]string{"policies.reg": policy, "notes.txt": note})
+		first := d.Findings[0]
+		if first.ID != "policy-disabled-updates" || len(first.Cures) == 0 || first.Cures[0] != want {
+			t.Errorf("%q: %s, cures %v, want %s first", note, first.ID, first.Cures, want)
+		}
+	}
+}
