@@ -46,6 +46,7 @@ func AGENT() []*Cause {
 				strong("esent-catalog"),
 				strong("cbs-catalog-add-fails"),
 				strong("note-catroot2"),
+				strong("crypt-service-asked"),
 				resetHelped("catroot2"),
 				against(Strong, "cbs-catalog-damaged"),
 				missing("ESENT events that name Catalog Database", "whether Cryptographic Services starts"),

@@ -22,6 +22,7 @@ func FILES() []*Cause {
 				weak("note-access-denied"),
 				code(Weak, 0x80070005),
 				against(Moderate, "wusa-remote-denied"),
+				against(Moderate, "note-service-rights", "sddl-denies", "sddl-of-reset-scripts"), // rights on a service, not on a file
 				cures("repair-named-permission", "csi-access-denied", "cbs-access-denied", "spp-token-permission", "installer-access-denied", "note-permissions-changed"),
 				missing("the file or key that CBS.log names before the refusal", "security programs at work"),
 			),
@@ -47,6 +48,8 @@ func FILES() []*Cause {
 			Remedies: []string{"remove-broken-link", "restore-missing-folder", "retry-install"},
 			Check: evidence(
 				conclusive("csi-link-broken"),
+				moderate("profile-linked"),
+				against(Moderate, "profile-offline-path"),
 				moderate("note-link"),
 				strong("note-folder-moved"),
 				code(Strong, 0x80070781, 0x80071129, 0x80071128, 0x80071126),
@@ -63,7 +66,7 @@ func FILES() []*Cause {
 				strong("registry-limit-named"),
 				registryLimit,
 				code(Weak, 0x800705AA),
-				against(Strong, "low-virtual-memory"),
+				against(Strong, "low-virtual-memory", "memory-short", "memory-eaten"),
 				missing(`RegistrySizeLimit under HKLM\SYSTEM\CurrentControlSet\Control`),
 			),
 		},

@@ -108,9 +108,8 @@ func POLICY() []*Cause {
 				pausedByPolicy,
 				code(Strong, codesDOCost...),
 				code(Strong, 0x8020003E),
-				strong("paused-message", "metered-message"),
-				strong("note-paused"),
-				moderate("note-metered"),
+				waits(Strong, "paused-message", "metered-message", "note-paused"),
+				waits(Moderate, "note-metered"),
 				ownedPolicy("resume-paused-updates"),
 				missing("PauseUpdatesExpiryTime of the update settings", "whether the connection is marked as metered"),
 			),
@@ -140,9 +139,11 @@ func POLICY() []*Cause {
 			Check: evidence(
 				gatedByMicrosoft,
 				strong("safeguard-message"),
+				conclusive("media-installation-drives"),
 				strong("safeguard-id"),
 				strong("note-safeguard"),
 				against(Moderate, "safeguard-none"),
+				cures("unplug-devices", "media-installation-drives"),
 				missing("GatedBlockId below TargetVersionUpgradeExperienceIndicators", "the known issues of that version at Windows release health"),
 			),
 		},
@@ -182,6 +183,7 @@ func POLICY() []*Cause {
 				moderate("note-hotpatch-requirement"),
 				strong("hotpatch-not-eligible"),
 				hotpatchSwitches,
+				cures("install-latest-cumulative-update", "hotpatch-baseline"),
 				missing("edition, whether virtualization-based security runs, and the baseline of this quarter"),
 			),
 		},
@@ -478,6 +480,20 @@ func pausedByPolicy(l *look) {
 			l.Cure("tell-policy-owner")
 			return
 		}
+	}
+}
+
+// waits is evidence as sign is, but little of it where an update came, and was
+// undone: people pause updates after that, too.
+func waits(w Weight, ids ...string) rule {
+	return func(l *look) {
+		for _, f := range l.Suffering() {
+			switch f.Kind {
+			case facts.KindReverted, facts.KindReinstalls, facts.KindRestartLoop, facts.KindNoBoot:
+				w = Weak
+			}
+		}
+		sign(w, ids...)(l)
 	}
 }
 

@@ -58,6 +58,8 @@ func SERVICES() []*Cause {
 				disabledServices,
 				conclusive("scm-service-disabled", "scm-set-to-disabled"),
 				strong("start-failed-disabled"),
+				conclusive("csi-service-disabled"),
+				strong("sens-off"),
 				strong("note-service-disabled"),
 				strong("note-services-tuned"),
 				helped(Strong, "note-service-enabled-helped"),
@@ -80,6 +82,7 @@ func SERVICES() []*Cause {
 			Check: evidence(
 				absentServices,
 				strong("service-does-not-exist"),
+				strong("csi-service-absent"),
 				strong("note-service-missing"),
 				strong("scm-binary-missing", "start-failed-binary"),
 				strong("service-files-renamed"),
