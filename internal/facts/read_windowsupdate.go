@@ -2,6 +2,7 @@ package facts
 
 import (
 	"bytes"
+	"cmp"
 
 	"updoc/internal/codes"
 	"updoc/internal/winlog"
@@ -11,13 +12,87 @@ import (
 // call ended with is the failure; *FAILED* lines inside it are its reasons.
 type windowsUpdateReading struct {
 	*reading
-	lines int
+	lines  int
+	title  string            // the last one seen, until its id follows
+	bundle string            // title of the bundle whose parts are being listed
+	last   string            // the last title that got its id
+	titles map[string]string // by update id, lower case
+}
+
+// maxTitles bounds the titles kept of one log.
+const maxTitles = 4096
+
+// titled learns the titles of updates: a line "Title = ...", after it a line with
+// the id ("UpdateId = {...}"), and perhaps the ids of its parts ("Bundles 2 updates:").
+func (r *windowsUpdateReading) titled(text []byte) {
+	if after, ok := bytes.CutPrefix(text, []byte("Title = ")); ok {
+		r.title = quote(after[:min(len(after), 200)])
+		return
+	}
+	if len(r.titles) >= maxTitles {
+		return
+	}
+	switch {
+	case bytes.HasPrefix(text, []byte("Bundles ")):
+		r.bundle = r.last
+		return
+	case r.bundle != "" && len(text) >= 36 && isGUID(text[:36]):
+		r.titles[findGUID(text)] = r.bundle
+		return
+	}
+	r.bundle = ""
+	if r.title == "" {
+		return
+	}
+	if !bytes.HasPrefix(text, []byte("UpdateId = ")) && !bytes.HasPrefix(text, []byte("Id = ")) && !bytes.HasPrefix(text, []byte("Update ID = ")) {
+		return
+	}
+	if id := findGUID(text); id != "" {
+		r.titles[id] = r.title
+		r.last, r.title = r.title, ""
+	}
+}
+
+// update names the update that a line speaks of, as far as it is known.
+func (r *windowsUpdateReading) update(text []byte) Update {
+	id := findGUID(text)
+	u := Update{ID: id, Title: r.titles[id], KB: findKB(text)}
+	if u.Title == "" {
+		return Update{KB: u.KB} // a GUID without a title may be a service or a call
+	}
+	u.KB = cmp.Or(u.KB, findKB([]byte(u.Title)))
+	return u
+}
+
+// findGUID returns the first GUID of a text in lower case, without braces.
+func findGUID(text []byte) string {
+	for i := 0; i+36 <= len(text); i++ {
+		if text[i+8] == '-' && text[i+13] == '-' && text[i+18] == '-' && text[i+23] == '-' {
+			if g := text[i : i+36]; isGUID(g) {
+				return string(bytes.ToLower(g))
+			}
+		}
+	}
+	return ""
+}
+
+func isGUID(g []byte) bool {
+	for i, c := range g {
+		if i == 8 || i == 13 || i == 18 || i == 23 {
+			continue
+		}
+		if c-'0' > 9 && c|0x20-'a' > 5 {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *windowsUpdateReading) record(rec *winlog.Record) error {
 	r.lines++
 	r.mark(rec)
 	text := rec.Text
+	r.titled(text)
 	if rec.Level == winlog.LevelNone && rec.Code == 0 && !bytes.Contains(text, []byte("Exit code = 0x00000000")) && !bytes.Contains(text, []byte("result = ")) {
 		r.version(text)
 		return nil
@@ -29,14 +104,10 @@ func (r *windowsUpdateReading) record(rec *winlog.Record) error {
 			r.succeed(rec, stage, string(stage), Update{})
 			return nil
 		}
-		r.failRecord(rec, rec.Code, stage, decisive)
+		r.failWith(rec, Failure{Code: rec.Code, Stage: stage, Update: r.update(text), Weight: decisive})
 	case rec.Code == 0:
-	case rec.Level >= winlog.LevelError:
-		r.failRecord(rec, rec.Code, stage, reported)
-	case rec.Level == winlog.LevelWarning:
-		r.failRecord(rec, rec.Code, stage, reported)
-	case bytes.Contains(text, []byte("ailed")) || bytes.Contains(text, []byte("rror")):
-		r.failRecord(rec, rec.Code, stage, reported)
+	case rec.Level >= winlog.LevelWarning, bytes.Contains(text, []byte("ailed")), bytes.Contains(text, []byte("rror")):
+		r.failWith(rec, Failure{Code: rec.Code, Stage: stage, Update: r.update(text), Weight: reported})
 	default:
 		r.failRecord(rec, rec.Code, stage, mentioned)
 	}
@@ -99,7 +170,9 @@ func (r *windowsUpdateReading) version(text []byte) {
 }
 
 // newWindowsUpdate and its siblings return what one kind of file is read with.
-func newWindowsUpdate(r *reading) digest { return &windowsUpdateReading{reading: r} }
+func newWindowsUpdate(r *reading) digest {
+	return &windowsUpdateReading{reading: r, titles: map[string]string{}}
+}
 
 func (r *windowsUpdateReading) finish() {
 	if st := r.source.Stats; st.Lines > 0 && st.Undecoded*2 > st.Lines {

@@ -53,7 +53,8 @@ type Machine struct {
 type Failure struct {
 	Kind     string     `json:"kind"`
 	Code     string     `json:"code,omitempty"`
-	Extend   string     `json:"extend,omitempty"`
+	Extend   string     `json:"extend,omitempty"` // setup's extend code
+	Phase    string     `json:"phase,omitempty"`  // the phase and operation it stands for
 	Symbol   string     `json:"symbol,omitempty"`
 	Meaning  string     `json:"meaning,omitempty"`
 	Stage    string     `json:"stage"`
@@ -252,6 +253,8 @@ func newFailure(x facts.Failure) Failure {
 	}
 	if x.Extend != 0 {
 		out.Extend = fmt.Sprintf("0x%X", x.Extend)
+		phase, operation := codes.Extend(x.Extend)
+		out.Phase = strings.Trim(phase.Meaning+", "+operation.Meaning, ", ")
 	}
 	if !x.First.IsZero() {
 		out.First, out.Last = &x.First, &x.Last

@@ -644,7 +644,7 @@ func TestEveryStringIsRedacted(t *testing.T) {
 	doc.settle(&facts.Facts{}, &redact.Redactor{Key: []byte("test")})
 	ours := map[string]bool{}
 	for _, p := range []string{
-		"Schema", "Verdict", "Failures.Kind", "Failures.Code", "Failures.Extend", "Failures.Symbol", "Failures.Meaning", "Failures.Stage",
+		"Schema", "Verdict", "Failures.Kind", "Failures.Code", "Failures.Extend", "Failures.Phase", "Failures.Symbol", "Failures.Meaning", "Failures.Stage",
 		"Causes.ID", "Causes.Title", "Causes.Plain", "Causes.Stage", "Causes.Evidence.Weight", "Causes.Explains", "Causes.Remedies",
 		"Remedies.ID", "Remedies.Title", "Remedies.How", "Remedies.Mode", "Remedies.Risk", "Remedies.Restart", "Checked.Kind", "Successes.Stage",
 		"Escalation.Chain", "Rejected.ID", "Rejected.Title", "Rejected.Why", "Rejected.Against.Weight",

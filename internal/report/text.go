@@ -2,8 +2,10 @@ package report
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -81,8 +83,9 @@ func (p *printer) wrap(indent, text string) {
 				p.w.WriteString(indent)
 				col = len(indent)
 			case col+1+n > p.style.Width:
-				p.w.WriteString("\n" + indent)
-				col = len(indent)
+				hang := strings.Repeat(" ", len(indent))
+				p.w.WriteString("\n" + hang)
+				col = len(hang)
 			default:
 				p.w.WriteByte(' ')
 				col++
@@ -166,7 +169,11 @@ func (p *printer) problems(doc *Document) {
 	p.head(doc)
 	p.stages(doc)
 	p.failures(doc)
-	if len(doc.Causes) > 0 {
+	switch {
+	case len(doc.Causes) == 0:
+	case undecided(doc):
+		p.several(doc)
+	default:
 		p.cause(doc)
 	}
 	p.cure(doc)
@@ -241,11 +248,11 @@ func (p *printer) failure(f Failure) {
 	if f.Last != nil {
 		tail = append(tail, p.word("last", "time", stamp(*f.Last)))
 	}
-	rest := p.fitted(strings.Join(tail, ", "), p.style.Width/2)
+	rest := p.fitted(strings.Join(tail, ", "), p.style.Width*3/5)
 	what := strings.TrimSpace(f.Code + " " + f.Symbol)
 	switch {
 	case f.Extend != "":
-		what = f.Code + " - " + f.Extend + "  " + f.Symbol
+		what = f.Code + " - " + f.Extend + "  " + cmp.Or(f.Phase, f.Symbol)
 	case what == "" && len(f.Seen) > 0:
 		what = p.words.Text("kind."+f.Kind) + ": " + f.Seen[0].Text
 	case what == "":
@@ -271,6 +278,44 @@ func (p *printer) cause(doc *Document) {
 		}
 		if len(c.Missing) > 0 {
 			p.wrap("  ", p.clean(p.word("tell-apart", "what", strings.Join(c.Missing[:min(2, len(c.Missing))], "; "))))
+		}
+		p.line("")
+	}
+}
+
+// undecided reports that no cause stands out: the evidence fits several.
+func undecided(doc *Document) bool {
+	return len(doc.Causes) > 1 && doc.Causes[0].Probability < 0.5 && doc.Causes[1].Probability > doc.Causes[0].Probability/3
+}
+
+// several is the screen for evidence that fits more than one cause: each with
+// what speaks for it, and what would tell them apart.
+func (p *printer) several(doc *Document) {
+	p.line("%s", p.bold(p.amber(p.word("several"))))
+	var missing []string
+	for _, c := range doc.Causes[:min(len(doc.Causes), 4)] {
+		p.line("  %5s  %s", percent(c.Probability), p.fitted(c.Title+"  "+c.ID, p.style.Width-9))
+		for _, e := range c.Evidence[:min(len(c.Evidence), 2)] {
+			sign := p.green("+")
+			if !e.For {
+				sign = p.red("-")
+			}
+			p.line("         %s %s", sign, p.fitted(e.Source+"  "+e.Seen, p.style.Width-11))
+		}
+		for _, m := range c.Missing[:min(len(c.Missing), 1)] {
+			if !slices.Contains(missing, m) {
+				missing = append(missing, m)
+			}
+		}
+	}
+	if doc.Other >= worthNaming {
+		p.line("  %5s  %s", percent(doc.Other), p.word("something-else"))
+	}
+	p.line("")
+	if len(missing) > 0 {
+		p.heading("look-next")
+		for _, m := range missing[:min(len(missing), 3)] {
+			p.wrap("  - ", p.clean(m))
 		}
 		p.line("")
 	}
