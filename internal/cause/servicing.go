@@ -70,7 +70,7 @@ func SERVICING() []*Cause {
 				moderate("feature-needs-payload"),
 				moderate("note-media-source"),
 				moderate("wim-index-or-build-differs"),
-				code(Weak, 0x800F081F, 0x800F0906, 0x800F0907),
+				code(Weak, 0x800F0906, 0x800F0907),
 				against(Moderate, "cbs-package-manifest-missing", "cbs-pin-deployment-missing", "update-source-missing"),
 				sourceCures,
 				missing("whether a repair or a feature asked for files, and from where", "the policy on optional components and repair"),

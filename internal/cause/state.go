@@ -56,7 +56,7 @@ func STATE() []*Cause {
 				moderate("post-reboot-still-pending"),
 				strong("setup-cleanup-pending"),
 				moderate("trustedinstaller-start-by-policy"),
-				code(Strong, 0x80070BC9, 0x800F0806, 0xC1900107),
+				code(Strong, 0x800F0806, 0xC1900107),
 				code(Weak, 0x80242014, 0x80070BC2, 0x800F082F),
 				sessionsPending,
 				keysPending,
@@ -107,6 +107,7 @@ func STATE() []*Cause {
 				moderate("cbs-transaction-fails"),
 				moderate("ktm-event"),
 				moderate("note-txr"),
+				helped(Strong, "txf-reset-helped"),
 				weak("note-4k-disk"),
 				weak("status-log-full"),
 				code(Strong, 0x800719E4, 0x80071A91, 0x80071A92, 0x80071AA1, 0x80071AB1, 0xC0190003, 0x80071A2D),
@@ -135,9 +136,14 @@ func bootOperationFails(l *look) {
 // sessionsPending reads whether an exclusive servicing session still waits.
 func sessionsPending(l *look) {
 	v := l.DWord(keyCBS+`\SessionsPending`, "Exclusive")
-	if v.State == facts.Present && v.Value != 0 {
-		l.For(Moderate, v.Source, "SessionsPending\\Exclusive = %d", v.Value)
+	if v.State != facts.Present || v.Value == 0 {
+		return
 	}
+	w := Moderate
+	if _, refused := l.Code(0x80070BC9); refused {
+		w = Strong // servicing refuses work, and here is the work it waits for
+	}
+	l.For(w, v.Source, "SessionsPending\\Exclusive = %d", v.Value)
 }
 
 // keysPending reads the keys that exist only while servicing waits for a restart.
