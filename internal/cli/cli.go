@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -76,7 +77,7 @@ func Run(ctx context.Context, env Env, args []string) int {
 // fail prints an error and its hint, and returns the exit code.
 func fail(w io.Writer, err error) int {
 	h := hintFor(err)
-	fmt.Fprintf(w, "updoc: error: %s\n", oneLine(err.Error()))
+	fmt.Fprintf(w, "updoc: error: %s\n", oneLine(h.Error()))
 	fmt.Fprintf(w, "updoc: hint: %s\n", oneLine(h.hint))
 	return h.code
 }
@@ -87,7 +88,7 @@ func hintFor(err error) *hinted {
 	case errors.As(err, &h):
 		return h
 	case errors.Is(err, context.Canceled):
-		return &hinted{err, "stopped; nothing was changed", ExitUnknown}
+		return &hinted{errors.New("stopped before everything was read"), "nothing was changed and no report was written; run it again to read the rest", ExitUnknown}
 	case errors.Is(err, host.ErrNothingReadable):
 		return &hinted{err, "give a folder, zip or file that holds logs, e.g. --from C:\\Windows\\Logs; 'updoc demo' shows what it looks like", ExitUnknown}
 	case errors.Is(err, fs.ErrNotExist):
@@ -115,11 +116,21 @@ command outputs, registry exports, a person's note. It changes nothing.`,
 		Version:       env.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
 	}
+	root.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
+		}
+		hint := "'updoc help' lists the commands"
+		if list := cmd.SuggestionsFor(args[0]); len(list) > 0 {
+			hint = fmt.Sprintf("perhaps 'updoc %s'; %s", list[0], hint)
+		}
+		return usage(hint, "no such command: %q", args[0])
+	}
+	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("updoc {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Sprintf("'%s --help' lists the flags", cmd.CommandPath()), "%w", err)
@@ -153,33 +164,64 @@ func (env *Env) utf8() bool {
 }
 
 // output opens the file of -o, or standard output. The returned done function
-// puts the file in place only if the command succeeded.
+// puts the file in place only if the command succeeded. A new file is readable by
+// its owner alone, since a report can name people; one that is replaced keeps its
+// permissions.
 func (env *Env) output(path string) (io.Writer, func(error) error, error) {
 	if path == "" || path == "-" {
 		return env.Stdout, func(err error) error { return err }, nil
 	}
-	tmp, err := os.CreateTemp(dirOf(path), ".updoc-*")
+	unwritable := func(err error) error {
+		var pe *fs.PathError
+		if errors.As(err, &pe) { // it names a file that nobody asked for
+			err = pe.Err
+		}
+		return usage("choose a folder that exists and may be written to", "write %s: %w", path, err)
+	}
+	target, mode := path, fs.FileMode(0o600)
+	switch info, err := os.Stat(path); {
+	case err != nil: // a new file, as a rule; else the next step fails too
+	case info.IsDir():
+		return nil, nil, usage("add the name of a file to it", "write %s: it is a folder", path)
+	case !info.Mode().IsRegular(): // a device or pipe is written to, never replaced
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return nil, nil, unwritable(err)
+		}
+		return f, func(err error) error {
+			if cerr := f.Close(); succeeded(err) && cerr != nil {
+				return unwritable(cerr)
+			}
+			return err
+		}, nil
+	default:
+		mode = info.Mode().Perm()
+		if file, err := filepath.EvalSymlinks(path); err == nil {
+			target = file // a link stays, what it points to is replaced
+		}
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(target), ".updoc-*")
 	if err != nil {
-		return nil, nil, usage("choose a folder that exists and may be written to", "write %s: %w", path, err)
+		return nil, nil, unwritable(err)
 	}
 	return tmp, func(err error) error {
-		cerr := tmp.Close()
-		var code exit
-		if err != nil && !errors.As(err, &code) || cerr != nil {
-			os.Remove(tmp.Name())
-			return errors.Join(err, cerr)
+		werr := errors.Join(tmp.Chmod(mode), tmp.Close())
+		if succeeded(err) && werr == nil {
+			werr = os.Rename(tmp.Name(), target)
 		}
-		if rerr := os.Rename(tmp.Name(), path); rerr != nil {
-			os.Remove(tmp.Name())
-			return rerr
+		if succeeded(err) && werr == nil {
+			return err
+		}
+		os.Remove(tmp.Name())
+		if succeeded(err) {
+			return unwritable(werr)
 		}
 		return err
 	}, nil
 }
 
-func dirOf(path string) string {
-	if i := strings.LastIndexAny(path, `/\`); i > 0 {
-		return path[:i]
-	}
-	return "."
+// succeeded tells a verdict from an error.
+func succeeded(err error) bool {
+	var code exit
+	return err == nil || errors.As(err, &code)
 }

@@ -2,8 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,6 +65,9 @@ Exit codes: 0 healthy, 1 problems found, 2 wrong usage or no such input,
 			if err != nil {
 				return err
 			}
+			if err := spare(groups, output); err != nil {
+				return err
+			}
 			w, done, err := env.output(output)
 			if err != nil {
 				return err
@@ -92,6 +97,7 @@ Exit codes: 0 healthy, 1 problems found, 2 wrong usage or no such input,
 	f.BoolVar(&stats, "stats", false, "read every line and say how many were understood, on standard error")
 	f.BoolVar(&whyNot, "why-not", false, "list the causes that were rejected, with the reason")
 	f.BoolVar(&noNetwork, "no-network", false, "never use the network (evidence alone never does)")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
 	return cmd
 }
 
@@ -106,8 +112,15 @@ type group struct {
 func machines(paths []string) ([]group, error) {
 	var out []group
 	loose := -1
+	paths, err := expand(paths)
+	if err != nil {
+		return nil, err
+	}
 	for _, p := range paths {
 		info, err := os.Stat(p)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, usage("check the path given to --from; 'updoc demo' needs none", "no such file or folder: %s", p)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -122,6 +135,43 @@ func machines(paths []string) ([]group, error) {
 		out[loose].paths = append(out[loose].paths, p)
 	}
 	return out, nil
+}
+
+// expand replaces patterns by what they match: cmd.exe and PowerShell hand
+// *.zip on as it is.
+func expand(paths []string) ([]string, error) {
+	var out []string
+	for _, p := range paths {
+		if _, err := os.Lstat(p); err != nil && strings.ContainsAny(p, "*?[") {
+			matches, err := filepath.Glob(p)
+			if err != nil || len(matches) == 0 {
+				return nil, usage("check the pattern given to --from; 'updoc demo' needs none", "nothing matches %s", p)
+			}
+			out = append(out, matches...)
+			continue
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// spare keeps a report from taking the place of the evidence it is made from.
+func spare(groups []group, output string) error {
+	if output == "" || output == "-" {
+		return nil
+	}
+	to, err := os.Stat(output)
+	if err != nil {
+		return nil // a new file
+	}
+	for _, g := range groups {
+		for _, p := range g.paths {
+			if info, err := os.Stat(p); err == nil && !info.IsDir() && os.SameFile(info, to) {
+				return usage("choose another name for the report", "-o %s is the evidence itself", output)
+			}
+		}
+	}
+	return nil
 }
 
 // diagnosed is a machine's document and what was read for it.

@@ -31,21 +31,30 @@ func Dir(t testing.TB, files []File) string {
 // Zip packs files; names are taken as they are.
 func Zip(t testing.TB, files []File) string {
 	t.Helper()
+	data, err := PackZip(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// PackZip is Zip outside of a test.
+func PackZip(files []File) (string, error) {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	for _, f := range files {
 		m, err := w.CreateHeader(&zip.FileHeader{Name: f.Name, Method: zip.Deflate, Modified: time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC)})
-		if err == nil {
-			_, err = m.Write([]byte(f.Data))
-		}
 		if err != nil {
-			t.Fatal(err)
+			return "", err
+		}
+		if _, err := m.Write([]byte(f.Data)); err != nil {
+			return "", err
 		}
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		return "", err
 	}
-	return b.String()
+	return b.String(), nil
 }
 
 // Cabinet packs files without compression ([MS-CAB]): one folder, no checksums.
