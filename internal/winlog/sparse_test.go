@@ -125,3 +125,31 @@ func BenchmarkSparse(b *testing.B) {
 		}
 	}
 }
+
+// FuzzSparseFind holds that the search for lines that matter stays within its
+// block, in order, whatever the bytes.
+func FuzzSparseFind(f *testing.F) {
+	f.Add(bigServicingLog(4 << 10))
+	f.Add([]byte("0x8\n\n(\nTotal \n2031-02-03 04:05:06, E"))
+	f.Add([]byte("2031-02-03 04:05:06, Info                  CSI    00000006 [SR] Cannot repair member file\n0x80070002"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) == 0 {
+			return
+		}
+		b := &block{buf: data}
+		b.find(0, len(data))
+		last, lines := 0, bytes.Count(data, []byte("\n"))
+		if data[len(data)-1] != '\n' {
+			lines++
+		}
+		if b.lines != lines {
+			t.Fatalf("%d lines, want %d", b.lines, lines)
+		}
+		for _, h := range b.hits {
+			if h.from < last || h.to <= h.from || h.to > len(data) || h.line < 1 || h.line > lines {
+				t.Fatalf("hit %+v of %d bytes after %d", h, len(data), last)
+			}
+			last = h.to
+		}
+	})
+}
