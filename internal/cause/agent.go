@@ -28,6 +28,7 @@ func AGENT() []*Cause {
 			Check: evidence(
 				strong("esent-datastore", "wu-datastore-fails"),
 				strong("note-datastore"),
+				strong("reset-interrupted"),
 				code(Strong, codesDataStore...),
 				databaseEngine,
 				resetHelped("softwaredistribution", "software distribution", "datastore", "cache", "components"),
@@ -217,11 +218,16 @@ func onlyDefinitions(l *look) {
 }
 
 // definitionsNamed: somebody speaks of failing definitions, and no other update
-// is seen to fail.
+// is seen to fail. In a tool's list of what it found they are one among many.
 func definitionsNamed(l *look) {
-	if _, others := failingUpdates(l); !others {
-		strong("defender-update-named")(l)
+	if _, others := failingUpdates(l); others {
+		return
 	}
+	if _, listed := l.Mark("other-updates-listed"); listed {
+		weak("defender-update-named")(l)
+		return
+	}
+	strong("defender-update-named")(l)
 }
 
 // failingUpdates tells where one of Defender's definitions failed, and whether
