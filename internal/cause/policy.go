@@ -165,7 +165,7 @@ func POLICY() []*Cause {
 			LeadsTo:  []string{"not-offered", "wrong-architecture"},
 			Remedies: []string{"tell-enrolment-requirements", "tell-out-of-support", "install-servicing-stack"},
 			Check: evidence(
-				conclusive("esu-not-eligible", "esu-check-fails"),
+				conclusive("esu-not-eligible", "esu-check-fails", "note-esu-unlicensed"),
 				strong("note-esu"),
 				strong("note-esu-key"),
 				esuPeriod,
@@ -328,7 +328,7 @@ func dualScan(l *look) {
 	for _, key := range []string{keyUpdatePolicy, keyMDMUpdate} {
 		for _, name := range deferralValues {
 			if v := l.Value(key, name); v.State == facts.Present && !isZero(l, key, name) {
-				l.For(Strong, v.Source, "%s beside WUServer = %s, without DisableDualScan", name, server)
+				l.For(complained(l, Strong), v.Source, "%s beside WUServer = %s, without DisableDualScan", name, server)
 				return
 			}
 		}
@@ -380,7 +380,7 @@ func sourcesPerClass(l *look) {
 	case toWSUS.State == facts.Present && server == "" && l.Text(keyUpdatePolicy, "WUServer").State == facts.Absent:
 		l.For(Conclusive, toWSUS.Source, "%s... = 1, but no WSUS is named", prefix)
 	case l.DWord(keyAUPolicy, "UseUpdateClassPolicySource").State == facts.Absent && server != "":
-		l.For(Strong, cmp.Or(toMicrosoft.Source, toWSUS.Source), "%s... without UseUpdateClassPolicySource: the values are ignored", prefix)
+		l.For(complained(l, Strong), cmp.Or(toMicrosoft.Source, toWSUS.Source), "%s... without UseUpdateClassPolicySource: the values are ignored", prefix)
 	case set < len(updateClasses) && toMicrosoft.State == facts.Present && server != "":
 		l.For(Weak, toMicrosoft.Source, "%s... is set for %d of %d kinds of update", prefix, set, len(updateClasses))
 	}
@@ -405,7 +405,7 @@ func downloadMode(l *look) {
 	switch {
 	case v.State != facts.Present:
 	case v.Value == 100 && buildNumber(l) >= firstWindows11:
-		l.For(Strong, v.Source, "DODownloadMode = 100, which Windows 11 no longer has")
+		l.For(complained(l, Strong), v.Source, "DODownloadMode = 100, which Windows 11 no longer has")
 	case v.Value == 100:
 		l.For(Moderate, v.Source, "DODownloadMode = 100: downloads go round Delivery Optimization")
 	case v.Value == 99 || v.Value == 0:
@@ -418,7 +418,7 @@ func downloadMode(l *look) {
 func downloadLimits(l *look) {
 	for _, name := range []string{"DOMaxBackgroundDownloadBandwidth", "DOMaxForegroundDownloadBandwidth"} {
 		if v := l.DWord(keyDOPolicy, name); on(v) && v.Value < slowestUsefulKBps {
-			l.For(Strong, v.Source, "%s = %d KB/s", name, v.Value)
+			l.For(complained(l, Strong), v.Source, "%s = %d KB/s", name, v.Value)
 		}
 	}
 	for _, name := range []string{"DOPercentageMaxBackgroundBandwidth", "DOPercentageMaxForegroundBandwidth"} {
@@ -433,7 +433,7 @@ func downloadLimits(l *look) {
 	}
 	limited := l.DWord(keyBITSPolicy, "EnableBITSMaxBandwidth")
 	if rate := l.DWord(keyBITSPolicy, "MaxTransferRateOnSchedule"); on(limited) && rate.State == facts.Present && rate.Value < slowestUsefulKBps*8 {
-		l.For(Strong, rate.Source, "BITS may use %d kbit/s", rate.Value)
+		l.For(complained(l, Strong), rate.Source, "BITS may use %d kbit/s", rate.Value)
 	}
 }
 
@@ -451,7 +451,7 @@ func pausedBySettings(l *look) {
 	case now.IsZero():
 		l.For(Moderate, v.Source, "updates are paused until %s", v.Value)
 	case now.Before(end):
-		l.For(Strong, v.Source, "updates are paused until %s, after the newest log of %s", v.Value, now.Format(time.DateOnly))
+		l.For(complained(l, Strong), v.Source, "updates are paused until %s, after the newest log of %s", v.Value, now.Format(time.DateOnly))
 	default:
 		l.Against(Moderate, v.Source, "the pause ended %s", v.Value)
 	}
@@ -475,7 +475,7 @@ func pausedByPolicy(l *look) {
 			case now.After(start.Add(longestPause)):
 				l.Against(Weak, v.Source, "%s = %s: the pause is over", name, v.Value)
 			default:
-				l.For(Strong, v.Source, "%s = %s", name, v.Value)
+				l.For(complained(l, Strong), v.Source, "%s = %s", name, v.Value)
 			}
 			l.Cure("tell-policy-owner")
 			return
@@ -495,6 +495,15 @@ func waits(w Weight, ids ...string) rule {
 		}
 		sign(w, ids...)(l)
 	}
+}
+
+// complained lowers what a lawful setting tells where nobody complains: a company
+// may pause, limit and defer as it likes, and its machines are healthy.
+func complained(l *look, w Weight) Weight {
+	if len(l.Suffering()) == 0 {
+		return min(w, Moderate)
+	}
+	return w
 }
 
 // quiet is how much a setting that only delays tells: much where updates do not
@@ -555,7 +564,7 @@ func pinned(l *look) {
 func gatedByMicrosoft(l *look) {
 	for _, target := range l.Subkeys(keyIndicators).Value {
 		if v := l.Text(keyIndicators+`\`+target, "GatedBlockId"); v.State == facts.Present && allDigits(v.Value) {
-			l.For(Conclusive, v.Source, "%s: GatedBlockId = %s", target, v.Value)
+			l.For(complained(l, Conclusive), v.Source, "%s: GatedBlockId = %s", target, v.Value)
 			return
 		}
 	}

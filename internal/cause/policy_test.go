@@ -127,3 +127,24 @@ func TestOwnedPolicyIsReported(t *testing.T) {
 		}
 	}
 }
+
+// A setting that its owner may choose is no finding where nothing is wrong.
+func TestLawfulSettingsAreHealthy(t *testing.T) {
+	const log = "2025/06/20 18:31:07.7710046 3912  6720  Agent           * START * Finding updates CallerId = UpdateOrchestrator  Id = 31\r\n" +
+		"2025/06/20 18:31:11.1290036 3912  6720  Agent           * END * Finding updates CallerId = UpdateOrchestrator, Id = 31, Exit code = 0x00000000\r\n"
+	const head = "Windows Registry Editor Version 5.00\r\n\r\n"
+	const policies = head + "[HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Microsoft\\Windows\\WindowsUpdate"
+	for name, reg := range map[string]string{
+		"pause":    head + "[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\WindowsUpdate\\UX\\Settings]\r\n\"PauseUpdatesExpiryTime\"=\"2025-07-20T08:11:52Z\"\r\n",
+		"deferral": policies + "]\r\n\"DeferQualityUpdates\"=dword:00000001\r\n\"DeferQualityUpdatesPeriodInDays\"=dword:00000007\r\n",
+		"pin":      policies + "]\r\n\"TargetReleaseVersion\"=dword:00000001\r\n\"TargetReleaseVersionInfo\"=\"23H2\"\r\n",
+		"limit":    head + "[HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Microsoft\\Windows\\DeliveryOptimization]\r\n\"DOMaxBackgroundDownloadBandwidth\"=dword:00000010\r\n",
+		"wsus": policies + "]\r\n\"WUServer\"=\"http://wsus.fabrikam.example:8530\"\r\n\"DoNotConnectToWindowsUpdateInternetLocations\"=dword:00000001\r\n\r\n" +
+			"[HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Microsoft\\Windows\\WindowsUpdate\\AU]\r\n\"UseWUServer\"=dword:00000001\r\n",
+	} {
+		d := diagnosed(t, map[string]string{"settings.reg": reg, "WindowsUpdate.log": log})
+		if d.Outcome != Healthy {
+			t.Errorf("%s: %s, first %s (%.2f)", name, d.Outcome, d.Findings[0].ID, d.Findings[0].Probability)
+		}
+	}
+}

@@ -103,7 +103,7 @@ func SERVICES() []*Cause {
 				strong("start-access-denied"),
 				moderate("sc-access-denied"),
 				strong("note-service-rights"),
-				moderate("note-start-type-locked"),
+				strong("note-start-type-locked", "note-sc-access-denied"),
 				against(Moderate, "note-not-elevated"),
 				missing("sc sdshow wuauserv and bits, from an elevated prompt"),
 			),
