@@ -78,6 +78,7 @@ func CONFLICT() []*Cause {
 			Check: evidence(
 				helped(Strong, "clean-boot-helped"),
 				strong("note-clean-boot"),
+				helped(Conclusive, "program-toggled"),
 				helped(Strong, "program-blamed"),
 				strong("service-stopped-by"),
 				strong("memory-eaten"),
@@ -89,7 +90,7 @@ func CONFLICT() []*Cause {
 				cures("close-programs", "memory-eaten"),
 				cures("run-clean-boot", "clean-boot-helped", "note-clean-boot", "memory-eaten"),
 				cures("uninstall-blocking-program", "program-blamed"),
-				cures("stop-interfering-program", "service-stopped-by", "program-blamed"),
+				cures("stop-interfering-program", "service-stopped-by", "program-blamed", "program-toggled"),
 				missing("one attempt after a clean boot", "who holds the file that the log names"),
 			),
 		},

@@ -33,7 +33,7 @@ func SETUP() []*Cause {
 			Check: evidence(
 				conclusive("profile-rule"),
 				conclusive("profile-offline-path"),
-				strong("profile-mismatch"),
+				conclusive("profile-mismatch"),
 				moderate("profile-in-setup"),
 				strong("note-profile"),
 				helped(Moderate, "note-profile-cured"),
@@ -101,7 +101,7 @@ func SETUP() []*Cause {
 				legacyStart,
 				code(Strong, 0x80073BC3, 0x80073B92),
 				cures("unplug-devices", "note-two-boot-disks", "two-boot-disks-helped"),
-				cures("convert-mbr-to-gpt", "boot-layout-screen", "mbr2gpt", "mbr2gpt-failed"),
+				cures("convert-mbr-to-gpt", "boot-layout-screen", "mbr2gpt", "mbr2gpt-failed", "legacy-firmware"),
 				missing("disks, their partition styles and system partitions", "whether the machine starts by UEFI (msinfo32)"),
 			),
 		},
@@ -217,7 +217,12 @@ func requirementNamed(l *look) {
 		l.add(true, Strong, seen)
 		return
 	}
-	seen, ok := l.first([]string{"note-hardware-off", "note-old-processor"})
+	seen, ok := l.first([]string{"note-bypass-tool"})
+	if ok && l.safeOS() {
+		l.add(true, Moderate, seen)
+		return
+	}
+	seen, ok = l.first([]string{"note-hardware-off", "note-old-processor"})
 	if !ok {
 		return
 	}
@@ -286,12 +291,17 @@ func legacyStart(l *look) {
 	if !ok {
 		return
 	}
-	for _, f := range l.Failures {
-		if f.Code == 0xC1900200 || f.Code == 0xC1900101 && f.Extend>>16 == 2 {
-			l.add(true, Moderate, seen)
-			return
-		}
+	_, refused := l.hit([]codes.HRESULT{0xC1900200})
+	if refused || l.safeOS() {
+		l.add(true, Moderate, seen)
 	}
+}
+
+// safeOS reports an upgrade that went back in the small system that setup starts
+// in between: the phase is the upper half of the extend code.
+// learn.microsoft.com: "Windows upgrade error codes".
+func (l *look) safeOS() bool {
+	return slices.ContainsFunc(l.Failures, func(f facts.Failure) bool { return f.Code == 0xC1900101 && f.Extend>>16 == 2 })
 }
 
 // virtualLacks counts a virtual machine together with what it is not given;
