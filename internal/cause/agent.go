@@ -89,6 +89,7 @@ func AGENT() []*Cause {
 				strong("note-old-windows-endless"),
 				strong("note-old-agent"),
 				strong("note-sha2"),
+				strong("wu-metadata-memory"),
 				agentOfOldWindows,
 				both(Moderate, "wu-skip-selfupdate", "wu-old-agent"),
 				code(Moderate, 0x8024D009),
@@ -136,11 +137,14 @@ func AGENT() []*Cause {
 	}
 }
 
+// jetDiskFull is JET_errDiskFull (-1808): the database is sound, its disk is full.
+const jetDiskFull codes.HRESULT = 0xC8000710
+
 // databaseEngine: an error of the database engine under the agent. JET errors
 // are passed on as 0xC8000000 with the number of the error.
 func databaseEngine(l *look) {
 	for _, f := range l.Failures {
-		if f.Code>>16 == 0xC800 && len(f.Seen) > 0 {
+		if f.Code>>16 == 0xC800 && f.Code != jetDiskFull && len(f.Seen) > 0 {
 			l.add(true, Strong, f.Seen[0])
 			return
 		}

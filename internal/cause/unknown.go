@@ -1,6 +1,9 @@
 package cause
 
-import "updoc/internal/facts"
+import (
+	"updoc/internal/codes"
+	"updoc/internal/facts"
+)
 
 // UNKNOWN returns the cause that stands for what the catalogue does not have.
 // Only what is known to lie outside of the catalogue speaks for it, such as an
@@ -13,9 +16,22 @@ func UNKNOWN() []*Cause {
 		Remedies: []string{"collect-support-report", "read-update-log", "read-servicing-log"},
 		Check: evidence(
 			strong("wusa-remote-denied"),
+			needsUser,
 			cures("sign-in-interactively", "wusa-remote-denied"),
 			cures("install-update-from-catalog", "wusa-remote-denied"),
 			missing("the log of the failed step, whole, and the time of the failure"),
 		),
 	}}
+}
+
+// codesUser say that the wrong person asked, or nobody was there to be asked:
+// learn.microsoft.com: Common Windows Update errors.
+var codesUser = []codes.HRESULT{0x80240020, 0x80240044, 0x80246017, 0x80070522}
+
+// needsUser: these codes name their own cure, and nothing of the catalogue is wrong.
+func needsUser(l *look) {
+	if seen, ok := l.hit(codesUser); ok {
+		l.add(true, Strong, seen)
+		l.Cure("sign-in-interactively", "retry-install")
+	}
 }
