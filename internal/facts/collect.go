@@ -40,9 +40,9 @@ func newDigest(r *reading) digest {
 	case winlog.EVTX, winlog.EventText:
 		return newEvents(r)
 	case winlog.SetupDiag:
-		return newSetupDiagReading(r)
+		return &resultReading{r, StageSetup}
 	case winlog.SetupAPI:
-		return newSetupDiagReading(r)
+		return &resultReading{r, StageInstall}
 	default:
 		return newText(r)
 	}
@@ -174,7 +174,7 @@ func (f *Facts) merge(readings []*reading) {
 		}
 		f.Failures = append(f.Failures, r.failures...)
 		f.Successes = append(f.Successes, r.successes...)
-		if len(r.servicing.Chain) > 0 && len(f.Servicing.Chain) == 0 || f.Servicing.StackVersion == "" && r.servicing.StackVersion != "" {
+		if (len(r.servicing.Chain) > 0 || r.servicing.Component != "") && len(f.Servicing.Chain) == 0 || f.Servicing.StackVersion == "" && r.servicing.StackVersion != "" {
 			f.Servicing = r.servicing
 		}
 		f.KBs = append(f.KBs, r.kbs...)

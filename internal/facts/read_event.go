@@ -1,6 +1,8 @@
 package facts
 
 import (
+	"bytes"
+	"strconv"
 	"strings"
 
 	"updoc/internal/codes"
@@ -10,9 +12,27 @@ import (
 // eventReading reads event logs, as .evtx or as text. An event says by its
 // number what happened; only those below are failures or successes of updating,
 // everything else speaks through signatures.
-type eventReading struct{ *reading }
+type eventReading struct {
+	*reading
+	text []byte // scratch
+}
 
-func newEvents(r *reading) digest { return &eventReading{r} }
+func newEvents(r *reading) digest { return &eventReading{reading: r} }
+
+// markEvent looks for signatures in an event as "Provider/ID text", however it
+// was recorded: the words of a copied event are translated, its number is not.
+func (r *eventReading) markEvent(rec *winlog.Record) {
+	r.text = append(append(r.text[:0], rec.Component...), '/')
+	r.text = strconv.AppendUint(r.text, uint64(rec.ID), 10)
+	if bytes.HasPrefix(rec.Text, r.text) {
+		r.mark(rec)
+		return
+	}
+	r.text = append(append(r.text, ' '), rec.Text...)
+	for _, h := range r.match.match(r.text) {
+		r.sight(h.id, rec)
+	}
+}
 
 // updateEvent is what an event number of a provider means.
 // learn.microsoft.com: "Windows Update troubleshooting", event manifests of
@@ -35,7 +55,7 @@ var updateEvents = map[string]map[uint32]updateEvent{
 }
 
 func (r *eventReading) record(rec *winlog.Record) error {
-	r.mark(rec)
+	r.markEvent(rec)
 	provider := strings.ToLower(string(rec.Component))
 	ev, known := updateEvents[provider][rec.ID]
 	u := Update{Title: rec.Field("updateTitle"), ID: rec.Field("updateGuid")}

@@ -391,7 +391,9 @@ func (r *setupReading) endRun() {
 
 func (r *setupReading) finish() {
 	r.endRun()
+	// What the last run holds was counted line by line; here it is weighed.
 	origin := codes.HRESULT(0)
+	passed := map[codes.HRESULT]bool{}
 	for i := range r.last {
 		rec := &r.last[i]
 		if r.noise.is(r.in, rec.Code, rec.Text) {
@@ -400,10 +402,13 @@ func (r *setupReading) finish() {
 		if origin == 0 {
 			origin = rec.Code
 		}
-		r.failWith(rec, Failure{Code: rec.Code, Stage: StageSetup, Weight: decisive, Consequence: rec.Code != origin})
+		passed[rec.Code] = true
 	}
 	for i := range r.failures {
 		f := &r.failures[i]
+		if passed[f.Code] {
+			f.Weight = decisive
+		}
 		f.Consequence = origin != 0 && f.Code != origin
 	}
 	r.settleSnippet(r.lines)

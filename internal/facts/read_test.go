@@ -350,3 +350,16 @@ func TestDigests(t *testing.T) {
 		d.finish()
 	}
 }
+
+// A transcript of a console holds several outputs; each is read by its reader.
+func TestTranscript(t *testing.T) {
+	f := machine(t, map[string]string{"console.txt": "C:\\>netsh winhttp show proxy\r\n\r\nCurrent WinHTTP proxy settings:\r\n\r\n    Direct access (no proxy server).\r\n\r\n" +
+		"C:\\>sc query wuauserv\r\n\r\nSERVICE_NAME: wuauserv\r\n        TYPE               : 30  WIN32\r\n        STATE              : 1  STOPPED\r\n        WIN32_EXIT_CODE    : 1058  (0x422)\r\n" +
+		"        SERVICE_EXIT_CODE  : 0  (0x0)\r\n        CHECKPOINT         : 0x0\r\n        WAIT_HINT          : 0x0\r\n"})
+	if s := f.Service("wuauserv"); s.State != Present || s.Value.State != 1 || s.Value.Exit != 1058 {
+		t.Errorf("wuauserv %+v", s)
+	}
+	if f.WinHTTP.State != Present || f.WinHTTP.Value.Proxy != "" {
+		t.Errorf("WinHTTP %+v", f.WinHTTP)
+	}
+}

@@ -109,7 +109,9 @@ func (r *textReading) flush() {
 		r.symptoms()
 	}
 	r.kbs = append(r.kbs, kbPattern.FindAllString(string(r.text), 20)...)
-	r.learn(string(r.text))
+	if k := r.source.Kind; k != winlog.DISMOutput && k != winlog.SFCOutput { // their first version is the tool's own
+		r.learn(string(r.text))
+	}
 	r.text, r.lines = r.text[:0], r.lines[:0]
 }
 

@@ -264,20 +264,27 @@ func (r *cmReading) record(rec *winlog.Record) error {
 
 func (r *cmReading) finish() { r.settleSnippet(r.lines) }
 
-// textReading reads SetupDiag results and other structured text, record by record.
-type setupDiagReading struct{ *reading }
+// resultReading reads what reports results and little else: SetupDiag's findings,
+// the sections of a driver installation.
+type resultReading struct {
+	*reading
+	stage Stage
+}
 
-func newSetupDiagReading(r *reading) digest { return &setupDiagReading{r} }
-
-func (r *setupDiagReading) record(rec *winlog.Record) error {
+func (r *resultReading) record(rec *winlog.Record) error {
 	r.mark(rec)
+	found := false
 	for _, m := range codes.Find(string(rec.Text)) {
 		if !m.Code.HRESULT.Failed() {
 			continue
 		}
-		r.failWith(rec, Failure{Code: m.Code.HRESULT, Extend: m.Code.Extend, Stage: StageSetup, Weight: decisive})
+		found = true
+		r.failWith(rec, Failure{Code: m.Code.HRESULT, Extend: m.Code.Extend, Stage: r.stage, Weight: decisive})
+	}
+	if !found && rec.Code.Failed() {
+		r.failWith(rec, Failure{Code: rec.Code, Stage: r.stage, Weight: decisive})
 	}
 	return nil
 }
 
-func (r *setupDiagReading) finish() {}
+func (r *resultReading) finish() {}

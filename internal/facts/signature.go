@@ -193,6 +193,9 @@ func expand(term string) ([]literal, error) {
 	var lits []literal
 	for _, t := range texts {
 		text, open := strings.CutSuffix(t, "*")
+		if strings.Contains(text, "|") {
+			return nil, fmt.Errorf("term %q has an alternative outside of parentheses, or parentheses inside one", term)
+		}
 		if len(text) < 3 {
 			return nil, fmt.Errorf("literal %q is shorter than three bytes", text)
 		}
@@ -203,10 +206,12 @@ func expand(term string) ([]literal, error) {
 
 // matcher finds the rows that apply to one kind of source.
 type matcher struct {
-	words   bool
+	words   bool                // literals are whole words
+	prose   bool                // a line end may stand within a sentence
 	filter  [1 << 13]uint64     // bitmap over hashes of three bytes: 512 Ki bits
 	anchors map[uint32][]anchor // by the three bytes themselves
 	lower   []byte              // scratch
+	asked   map[*signature]bool // rows whose other terms were looked for in this text, with the answer
 	hits    []hit
 }
 
@@ -223,7 +228,7 @@ type hit struct {
 }
 
 func newMatcher(sigs []signature, w where) *matcher {
-	m := &matcher{words: w.wholeWords(), anchors: map[uint32][]anchor{}}
+	m := &matcher{words: w.wholeWords(), prose: w&inNote != 0, anchors: map[uint32][]anchor{}, asked: map[*signature]bool{}}
 	for i := range sigs {
 		if sigs[i].in&w == 0 {
 			continue
@@ -276,6 +281,10 @@ func (m *matcher) match(text []byte) []hit {
 		return nil
 	}
 	m.lower = appendLower(m.lower[:0], text)
+	clear(m.asked)
+	if m.prose {
+		unwrap(m.lower)
+	}
 	t := m.lower
 	key := three(0, t[0], t[1])
 	for i := 2; i < len(t); i++ {
@@ -300,12 +309,21 @@ func (m *matcher) match(text []byte) []hit {
 
 // rest checks the terms after the anchor.
 func (m *matcher) rest(t []byte, sig *signature) bool {
+	if len(sig.terms) == 1 {
+		return true
+	}
+	found, asked := m.asked[sig]
+	if asked {
+		return found
+	}
+	found = true
 	for _, term := range sig.terms[1:] {
-		if !slices.ContainsFunc(term, func(l literal) bool { return m.contains(t, l) }) {
-			return false
+		if found = slices.ContainsFunc(term, func(l literal) bool { return m.contains(t, l) }); !found {
+			break
 		}
 	}
-	return true
+	m.asked[sig] = found
+	return found
 }
 
 func (m *matcher) contains(t []byte, l literal) bool {
@@ -371,3 +389,15 @@ func appendLower(dst, src []byte) []byte {
 	}
 	return dst
 }
+
+// unwrap makes blanks of the line ends at which a margin, and nobody's thought,
+// broke a text: a line goes on when letters stand on both sides.
+func unwrap(t []byte) {
+	for i, c := range t {
+		if c == '\n' && i > 0 && i+1 < len(t) && goesOn(t[i-1]) && goesOn(t[i+1]) {
+			t[i] = ' '
+		}
+	}
+}
+
+func goesOn(c byte) bool { return wordByte(c) || c == ',' || c == '(' || c == '"' }

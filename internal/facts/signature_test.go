@@ -3,6 +3,7 @@ package facts
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -160,6 +161,10 @@ func TestExpand(t *testing.T) {
 // is tried.
 func naive(s signature, text string, words bool) bool {
 	t := strings.ToLower(text)
+	if words { // a note's sentence goes on over a line end between words
+		t = wrapped.ReplaceAllString(t, "${1} ${2}")
+		t = wrapped.ReplaceAllString(t, "${1} ${2}") // ends one letter apart
+	}
 	for _, term := range s.terms {
 		found := false
 		for _, l := range term {
@@ -175,6 +180,8 @@ func naive(s signature, text string, words bool) bool {
 	}
 	return true
 }
+
+var wrapped = regexp.MustCompile(`([a-z0-9,("])\n([a-z0-9,("])`)
 
 func whole(t string, from int, l literal) bool {
 	end := from + len(l.text)

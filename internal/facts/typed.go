@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,9 +60,13 @@ func (r *reading) readTyped(src io.Reader) (io.Reader, error) {
 	if err != nil {
 		return bytes.NewReader(text), err
 	}
-	if r.source.Kind == winlog.Output && len(text) <= maxDocument/8 {
+	if r.source.Kind != winlog.Hosts && len(text) <= maxDocument/8 {
 		decoded, _ := io.ReadAll(winlog.NewTextReader(bytes.NewReader(text)))
-		kinds = winlog.DocumentKinds(decoded)
+		for _, k := range winlog.DocumentKinds(decoded) {
+			if !slices.Contains(kinds, k) {
+				kinds = append(kinds, k)
+			}
+		}
 	}
 	var errs []error
 	for _, k := range kinds {
