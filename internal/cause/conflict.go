@@ -81,7 +81,7 @@ func CONFLICT() []*Cause {
 				helped(Conclusive, "program-toggled"),
 				helped(Strong, "program-blamed"),
 				strong("service-stopped-by"),
-				strong("memory-eaten"),
+				strong("memory-eaten", "volume-unasked"),
 				moderate("setup-script-failed"),
 				weak("plugin-aborts-setup", "migration-unit-rule"),
 				weak("program-named"),
