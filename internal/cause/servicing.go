@@ -157,6 +157,7 @@ func SERVICING() []*Cause {
 				moderate("note-language-pack"),
 				languagesBesideStore,
 				weak("fod-identity-mismatch"),
+				against(Moderate, "setup-options-from-file"), // setup was told to take foreign packs along
 				missing("DISM /Online /Get-Packages: language packs and their state"),
 			),
 		},

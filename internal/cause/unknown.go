@@ -16,6 +16,7 @@ func UNKNOWN() []*Cause {
 		Remedies: []string{"collect-support-report", "read-update-log", "read-servicing-log"},
 		Check: evidence(
 			strong("wusa-remote-denied"),
+			refusedRemotely,
 			needsUser,
 			cures("sign-in-interactively", "wusa-remote-denied"),
 			cures("install-update-from-catalog", "wusa-remote-denied"),
@@ -33,5 +34,16 @@ func needsUser(l *look) {
 	if seen, ok := l.hit(codesUser); ok {
 		l.add(true, Strong, seen)
 		l.Cure("sign-in-interactively", "retry-install")
+	}
+}
+
+// refusedRemotely: the agent denies access to whoever calls it from another
+// machine, whatever his rights: learn.microsoft.com: Using WUA From a Remote Computer.
+func refusedRemotely(l *look) {
+	if _, denied := l.Code(0x80070005); !denied {
+		return
+	}
+	if seen, ok := l.Mark("wusa-remote-denied"); ok {
+		l.add(true, Conclusive, seen)
 	}
 }
