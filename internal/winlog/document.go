@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 )
 
@@ -52,7 +51,7 @@ func cutColon(s string) (key, value string, ok bool) {
 	return strings.TrimSpace(s[:i]), strings.TrimSpace(value), true
 }
 
-var promptLine = regexp.MustCompile(`^(?:PS [^>"|<]{0,300}|[A-Za-z]:(?:\\[^>"|<]{0,300})?)> ?`)
+var promptLine = newPattern(`^(?:PS [^>"|<]{0,300}|[A-Za-z]:(?:\\[^>"|<]{0,300})?)> ?`)
 
 // isPrompt reports a line that is a prompt of cmd.exe or PowerShell with or
 // without a command: "C:\Windows\system32>sc query wuauserv", "PS C:\> Get-Service".
@@ -119,14 +118,14 @@ type sniffer struct {
 }
 
 var (
-	datedLine   = regexp.MustCompile(`^\[?\d{4}[-/]\d\d[-/]\d\d[ T,\t]{1,2}\d\d:\d\d`)
-	logSection  = regexp.MustCompile(`^(?:>>>|<<<) {1,2}\[`) // setupapi
-	scBodyLine  = regexp.MustCompile(`^\s*[^:：]{2,24}?\s*[:：] [0-9a-f]{1,4}\s{1,3}(?:WIN32|KERNEL_DRIVER|FILE_SYSTEM_DRIVER|USER_)[A-Z_0-9]*`)
-	regKeyLine  = regexp.MustCompile(`^(?:\[-?)?HKEY_(?:LOCAL_MACHINE|CURRENT_USER|USERS|CLASSES_ROOT|CURRENT_CONFIG)(?:\\|\]|$)`)
-	regDataLine = regexp.MustCompile(`^(?:\s{2,}.{1,200}?(?:\s{2,}|\t)REG_(?:SZ|DWORD|QWORD|BINARY|EXPAND_SZ|MULTI_SZ|NONE)\b|(?:@|".{0,200}?")=(?:"|dword:|hex|-))`)
-	countLine   = regexp.MustCompile(`^\S+ (?:\S+ ){0,4}?(?:\d{1,3} ?%|%\d{1,3})(?: ?\S+){0,4}$`)
-	hostLine    = regexp.MustCompile(`^\s*(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:]{2,45})(?:%\w+)?[ \t]+[A-Za-z0-9*_][A-Za-z0-9._*-]*(?:[ \t]+[A-Za-z0-9._*-]+)*[ \t]*(?:#.*)?$`)
-	winEvent    = regexp.MustCompile(`<Event xmlns=["']http://schemas\.microsoft\.com/win/2004/08/events/event["']`)
+	datedLine   = newPattern(`^\[?\d{4}[-/]\d\d[-/]\d\d[ T,\t]{1,2}\d\d:\d\d`)
+	logSection  = newPattern(`^(?:>>>|<<<) {1,2}\[`) // setupapi
+	scBodyLine  = newPattern(`^\s*[^:：]{2,24}?\s*[:：] [0-9a-f]{1,4}\s{1,3}(?:WIN32|KERNEL_DRIVER|FILE_SYSTEM_DRIVER|USER_)[A-Z_0-9]*`)
+	regKeyLine  = newPattern(`^(?:\[-?)?HKEY_(?:LOCAL_MACHINE|CURRENT_USER|USERS|CLASSES_ROOT|CURRENT_CONFIG)(?:\\|\]|$)`)
+	regDataLine = newPattern(`^(?:\s{2,}.{1,200}?(?:\s{2,}|\t)REG_(?:SZ|DWORD|QWORD|BINARY|EXPAND_SZ|MULTI_SZ|NONE)\b|(?:@|".{0,200}?")=(?:"|dword:|hex|-))`)
+	countLine   = newPattern(`^\S+ (?:\S+ ){0,4}?(?:\d{1,3} ?%|%\d{1,3})(?: ?\S+){0,4}$`)
+	hostLine    = newPattern(`^\s*(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9A-Fa-f:]{2,45})(?:%\w+)?[ \t]+[A-Za-z0-9*_][A-Za-z0-9._*-]*(?:[ \t]+[A-Za-z0-9._*-]+)*[ \t]*(?:#.*)?$`)
+	winEvent    = newPattern(`<Event xmlns=["']http://schemas\.microsoft\.com/win/2004/08/events/event["']`)
 )
 
 func (s *sniffer) line(line string) {

@@ -2,7 +2,6 @@ package winlog
 
 import (
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -32,9 +31,9 @@ type Filter struct {
 }
 
 var (
-	filterRow   = regexp.MustCompile(`^(\S{1,64})\s+(\d{1,5})\s+(\d{4,6}(?:\.\d{1,20})?)\s+(\d{1,2})$`)
-	legacyRow   = regexp.MustCompile(`^(\S{1,64})\s+(?:\d{0,5}\s+)?<\p{L}+>(?:\s.*)?$`)
-	instanceRow = regexp.MustCompile(`^(\S{1,64})\s+(?:(\S.{0,120}?)\s{2,})?(\d{4,6}(?:\.\d{1,20})?)\s{2,}\S.{0,80}?\s+(\d{1,2})(?:\s+[0-9a-fA-F]{8}.*)?$`)
+	filterRow   = newPattern(`^(\S{1,64})\s+(\d{1,5})\s+(\d{4,6}(?:\.\d{1,20})?)\s+(\d{1,2})$`)
+	legacyRow   = newPattern(`^(\S{1,64})\s+(?:\d{0,5}\s+)?<\p{L}+>(?:\s.*)?$`)
+	instanceRow = newPattern(`^(\S{1,64})\s+(?:(\S.{0,120}?)\s{2,})?(\d{4,6}(?:\.\d{1,20})?)\s{2,}\S.{0,80}?\s+(\d{1,2})(?:\s+[0-9a-fA-F]{8}.*)?$`)
 )
 
 // ReadFilters reads what fltmc, fltmc filters and fltmc instances print. A

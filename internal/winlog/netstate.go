@@ -3,7 +3,6 @@ package winlog
 import (
 	"io"
 	"net/netip"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -100,7 +99,7 @@ type ipField struct {
 	values []string // the first may be ""
 }
 
-var dotLeader = regexp.MustCompile(`^(.{1,80}?)[ .]*(?: \.)+ ?[:：] ?(.*)$`)
+var dotLeader = newPattern(`^(.{1,80}?)[ .]*(?: \.)+ ?[:：] ?(.*)$`)
 
 // parseIPField reads "   Key . . . : value". A key that fills its column has no
 // leader; then the indentation must tell it from the values that continue a line.
@@ -138,7 +137,7 @@ func (c *IPConfiguration) global(section []ipField) {
 	}
 }
 
-var macAddress = regexp.MustCompile(`^(?:[0-9A-F]{2}-){5,15}[0-9A-F]{2}$`)
+var macAddress = newPattern(`^(?:[0-9A-F]{2}-){5,15}[0-9A-F]{2}$`)
 
 // readAdapter reads the section of an adapter. Where a line stands to the
 // physical address and to the subnet mask tells what it is.
@@ -319,16 +318,16 @@ func (t TimeStatus) Synchronised() (yes, known bool) {
 }
 
 var (
-	leapLine    = regexp.MustCompile(`^([0-3])\s?[(（]`)
-	stratumLine = regexp.MustCompile(`^(\d{1,2}) ?[(（]`)
-	minusLine   = regexp.MustCompile(`^-?\d{1,3} ?[(（]`)
-	secondsLine = regexp.MustCompile(`^([+-]?\d+[.,]\d+) ?s$`)
-	refIDLine   = regexp.MustCompile(`^0x([0-9A-Fa-f]{8})(?:\s|$)`)
-	pollLine    = regexp.MustCompile(`^\d{1,2} ?[(（]\d+s[)）]$`)
-	stripSample = regexp.MustCompile(`^\d{1,2}[:.]\d\d[:.]\d\d,? (?:d:\S+ )?(?:o:)?([+-]\d+[.,]\d+)s`)
-	stripError  = regexp.MustCompile(`^\d{1,2}[:.]\d\d[:.]\d\d,? .{0,40}?(0x[0-9A-Fa-f]{8})`)
-	stripServer = regexp.MustCompile(`^.{1,40}?\b(\S+) \[[0-9A-Fa-f.:\[\]]+:123\]`)
-	timeErrors  = regexp.MustCompile(`[(（](0x[0-9A-Fa-f]{8})[)）]`)
+	leapLine    = newPattern(`^([0-3])\s?[(（]`)
+	stratumLine = newPattern(`^(\d{1,2}) ?[(（]`)
+	minusLine   = newPattern(`^-?\d{1,3} ?[(（]`)
+	secondsLine = newPattern(`^([+-]?\d+[.,]\d+) ?s$`)
+	refIDLine   = newPattern(`^0x([0-9A-Fa-f]{8})(?:\s|$)`)
+	pollLine    = newPattern(`^\d{1,2} ?[(（]\d+s[)）]$`)
+	stripSample = newPattern(`^\d{1,2}[:.]\d\d[:.]\d\d,? (?:d:\S+ )?(?:o:)?([+-]\d+[.,]\d+)s`)
+	stripError  = newPattern(`^\d{1,2}[:.]\d\d[:.]\d\d,? .{0,40}?(0x[0-9A-Fa-f]{8})`)
+	stripServer = newPattern(`^.{1,40}?\b(\S+) \[[0-9A-Fa-f.:\[\]]+:123\]`)
+	timeErrors  = newPattern(`[(（](0x[0-9A-Fa-f]{8})[)）]`)
 )
 
 // ReadW32TM reads the outputs of w32tm /query /status, /stripchart and /resync

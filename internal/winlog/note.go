@@ -3,7 +3,6 @@ package winlog
 import (
 	_ "embed"
 	"io"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -162,8 +161,8 @@ func (n *NoteText) addSentence(line int, text string) {
 }
 
 var (
-	notePercent = regexp.MustCompile(`(?i)(?:^|[^\w.,])(\d{1,3}(?:[.,]\d{1,2})?) ?(?:%|percent\b|per cent\b|prozent\b)`)
-	kbNumber    = regexp.MustCompile(`(?i)(?:\bKB|_KB)[ -]?(\d{6,8})(?:\D|$)`)
+	notePercent = newPattern(`(?i)(?:^|[^\w.,])(\d{1,3}(?:[.,]\d{1,2})?) ?(?:%|percent\b|per cent\b|prozent\b)`)
+	kbNumber    = newPattern(`(?i)(?:\bKB|_KB)[ -]?(\d{6,8})(?:\D|$)`)
 )
 
 // findKBs returns the KB numbers in a text as "KB1234567", each once.
@@ -537,15 +536,15 @@ func (n *NoteText) percentOf(sentence int) float64 {
 }
 
 var (
-	windowsName  = regexp.MustCompile(`(?i)\b(?:(?:microsoft )?win(?:dows)?[ -]?(?:(server)[ -]?)?|(server) |w)(20(?:03|08|12|16|19|22|25)|11|10|8\.1|8|7|vista|xp)(?:[ -]?(r2))?\b`)
-	otherServer  = regexp.MustCompile(`(?i)\b(?:sql|exchange|sharepoint|project|skype|search|update|team|backup)[ -]$`)
-	towards      = regexp.MustCompile(`(?i)\b(?:to|onto|into|install(?:ing)?|get|upgrade|auf|nach|zu)\s+(?:the\s+|version\s+|microsoft\s+)?$`)
-	targetBefore = regexp.MustCompile(`(?i)\b(?:to|onto|into|install(?:ing)?|get|auf|nach|zu)\s+(?:the\s+|version\s+)?(?:\d\dH[12]|1[5-9]0\d|2004)\b`)
-	editionName  = regexp.MustCompile(`(?i)\b(pro(?:fessional)?|home|enterprise|education|ltsc|ltsb|iot|ultimate|standard|datacenter|essentials|core|insider)\b`)
-	releaseName  = regexp.MustCompile(`(?i)\b((?:1[6-9]|2\d)H[12])\b`)
-	oldRelease   = regexp.MustCompile(`(?i)\b(?:version|ver\.?|release|v|windows 10|win ?10|windows server|server|(?:pro|home|enterprise|education|datacenter|standard)),? ?(1507|1511|1607|1703|1709|1803|1809|1903|1909|2004)\b`)
-	buildNumber  = regexp.MustCompile(`(?:^|[^\d.])(?:10\.0\.|6\.[0-3]\.)?(\d{4,5})(?:\.(\d{1,5}))?(?:[^\d.]|\.?$|\.\s)`)
-	buildWord    = regexp.MustCompile(`(?i)\b(?:build|os-build|buildnummer)[ :.#-]{0,3}(?:10\.0\.)?(\d{4,5})(?:\.(\d{1,5}))?\b`)
+	windowsName  = newPattern(`(?i)\b(?:(?:microsoft )?win(?:dows)?[ -]?(?:(server)[ -]?)?|(server) |w)(20(?:03|08|12|16|19|22|25)|11|10|8\.1|8|7|vista|xp)(?:[ -]?(r2))?\b`)
+	otherServer  = newPattern(`(?i)\b(?:sql|exchange|sharepoint|project|skype|search|update|team|backup)[ -]$`)
+	towards      = newPattern(`(?i)\b(?:to|onto|into|install(?:ing)?|get|upgrade|auf|nach|zu)\s+(?:the\s+|version\s+|microsoft\s+)?$`)
+	targetBefore = newPattern(`(?i)\b(?:to|onto|into|install(?:ing)?|get|auf|nach|zu)\s+(?:the\s+|version\s+)?(?:\d\dH[12]|1[5-9]0\d|2004)\b`)
+	editionName  = newPattern(`(?i)\b(pro(?:fessional)?|home|enterprise|education|ltsc|ltsb|iot|ultimate|standard|datacenter|essentials|core|insider)\b`)
+	releaseName  = newPattern(`(?i)\b((?:1[6-9]|2\d)H[12])\b`)
+	oldRelease   = newPattern(`(?i)\b(?:version|ver\.?|release|v|windows 10|win ?10|windows server|server|(?:pro|home|enterprise|education|datacenter|standard)),? ?(1507|1511|1607|1703|1709|1803|1809|1903|1909|2004)\b`)
+	buildNumber  = newPattern(`(?:^|[^\d.])(?:10\.0\.|6\.[0-3]\.)?(\d{4,5})(?:\.(\d{1,5}))?(?:[^\d.]|\.?$|\.\s)`)
+	buildWord    = newPattern(`(?i)\b(?:build|os-build|buildnummer)[ :.#-]{0,3}(?:10\.0\.)?(\d{4,5})(?:\.(\d{1,5}))?\b`)
 )
 
 // Builds that were released; other numbers of four or five digits are builds

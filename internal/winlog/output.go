@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 
 	"updoc/internal/codes"
@@ -183,9 +182,9 @@ func (p *outputParser) emit(line int, text, tool, command string) error {
 }
 
 var (
-	ansiEscape  = regexp.MustCompile("\x1b\\[[0-9;?]*[A-Za-z]")
-	clixmlChar  = regexp.MustCompile(`_x000[DA9]_`)
-	clixmlError = regexp.MustCompile(`<S S="[A-Za-z]+">|</S>`)
+	ansiEscape  = newPattern("\x1b\\[[0-9;?]*[A-Za-z]")
+	clixmlChar  = newPattern(`_x000[DA9]_`)
+	clixmlError = newPattern(`<S S="[A-Za-z]+">|</S>`)
 )
 
 // cleanConsole takes out what colours, progress bars and PowerShell's
@@ -204,11 +203,11 @@ func cleanConsole(s string) string {
 }
 
 var (
-	verbNoun       = regexp.MustCompile(`^([A-Z][A-Za-z]+-[A-Z][A-Za-z]+) ?: `)
-	scriptError    = regexp.MustCompile(`^(?:&|[A-Za-z]:\\[^:*?"<>|]+\.ps[m1d]*1?|[\w.-]+\.exe) ?: `)
-	categoryInfo   = regexp.MustCompile(`CategoryInfo\s*: [^\[]*\[([A-Za-z]+-[A-Za-z]+)\]`)
-	conciseMarker  = regexp.MustCompile(`^\s*(?:\d+ )?\s*\|`)
-	windowsProgram = regexp.MustCompile(`(?i)^(?:&\s*)?(?:start(?:\s+/wait)?\s+)?"?(?:[^"]*[\\/])?([A-Za-z0-9_-]+)(?:\.(?:exe|cmd|bat|com|ps1|msu))?"?(?:\s|$)`)
+	verbNoun       = newPattern(`^([A-Z][A-Za-z]+-[A-Z][A-Za-z]+) ?: `)
+	scriptError    = newPattern(`^(?:&|[A-Za-z]:\\[^:*?"<>|]+\.ps[m1d]*1?|[\w.-]+\.exe) ?: `)
+	categoryInfo   = newPattern(`CategoryInfo\s*: [^\[]*\[([A-Za-z]+-[A-Za-z]+)\]`)
+	conciseMarker  = newPattern(`^\s*(?:\d+ )?\s*\|`)
+	windowsProgram = newPattern(`(?i)^(?:&\s*)?(?:start(?:\s+/wait)?\s+)?"?(?:[^"]*[\\/])?([A-Za-z0-9_-]+)(?:\.(?:exe|cmd|bat|com|ps1|msu))?"?(?:\s|$)`)
 )
 
 // startsPowerShellError accepts the first line of an ErrorRecord: a cmdlet or a
@@ -279,25 +278,25 @@ func programOf(command string) string {
 // properties, log layouts, paths.
 var outputMarks = []struct {
 	tool string
-	keep bool           // the lines after it belong to the tool too
-	has  []string       // the line holds one of these, in this letter case
-	mark *regexp.Regexp // nil: has says enough. The first group, if any, is the command
+	keep bool     // the lines after it belong to the tool too
+	has  []string // the line holds one of these, in this letter case
+	mark *pattern // nil: has says enough. The first group, if any, is the command
 }{
-	{ToolSSM, false, []string{" UTC | "}, regexp.MustCompile(`^\d\d/\d\d/\d{4} \d\d:\d\d:\d\d UTC \| \w+ \| `)},
-	{ToolAnsible, true, []string{"TASK [", "HANDLER ["}, regexp.MustCompile(`^(?:TASK|RUNNING HANDLER) \[(.{1,200}?)\] \*{3}`)},
-	{ToolAnsible, true, []string{": ["}, regexp.MustCompile(`^(?:fatal|failed|changed|ok): \[[^\]]+\]`)},
+	{ToolSSM, false, []string{" UTC | "}, newPattern(`^\d\d/\d\d/\d{4} \d\d:\d\d:\d\d UTC \| \w+ \| `)},
+	{ToolAnsible, true, []string{"TASK [", "HANDLER ["}, newPattern(`^(?:TASK|RUNNING HANDLER) \[(.{1,200}?)\] \*{3}`)},
+	{ToolAnsible, true, []string{": ["}, newPattern(`^(?:fatal|failed|changed|ok): \[[^\]]+\]`)},
 	{ToolAnsible, false, []string{`"failure_hresult_code"`, `"failure_msg"`, `"found_update_count"`, `"failed_update_count"`}, nil},
-	{ToolDSC, true, []string{"PowerShell DSC resource"}, regexp.MustCompile(`^PowerShell DSC resource (\S+)`)},
-	{ToolDSC, true, []string{"LCM: ", "[[", "MSFT_"}, regexp.MustCompile(`LCM: {1,3}\[|\[\[\w+\]\S+\]|\bMSFT_(?:x\w+|\w+Resource)\b`)},
+	{ToolDSC, true, []string{"PowerShell DSC resource"}, newPattern(`^PowerShell DSC resource (\S+)`)},
+	{ToolDSC, true, []string{"LCM: ", "[[", "MSFT_"}, newPattern(`LCM: {1,3}\[|\[\[\w+\]\S+\]|\bMSFT_(?:x\w+|\w+Resource)\b`)},
 	{ToolAzure, false, []string{"ComponentStatus/Std", "RunCommandWindows", "Microsoft.Compute/virtualMachines"}, nil},
 	{ToolChocolatey, true, []string{"Chocolatey v", `\chocolatey\`, "chocolatey.log"}, nil},
-	{ToolWSL, false, []string{"Wsl/", "WslRegisterDistribution"}, regexp.MustCompile(`\bWsl(?:/\w+){1,6}\b|\bWslRegisterDistribution\b`)},
+	{ToolWSL, false, []string{"Wsl/", "WslRegisterDistribution"}, newPattern(`\bWsl(?:/\w+){1,6}\b|\bWslRegisterDistribution\b`)},
 	{ToolWinget, false, []string{"0x8a15", "0x8A15", "Windows Package Manager v", `DiagOutputDir\WinGet`}, nil},
-	{ToolWUSA, false, []string{"wusa", "WUSA", "Wusa"}, regexp.MustCompile(`(?i)\bwusa(?:\.exe)?\b`)},
+	{ToolWUSA, false, []string{"wusa", "WUSA", "Wusa"}, newPattern(`(?i)\bwusa(?:\.exe)?\b`)},
 	{ToolMSI, false, []string{"MSI (", "msiexec", "MsiExec", "MSIEXEC", "MainEngineThread"}, nil},
-	{ToolErr, true, []string{"# for hex", "# as a", " matches found for "}, regexp.MustCompile(`^# (?:for hex|as an? \w+:|\d+ matches found for)`)},
+	{ToolErr, true, []string{"# for hex", "# as a", " matches found for "}, newPattern(`^# (?:for hex|as an? \w+:|\d+ matches found for)`)},
 	{ToolUpdateModule, false, []string{"-WindowsUpdate", "-WUInstall", "-WUServiceManager"}, nil},
-	{ToolPacker, true, []string{"==> "}, regexp.MustCompile(`^==> [\w.-]+: `)},
+	{ToolPacker, true, []string{"==> "}, newPattern(`^==> [\w.-]+: `)},
 }
 
 func markOf(t string) (tool, command string, keep bool) {
@@ -328,9 +327,9 @@ func containsAny(s string, substrs []string) bool {
 }
 
 var (
-	msiResult    = regexp.MustCompile(`\bis returning (1[0-9]{3})\b`) // learn.microsoft.com: MsiExec.exe and InstMsi.exe error messages
-	wingetResult = regexp.MustCompile(`(?i)\b0x8a15[0-9a-f]{4}\b`)    // facility of the App Installer
-	wslResult    = regexp.MustCompile(`\bWsl(?:/\w+){0,6}/(\w+)\b`)
+	msiResult    = newPattern(`\bis returning (1[0-9]{3})\b`) // learn.microsoft.com: MsiExec.exe and InstMsi.exe error messages
+	wingetResult = newPattern(`(?i)\b0x8a15[0-9a-f]{4}\b`)    // facility of the App Installer
+	wslResult    = newPattern(`\bWsl(?:/\w+){0,6}/(\w+)\b`)
 )
 
 // outputCodes collects the codes of a record: those that the text shows to

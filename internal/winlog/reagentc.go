@@ -2,7 +2,6 @@ package winlog
 
 import (
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -27,9 +26,9 @@ type RecoveryEnvironment struct {
 }
 
 var (
-	devicePath = regexp.MustCompile(`(?i)harddisk(\d{1,3})\\partition(\d{1,3})\b`)
-	guidValue  = regexp.MustCompile(`^\{?([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})\}?$`)
-	reError    = regexp.MustCompile(`(?i)^REAGENTC(?:\.EXE)?\s?[:：].*?(?:[:：]\s*|\b)(0x[0-9a-f]{1,8}|\d{1,10})\.?$`)
+	devicePath = newPattern(`(?i)harddisk(\d{1,3})\\partition(\d{1,3})\b`)
+	guidValue  = newPattern(`^\{?([0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12})\}?$`)
+	reError    = newPattern(`(?i)^REAGENTC(?:\.EXE)?\s?[:：].*?(?:[:：]\s*|\b)(0x[0-9a-f]{1,8}|\d{1,10})\.?$`)
 )
 
 // ReadREAgentC reads the output of reagentc /info in any display language.

@@ -2,7 +2,6 @@ package winlog
 
 import (
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -163,10 +162,10 @@ var (
 	propertyStates = map[string]int{"stopped": 1, "startpending": 2, "start pending": 2, "stoppending": 3, "stop pending": 3, "running": 4, "continuepending": 5, "continue pending": 5, "pausepending": 6, "pause pending": 6, "paused": 7}
 	propertyStarts = map[string]int{"boot": 0, "system": 1, "automatic": 2, "auto": 2, "automaticdelayedstart": 2, "manual": 3, "disabled": 4}
 
-	scFailure  = regexp.MustCompile(`^\[SC\] [A-Za-z]+(?::[A-Za-z]+)?[:\s].*?\b([0-9]{1,5})\s*[:：]`)
-	netHelpMsg = regexp.MustCompile(`\bNET HELPMSG ([0-9]{4,5})\b`)
-	netError   = regexp.MustCompile(`^\D{0,60}\b(10[5-9][0-9])\b\D*$`)
-	scCommand  = regexp.MustCompile(`(?i)^(?:sc(?:\.exe)?\s+(?:\\\\\S+\s+)?(?:query|queryex|qc|start|stop|config|qtriggerinfo)|net1?(?:\.exe)?\s+(?:start|stop)|get-service(?:\s+-name)?)\s+("[^"]+"|[^\s"|/]+)`)
+	scFailure  = newPattern(`^\[SC\] [A-Za-z]+(?::[A-Za-z]+)?[:\s].*?\b([0-9]{1,5})\s*[:：]`)
+	netHelpMsg = newPattern(`\bNET HELPMSG ([0-9]{4,5})\b`)
+	netError   = newPattern(`^\D{0,60}\b(10[5-9][0-9])\b\D*$`)
+	scCommand  = newPattern(`(?i)^(?:sc(?:\.exe)?\s+(?:\\\\\S+\s+)?(?:query|queryex|qc|start|stop|config|qtriggerinfo)|net1?(?:\.exe)?\s+(?:start|stop)|get-service(?:\s+-name)?)\s+("[^"]+"|[^\s"|/]+)`)
 )
 
 func (p *serviceParser) begin(line int, name string) {

@@ -2,7 +2,6 @@ package winlog
 
 import (
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -108,13 +107,13 @@ func systemRows(lines []string) []systemRow {
 }
 
 var (
-	versionValue = regexp.MustCompile(`^(\d{1,2}\.\d{1,2}\.(\d{4,5}))(?:\.(\d{1,5}))?(?:\s|$)`)
-	productID    = regexp.MustCompile(`^[0-9A-Z]{5}-[0-9A-Z]{3,5}-[0-9A-Z]{5,7}-[0-9A-Z]{5}$`)
-	localeValue  = regexp.MustCompile(`^([a-z]{2,3}(?:-[A-Za-z]{2,4}){0,2});`)
-	pageFile     = regexp.MustCompile(`(?i)^[a-z]:\\(?:[^\\]+\\)*pagefile\.sys`)
-	archToken    = regexp.MustCompile(`(?i)(?:^|[^\w])(x64|arm64|x86)(?:[^\w]|$)`)
-	verBanner    = regexp.MustCompile(`Microsoft Windows \[[^\]\d]{0,30}(\d{1,2}\.\d{1,2}\.(\d{4,5}))(?:\.(\d{1,5}))?\]`)
-	winverText   = regexp.MustCompile(`\b(\d\dH[12]|1[5-9]0\d|2004) \([^()\d]{1,40}(\d{4,5})\.(\d{1,5})\)`)
+	versionValue = newPattern(`^(\d{1,2}\.\d{1,2}\.(\d{4,5}))(?:\.(\d{1,5}))?(?:\s|$)`)
+	productID    = newPattern(`^[0-9A-Z]{5}-[0-9A-Z]{3,5}-[0-9A-Z]{5,7}-[0-9A-Z]{5}$`)
+	localeValue  = newPattern(`^([a-z]{2,3}(?:-[A-Za-z]{2,4}){0,2});`)
+	pageFile     = newPattern(`(?i)^[a-z]:\\(?:[^\\]+\\)*pagefile\.sys`)
+	archToken    = newPattern(`(?i)(?:^|[^\w])(x64|arm64|x86)(?:[^\w]|$)`)
+	verBanner    = newPattern(`Microsoft Windows \[[^\]\d]{0,30}(\d{1,2}\.\d{1,2}\.(\d{4,5}))(?:\.(\d{1,5}))?\]`)
+	winverText   = newPattern(`\b(\d\dH[12]|1[5-9]0\d|2004) \([^()\d]{1,40}(\d{4,5})\.(\d{1,5})\)`)
 )
 
 // atVersion reads the rows around the one that holds the version.
@@ -316,7 +315,7 @@ func virtualMachine(model string) string {
 	return ""
 }
 
-var localDateTime = regexp.MustCompile(`^(\d{1,4})[./-] ?(\d{1,2})[./-] ?(\d{1,4})\.?,? +(?:([^\d\s:]{1,6}) ?)?(\d{1,2})[:.](\d{2})[:.](\d{2})(?:[ \x{00A0}\x{202F}]*([AaPp])\.?[ \x{00A0}]?[Mm]\.?)?`)
+var localDateTime = newPattern(`^(\d{1,4})[./-] ?(\d{1,2})[./-] ?(\d{1,4})\.?,? +(?:([^\d\s:]{1,6}) ?)?(\d{1,2})[:.](\d{2})[:.](\d{2})(?:[ \x{00A0}\x{202F}]*([AaPp])\.?[ \x{00A0}]?[Mm]\.?)?`)
 
 // localTime reads a date and time in the notation of a locale. Where day and
 // month could be either, only a known locale decides; otherwise it is zero.

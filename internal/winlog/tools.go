@@ -2,7 +2,6 @@ package winlog
 
 import (
 	"io"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -61,14 +60,14 @@ type ToolResult struct {
 }
 
 var (
-	barPercent  = regexp.MustCompile(`\[[= ]*(\d{1,3}[.,]\d) ?%[= ]*\]`)
-	anyPercent  = regexp.MustCompile(`(?:^|[^\d.,])(\d{1,3}) ?%|% ?(\d{1,3})(?:\D|$)`)
-	toolVersion = regexp.MustCompile(`^[^\d:：]{1,60}[:：]\s*(\d{1,2}\.\d{1,2}\.\d{4,5}\.\d{1,6})$`)
-	toolError   = regexp.MustCompile(`^[^\d\s:：]{2,20}\s?[:：]\s*(0[xX][0-9a-fA-F]{8}|-?\d{1,10})$`)
-	cbsLogPath  = regexp.MustCompile(`(?i)\\Logs\\(?:CBS\\CBS|DISM\\dism)\.log`)
-	healthState = regexp.MustCompile(`^ImageHealthState\s*: (\w+)`)
-	dismCommand = regexp.MustCompile(`(?i)^(?:[a-z]:\\\S*\\)?dism(?:\.exe)?\s+/`)
-	sfcCommand  = regexp.MustCompile(`(?i)^(?:[a-z]:\\\S*\\)?sfc(?:\.exe)?\s+/`)
+	barPercent  = newPattern(`\[[= ]*(\d{1,3}[.,]\d) ?%[= ]*\]`)
+	anyPercent  = newPattern(`(?:^|[^\d.,])(\d{1,3}) ?%|% ?(\d{1,3})(?:\D|$)`)
+	toolVersion = newPattern(`^[^\d:：]{1,60}[:：]\s*(\d{1,2}\.\d{1,2}\.\d{4,5}\.\d{1,6})$`)
+	toolError   = newPattern(`^[^\d\s:：]{2,20}\s?[:：]\s*(0[xX][0-9a-fA-F]{8}|-?\d{1,10})$`)
+	cbsLogPath  = newPattern(`(?i)\\Logs\\(?:CBS\\CBS|DISM\\dism)\.log`)
+	healthState = newPattern(`^ImageHealthState\s*: (\w+)`)
+	dismCommand = newPattern(`(?i)^(?:[a-z]:\\\S*\\)?dism(?:\.exe)?\s+/`)
+	sfcCommand  = newPattern(`(?i)^(?:[a-z]:\\\S*\\)?sfc(?:\.exe)?\s+/`)
 )
 
 // Closing sentences, English and German, as lower-case parts without umlauts:

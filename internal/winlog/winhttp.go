@@ -2,7 +2,6 @@ package winlog
 
 import (
 	"io"
-	"regexp"
 	"strings"
 )
 
@@ -88,9 +87,9 @@ func ReadWinHTTP(r io.Reader) (WinHTTPProxy, error) {
 }
 
 var (
-	winhttpCommand = regexp.MustCompile(`(?i)\bwinhttp\s+show\s+(adv)?proxy\b`)
-	winhttpScope   = regexp.MustCompile(`(?i)setting-scope\s*=\s*(machine|user)`)
-	jsonMember     = regexp.MustCompile(`"(\w+)"\s*:\s*(?:"([^"]*)"|(true|false))`)
+	winhttpCommand = newPattern(`(?i)\bwinhttp\s+show\s+(adv)?proxy\b`)
+	winhttpScope   = newPattern(`(?i)setting-scope\s*=\s*(machine|user)`)
+	jsonMember     = newPattern(`"(\w+)"\s*:\s*(?:"([^"]*)"|(true|false))`)
 )
 
 func winhttpRank(p WinHTTPProxy) int {
