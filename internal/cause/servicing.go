@@ -118,6 +118,7 @@ func SERVICING() []*Cause {
 				against(Moderate, "note-prerequisite-missing", "note-checkpoint"),
 				against(Moderate, "note-wrong-package"),
 				against(Moderate, "operations-pending"),
+				against(Strong, "note-wsus-uncleaned", "note-wsus-scan-endless"), // the server is full of superseded updates
 				missing("what is installed already, and what replaces the update"),
 			),
 		},
