@@ -180,7 +180,15 @@ func formerServer(l *look) {
 }
 
 // agentOfOldWindows: an agent older than the one that Microsoft's service asks for.
+// Where no agent is seen, a signature that an old Windows cannot read says the same:
+// everything since 2019 is signed with SHA-2. support.microsoft.com: KB4472027.
 func agentOfOldWindows(l *look) {
+	if old, named := l.Mark("note-old-windows"); named {
+		if _, refused := l.hit([]codes.HRESULT{0x800B0100, 0x80092003}); refused {
+			l.add(true, Strong, old)
+			return
+		}
+	}
 	seen, ok := l.Mark("wu-old-agent")
 	if !ok {
 		return

@@ -50,6 +50,7 @@ func STATE() []*Cause {
 				bootOperationFails,
 				moderate("fast-startup"),
 				moderate("restart-does-not-clear"),
+				conclusive("restart-first"),
 				moderate("restart-pending"),
 				moderate("note-pending-xml", "revert-pending-fails"),
 				moderate("undoing-loop"),
