@@ -37,12 +37,8 @@ type ran struct {
 // command makes the test binary run as updoc, see TestMain.
 func command(ctx context.Context, t *testing.T, args ...string) (*exec.Cmd, string) {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	temp := t.TempDir()
-	cmd := exec.CommandContext(ctx, exe)
+	cmd := exec.CommandContext(ctx, program(t))
 	cmd.Args = append([]string{"updoc"}, args...)
 	cmd.Env = append(os.Environ(), "NO_COLOR=", "LC_ALL=C.UTF-8", "TMPDIR="+temp, "TMP="+temp, peakFile+"="+filepath.Join(t.TempDir(), "status"))
 	return cmd, temp
@@ -115,8 +111,8 @@ func (r ran) bounded(t *testing.T, limit time.Duration, memory int64) {
 	if r.took > limit*slowness {
 		t.Errorf("took %v, want at most %v", r.took, limit*slowness)
 	}
-	if r.memory > memory*memorySlack {
-		t.Errorf("used %d MB, want at most %d MB", r.memory>>20, memory*memorySlack>>20)
+	if r.memory > memory {
+		t.Errorf("used %d MB, want at most %d MB", r.memory>>20, memory>>20)
 	}
 	if len(r.temp) > 0 {
 		t.Errorf("left %q", r.temp)
@@ -512,7 +508,7 @@ func TestManyCodes(t *testing.T) {
 	}
 	many := hosttest.Dir(t, files)
 	for name, from := range map[string]string{"one log": one, "many logs": many} {
-		for _, format := range formats {
+		for _, format := range []string{"text", "html"} {
 			t.Run(name+" "+format, func(t *testing.T) {
 				if from == many {
 					t.Skip("NOT RUN: facts compares each failure with each other, 40 000 of them here")

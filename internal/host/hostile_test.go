@@ -188,11 +188,11 @@ func TestZipBomb(t *testing.T) {
 		})
 	})
 	t.Run("one large member", func(t *testing.T) {
-		big, sum := deflated(t, 1<<30)
-		data := rawZip(t, big, 1<<30, sum, "CBS.log")
+		big, sum := deflated(t, 128<<20)
+		data := rawZip(t, big, 128<<20, sum, "CBS.log")
 		within(t, time.Second, 32<<20, func() {
 			paths, gaps := listed(t, "e.zip", data)
-			if len(paths) != 0 || len(gaps) != 1 || !strings.Contains(gaps[0], "e.zip/CBS.log: unpacks to 1073741824 bytes") {
+			if len(paths) != 0 || len(gaps) != 1 || !strings.Contains(gaps[0], "e.zip/CBS.log: unpacks to 134217728 bytes") {
 				t.Errorf("listed %q, gaps %q", paths, gaps)
 			}
 		})
@@ -233,7 +233,7 @@ func TestZipBomb(t *testing.T) {
 	t.Run("many members", func(t *testing.T) {
 		var b bytes.Buffer
 		w := zip.NewWriter(&b)
-		for i := range 60_000 {
+		for i := range 25_000 {
 			m, err := w.CreateHeader(&zip.FileHeader{Name: fmt.Sprintf("%d.log", i)})
 			if err != nil {
 				t.Fatal(err)
