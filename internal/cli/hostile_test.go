@@ -301,10 +301,7 @@ func hostileMachine(p string) []hosttest.File {
 	return files
 }
 
-var (
-	fenced = regexp.MustCompile("(?ms)^(`{3,}|~{3,})[^\n]*\n.*?^(`{3,}|~{3,}) *$")
-	spans  = regexp.MustCompile("(?s)(`+)(.+?)(`+)")
-)
+var fenced = regexp.MustCompile("(?ms)^(`{3,}|~{3,})[^\n]*\n.*?^(`{3,}|~{3,}) *$")
 
 // outsideCode is Markdown without its fences and code spans. A span ends with as
 // many backticks as it began with.
