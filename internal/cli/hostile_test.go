@@ -257,7 +257,6 @@ func TestArchivesOfHarm(t *testing.T) {
 		})
 	}
 	t.Run("many files", func(t *testing.T) {
-		t.Skip("NOT RUN: facts keeps 64 KB of matcher for each file, 3.4 GB for these")
 		var files []hosttest.File
 		for i := range 30_000 {
 			files = append(files, hosttest.File{Name: fmt.Sprintf("logs/%05d.log", i), Data: wuLine})
@@ -508,7 +507,6 @@ func TestManyCodes(t *testing.T) {
 		for _, format := range []string{"text", "html"} {
 			t.Run(name+" "+format, func(t *testing.T) {
 				if from == many {
-					t.Skip("NOT RUN: facts compares each failure with each other, 40 000 of them here")
 				}
 				r := updoc(t, "diagnose", "--from", from, "--format", format)
 				r.bounded(t, 5*time.Second, 128*mb)

@@ -108,8 +108,13 @@ func readAll(ctx context.Context, h host.Reader, files []host.File, sigs []signa
 	)
 	for range max(2, runtime.GOMAXPROCS(0)) {
 		wg.Go(func() {
+			matchers := map[where]*matcher{} // a matcher is costly to make, and scratch memory of one goroutine
 			for i := range next {
-				out[i] = readFile(ctx, h, files[i], sigs, noise, opt)
+				in := whereOf(files[i].Kind)
+				if matchers[in] == nil {
+					matchers[in] = newMatcher(sigs, in)
+				}
+				out[i] = readFile(ctx, h, files[i], matchers[in], noise, opt)
 				if opt.Progress != nil {
 					mu.Lock()
 					done += max(files[i].Size, 0)
@@ -128,8 +133,8 @@ func readAll(ctx context.Context, h host.Reader, files []host.File, sigs []signa
 }
 
 // readFile reads one file into a reading. Errors become gaps.
-func readFile(ctx context.Context, h host.Reader, file host.File, sigs []signature, noise noiseTable, opt Options) *reading {
-	r := newReading(file, sigs, noise)
+func readFile(ctx context.Context, h host.Reader, file host.File, match *matcher, noise noiseTable, opt Options) *reading {
+	r := newReading(file, match, noise)
 	switch file.Kind {
 	case winlog.RegExport, winlog.RegHive: // the host answers for these
 		return r
@@ -193,13 +198,22 @@ func (f *Facts) merge(readings []*reading) {
 	f.joinFailures()
 }
 
+// maxJoined bounds the different failures of a machine. A real one has dozens; a
+// folder of logs that each claim hundreds would cost their product.
+const maxJoined = 2000
+
 // joinFailures makes one list of what all files reported: the same code at the
 // same stage is one failure; what succeeded later is resolved; the telling ones
 // come first.
 func (f *Facts) joinFailures() {
+	// What weighs most is joined first, so that the bound drops what weighs least.
+	slices.SortStableFunc(f.Failures, func(a, b Failure) int { return cmp.Compare(b.Weight, a.Weight) })
 	var out []Failure
 	for _, x := range f.Failures {
 		i := slices.IndexFunc(out, func(y Failure) bool { return sameFailure(x, y) })
+		if i < 0 && len(out) >= maxJoined {
+			continue
+		}
 		if i < 0 {
 			out = append(out, x)
 			continue

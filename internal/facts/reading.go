@@ -60,13 +60,13 @@ type failureKey struct {
 	kb     string
 }
 
-func newReading(f host.File, sigs []signature, noise noiseTable) *reading {
+func newReading(f host.File, match *matcher, noise noiseTable) *reading {
 	in := whereOf(f.Kind)
 	return &reading{
 		source: Source{Path: f.Path, Kind: f.Kind},
 		name:   path.Base(f.Path),
 		in:     in,
-		match:  newMatcher(sigs, in),
+		match:  match,
 		noise:  noise,
 		marks:  map[string][]Seen{},
 		codes:  map[codes.HRESULT]Seen{},

@@ -69,6 +69,9 @@ func (r *reading) readTyped(src io.Reader) (io.Reader, error) {
 		}
 	}
 	var errs []error
+	if len(text) == maxDocument {
+		errs = append(errs, fmt.Errorf("only the first %d MB are read", maxDocument>>20))
+	}
 	for _, k := range kinds {
 		read, ok := typedReaders[k]
 		if !ok {

@@ -1,7 +1,6 @@
 package winlog
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"io"
@@ -49,7 +48,8 @@ import (
 // scanEventText delivers each event as one record, and each line that belongs
 // to none as loose text.
 func scanEventText(ctx context.Context, src io.Reader, fn func(*Record) error) (Stats, error) {
-	br := bufio.NewReaderSize(NewTextReader(src), MaxLine)
+	br, done := lineReader(src)
+	defer done()
 	head, _ := br.Peek(4096)
 	if head = bytes.TrimSpace(head); len(head) > 0 && head[0] == '<' {
 		return scanEventXML(ctx, br, fn)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"sync"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/charmap"
@@ -121,10 +122,25 @@ func wholeRunes(line []byte) []byte {
 	return line
 }
 
+// lineBuffers are the buffers of readers that hold one line at a time: evidence of
+// thousands of small files would else cost a buffer of MaxLine each.
+var lineBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, MaxLine) }}
+
+// lineReader decodes src into a buffer that holds a line; done gives it back.
+func lineReader(src io.Reader) (br *bufio.Reader, done func()) {
+	br = lineBuffers.Get().(*bufio.Reader)
+	br.Reset(NewTextReader(src))
+	return br, func() {
+		br.Reset(nil)
+		lineBuffers.Put(br)
+	}
+}
+
 // eachLine calls fn with every line of src, decoded and without its end. A line
 // longer than MaxLine is delivered cut and its rest passed over.
 func eachLine(ctx context.Context, src io.Reader, fn func(line []byte, cut bool) error) (int64, error) {
-	br := bufio.NewReaderSize(NewTextReader(src), MaxLine)
+	br, done := lineReader(src)
+	defer done()
 	var read int64
 	for n := 0; ; n++ {
 		if n&0x3FF == 0 {
