@@ -251,13 +251,22 @@ func outcome(f *facts.Facts, suffering []facts.Failure, findings []Finding) Outc
 	if len(f.Successes) > 0 {
 		return Healthy
 	}
+	read := 0
 	for _, s := range f.Sources {
 		switch s.Kind {
 		case winlog.WindowsUpdate, winlog.CBS, winlog.DISM, winlog.Setup, winlog.Reporting, winlog.CMTrace, winlog.EVTX:
-			if s.Stats.Records > 0 && s.Stats.Undecoded*2 < s.Stats.Lines {
-				return Healthy
+			if s.Stats.Undecoded*2 < s.Stats.Lines {
+				read += s.Stats.Records
 			}
 		}
 	}
+	if read >= enoughRead {
+		return Healthy
+	}
 	return Unclear
 }
+
+// enoughRead is how many records of update logs without a failure make a machine
+// healthy when none of them says that something went well; a line or two say
+// nothing either way.
+const enoughRead = 5
