@@ -11,12 +11,16 @@ import (
 // Nothing points up. Leaves may be used by any room.
 var house = map[string][]string{
 	"updoc":                          {"cli", "win"},
-	"updoc/internal/cli":             {"lab", "report", "repair", "cause", "facts", "host"},
+	"updoc/internal/cli":             {"lab", "relay", "report", "repair", "cause", "facts", "route", "route/pac", "host"},
 	"updoc/internal/lab":             {},
-	"updoc/internal/report":          {"repair", "cause", "facts", "host"},
+	"updoc/internal/report":          {"repair", "cause", "facts", "route", "host"},
 	"updoc/internal/repair":          {},
-	"updoc/internal/cause":           {"facts", "host"},
-	"updoc/internal/facts":           {"host"},
+	"updoc/internal/relay":           {"route", "route/pac", "host"},
+	"updoc/internal/cause":           {"facts", "route", "host"},
+	"updoc/internal/facts":           {"route", "host"},
+	"updoc/internal/route":           {"route/pac", "route/wusp", "host"},
+	"updoc/internal/route/pac":       {"host"},
+	"updoc/internal/route/wusp":      {"host"},
 	"updoc/internal/host":            {},
 	"updoc/internal/host/hosttest":   {"host"},
 	"updoc/internal/winlog":          {},
@@ -25,11 +29,12 @@ var house = map[string][]string{
 	"updoc/internal/cab":             {},
 	"updoc/internal/redact":          {},
 	"updoc/internal/message":         {},
+	"updoc/internal/proxyauth":       {},
 	"updoc/internal/win":             {},
 }
 
 // leaves may be used by any room; winlog itself uses codes and cab.
-var leaves = []string{"codes", "redact", "cab", "message", "winlog"}
+var leaves = []string{"codes", "redact", "cab", "message", "winlog", "proxyauth"}
 
 // onlyIn lists packages from outside that belong to one room.
 var onlyIn = map[string][]string{
@@ -37,7 +42,8 @@ var onlyIn = map[string][]string{
 	"github.com/spf13/cobra":        {"updoc/internal/cli"},
 	"github.com/go-ole/go-ole":      {},
 	"github.com/Microsoft/go-winio": {},
-	"net/http":                      {},
+	"github.com/dop251/goja":        {"updoc/internal/route/pac"},
+	"net/http":                      {"updoc/internal/route", "updoc/internal/relay", "updoc/internal/lab"},
 }
 
 func TestHouse(t *testing.T) {
