@@ -157,7 +157,7 @@ func hostOf(raw string) string {
 // hostsInURLs returns the hosts of the http addresses in a line, in order.
 func hostsInURLs(line string) []string {
 	var out []string
-	lower := strings.ToLower(line)
+	lower := lowerASCII(line)
 	for from := 0; len(out) < 8; {
 		i := strings.Index(lower[from:], "http")
 		if i < 0 {
@@ -182,7 +182,7 @@ func hostsInURLs(line string) []string {
 // proxyInLine returns the proxy that a log line names after one of the agent's
 // own labels; empty, "<(null)>" and "(null)" mean none.
 func proxyInLine(line string) string {
-	lower := strings.ToLower(line)
+	lower := lowerASCII(line)
 	for _, label := range []string{"proxy list used =", "proxy list used:", "proxy list used :", "default proxy:", "default proxy :", "proxy list:"} {
 		i := strings.Index(lower, label)
 		if i < 0 {
@@ -198,4 +198,16 @@ func proxyInLine(line string) string {
 		return v
 	}
 	return ""
+}
+
+// lowerASCII lowers letters byte by byte, so that an offset in the result is one
+// in s: strings.ToLower makes some characters longer or shorter.
+func lowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
 }

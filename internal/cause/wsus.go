@@ -278,7 +278,7 @@ func noWSUS(l *look) {
 // the server is empty when it says NULL.
 func loggedServer(l *look) (server, source string) {
 	for _, seen := range l.Marks("wu-wsus-server") {
-		i := strings.Index(strings.ToLower(seen.Text), "wsus server:")
+		i := strings.Index(lowerASCII(seen.Text), "wsus server:")
 		if i < 0 {
 			continue
 		}
@@ -596,7 +596,7 @@ func addressFault(raw string) string {
 	switch {
 	case err != nil:
 		return "it cannot be read as an address"
-	case u.Hostname() == "":
+	case strings.Trim(u.Hostname(), ".") == "":
 		return "it names no host"
 	case strings.HasPrefix(rest, "http"): // http://http://server
 		if strings.HasPrefix(rest, "http:") || strings.HasPrefix(rest, "https:") || strings.HasPrefix(rest, "http//") {
