@@ -27,8 +27,18 @@ func (env *Env) progress() *bar {
 	return b
 }
 
+// update tells how many bytes of evidence were read.
 func (b *bar) update(done, total int64) {
-	if b.w == nil || total <= 0 {
+	if total > 0 {
+		b.show("reading: %3d %% of %d MB", done*100/total, total>>20)
+	}
+}
+
+// step tells how many pieces of work are done.
+func (b *bar) step(what string, done, total int) { b.show("%s: %d of %d", what, done, total) }
+
+func (b *bar) show(format string, args ...any) {
+	if b.w == nil {
 		return
 	}
 	b.mu.Lock()
@@ -38,7 +48,7 @@ func (b *bar) update(done, total int64) {
 		return
 	}
 	b.shown, b.last = true, now
-	fmt.Fprintf(b.w, "\rreading: %3d %% of %d MB", done*100/total, total>>20)
+	fmt.Fprintf(b.w, "\r\x1b[K"+format, args...)
 }
 
 func (b *bar) done() {
