@@ -92,7 +92,7 @@ func (s *scanner) unquote(w word) word {
 func (s *scanner) removeWord(w word) {
 	w = s.unquote(w)
 	text := s.cur[w.start:w.end]
-	if w.start < s.done || len(text) == 0 || isRemoved(text) || isNothing(text) {
+	if w.start < s.done || len(text) == 0 || isRemoved(text) || isNothing(text) || isCode(text) {
 		return
 	}
 	s.cut(w.start, w.end)

@@ -34,10 +34,9 @@ func (s *scanner) skipSecret() {
 	s.touched = false // what was skipped is known not to end here
 }
 
-// privateKey takes out PEM blocks of private keys (RFC 7468), on lines of their own or with escaped line ends inside
+// privateKey takes out PEM blocks of private keys (RFC 7468, and RFC 9580 for those of OpenPGP), on lines of their own or with escaped line ends inside
 // one line. Each line of a block leaves a line, so that line numbers stay true.
 func (s *scanner) privateKey() {
-	const tail = "PRIVATE KEY-----"
 	s.begin()
 	for i := 0; ; {
 		if !s.state.pem {
@@ -46,12 +45,19 @@ func (s *scanner) privateKey() {
 				break
 			}
 			i += k
-			n := bytes.Index(s.cur[i:], []byte(tail))
+			n := bytes.Index(s.cur[i:], []byte("PRIVATE KEY"))
 			if n < 0 || n > 64 {
 				i += len("-----BEGIN ")
 				continue
 			}
-			i += n + len(tail)
+			i += n + len("PRIVATE KEY")
+			if bytes.HasPrefix(s.cur[i:], []byte(" BLOCK")) {
+				i += len(" BLOCK")
+			}
+			if !bytes.HasPrefix(s.cur[i:], []byte("-----")) {
+				continue
+			}
+			i += len("-----")
 			s.state.pem = true
 		}
 		end := bytes.Index(s.cur[i:], []byte("-----END "))
@@ -96,8 +102,10 @@ func isRemovedKey(text []byte) bool {
 
 // isPEMBody says whether a line may belong to a PEM block: base64, or a header such as "DEK-Info: AES-256-CBC,...".
 func isPEMBody(text []byte) bool {
-	if bytes.HasPrefix(text, []byte("Proc-Type:")) || bytes.HasPrefix(text, []byte("DEK-Info:")) {
-		return true
+	for _, header := range [...]string{"Proc-Type:", "DEK-Info:", "Version:", "Comment:", "Hash:"} {
+		if bytes.HasPrefix(text, []byte(header)) {
+			return true
+		}
 	}
 	for _, c := range text {
 		if byteClass[c]&isToken == 0 && c != '"' && c != ',' && c != '\\' {
@@ -119,7 +127,7 @@ func (s *scanner) tokens() {
 			}
 			i += k
 			end := tokenEnd(s.cur, i)
-			if (i == 0 || byteClass[s.cur[i-1]]&isAlnum == 0) && isJWT(s.cur[i:end]) {
+			if (i == 0 || !isKeyByte(s.cur[i-1], letters)) && isJWT(s.cur[i:end]) {
 				text := s.cur[i:end]
 				s.cut(i, end)
 				s.remove(text)

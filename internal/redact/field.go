@@ -69,7 +69,7 @@ func fieldOf(key string) fieldKind {
 		return personField
 	case "registeredorganization", "registrierteorganisation", "eingetrageneorganisation", "tenantname",
 		"tenantdisplayname", "ssid", "orgname", "organizationname", "alluserprofile", "profilfrallebenutzer", "dcsitename",
-		"oursitename", "sitename", "dynamicsitename", "adsite":
+		"oursitename", "sitename", "dynamicsitename", "adsite", "targetgroup", "targetgroupname", "zielgruppe":
 		return nameField
 	case "susclientid", "clientid", "machineguid", "tenantid", "deviceid", "azureadtenantid", "azureaddeviceid",
 		"aadtenantid", "aaddeviceid", "workplacetenantid", "workplacedeviceid", "keycontainerid", "uuid",
@@ -133,7 +133,7 @@ func endsKey(word string) bool {
 	case "name", "server", "servers", "domain", "domne", "suffix", "dnssuffix", "list", "host", "id", "guid", "key",
 		"content", "number", "owner", "besitzer", "organization", "organisation", "suffixsuchliste", "tag",
 		"account", "user", "benutzer", "address", "adresse", "uuid", "email", "point", "computer", "workstation",
-		"override", "bypass", "exceptions", "used", "profile", "called", "site", "hosts", "liste", "identifier", "proxy", "password", "token":
+		"override", "bypass", "exceptions", "used", "profile", "called", "site", "hosts", "liste", "identifier", "group", "proxy", "password", "token":
 		return true
 	}
 	return false
@@ -418,7 +418,7 @@ func (s *scanner) apply(kind fieldKind, v span) {
 	text := s.cur[v.start:v.end]
 	switch kind {
 	case passwordField, tokenField, shortField:
-		if isRemoved(text) || kind == passwordField && isNothing(text) || kind == tokenField && isHarmlessToken(text) {
+		if isRemoved(text) || isCode(text) || kind == passwordField && isNothing(text) || kind == tokenField && isHarmlessToken(text) {
 			return
 		}
 		s.cut(v.start, v.end)
@@ -455,7 +455,7 @@ func (s *scanner) apply(kind fieldKind, v span) {
 // nameValue replaces the name of an organisation or a network.
 func (s *scanner) nameValue(v span) {
 	text := s.cur[v.start:v.end]
-	if v.start < s.done || isNothing(text) || isPseudonym(text) || isCommonName(text) {
+	if v.start < s.done || isNothing(text) || isPseudonym(text) || isCommonName(bytes.Trim(text, "()")) {
 		return
 	}
 	s.count(Name, canonical(text))
@@ -512,7 +512,7 @@ func (s *scanner) value(kind fieldKind, start, i int, sep byte) span {
 		if kind == cookieField && bytes.IndexByte(near, '=') <= 0 || kind != cookieField && !beginsAuth(near) {
 			return span{i, i, false}
 		}
-		end := len(b)
+		end := i + beforeCode(b[i:])
 		if n := bytes.Index(b[i:end], []byte(`\r\n`)); n >= 0 {
 			end = i + n
 		}
@@ -537,7 +537,17 @@ func (s *scanner) value(kind fieldKind, start, i int, sep byte) span {
 		}
 	case personField, nameField, serialField, productField, userField:
 		if lineForm {
-			return span{i, trimEnd(b, i, fieldEnd(b, i)), true}
+			end := fieldEnd(b, i)
+			if n := beforeCode(b[i:end]); i+n < end { // a sentence
+				end = i + n
+				if k := bytes.IndexByte(b[i:end], ' '); k > 0 && kind != personField && kind != nameField {
+					end = i + k
+				}
+			}
+			return span{i, trimEnd(b, i, end), true}
+		}
+		if n := listItem(b[i:]); kind == nameField && n > 0 {
+			return span{i, i + n, true}
 		}
 	}
 	end := i
@@ -570,9 +580,11 @@ func (s *scanner) quoted(i int, quote byte) span {
 }
 
 // secretSpan is the extent of a secret without quotes. On a line of its own it may contain blanks. It ends before what
-// is plainly the next field: ";Server=", "&user=".
+// is plainly the next field, ";Server=", "&user=", and before the code of an error: who writes "Password: x 0x80246007"
+// has asked about the code, and diagnosis reads it.
 func (s *scanner) secretSpan(i, limit int, lineForm bool, kind fieldKind) span {
 	b := s.cur[:limit]
+	b = b[:i+beforeCode(b[i:])]
 	j := i
 	for ; j < len(b); j++ {
 		c := b[j]
@@ -610,6 +622,75 @@ func beginsField(b []byte) bool {
 		n++
 	}
 	return n > i && n < len(b) && (b[n] == '=' || b[n] == ':')
+}
+
+// beforeCode returns the length of b up to the code of an error in it and the words that introduce it, or all of its
+// length. What a value begins with belongs to it, whatever it is.
+func beforeCode(b []byte) int {
+	for i := 1; i < len(b); i++ {
+		k := bytes.Index(b[i:], []byte("0x"))
+		if k < 0 {
+			break
+		}
+		if i += k; bytes.IndexByte([]byte(" \t,;|([:"), b[i-1]) >= 0 && codeAt(b, i) {
+			return introduction(b, i)
+		}
+	}
+	return len(b)
+}
+
+// codeAt says whether the code of a failure stands at i: 0x and eight digits, of which the first has its highest bit
+// set, as a word of its own (learn.microsoft.com: Structure of COM Error Codes).
+func codeAt(b []byte, i int) bool {
+	end := i + len("0x80240000")
+	return end <= len(b) && b[i] == '0' && b[i+1] == 'x' && b[i+2] >= '8' && allHex(b[i+2:end]) &&
+		(end == len(b) || !joinsWord(b[end]))
+}
+
+// isCode says whether a value is the code of a failure and nothing else.
+func isCode(b []byte) bool { return len(b) == len("0x80240000") && codeAt(b, 0) }
+
+// introduction is where the words before a code begin that say that it is one: "error", "gives", "failed with code =".
+func introduction(b []byte, i int) int {
+	for {
+		end := i
+		for end > 0 && byteClass[b[end-1]]&isAlnum == 0 && bytes.IndexByte([]byte(" \t,;:=|(["), b[end-1]) >= 0 {
+			end--
+		}
+		start := end
+		for start > 0 && end-start < 12 && byteClass[b[start-1]]&isLetter != 0 {
+			start--
+		}
+		if start == 0 || bytes.IndexByte([]byte(" \t,;|(["), b[start-1]) < 0 {
+			return end
+		}
+		switch string(bytes.ToLower(b[start:end])) {
+		case "error", "errors", "code", "errorcode", "fehler", "fehlercode", "hr", "hresult", "result", "exit", "status", "with", "mit", "and", "und", "it", "then", "dann",
+			"gives", "gave", "gibt", "shows", "zeigt", "says", "returned", "returns", "failed", "fails", "was", "is", "the":
+			i = start
+		default:
+			return end
+		}
+	}
+}
+
+// listItem is the length of a name of several words that a comma ends or the line: "target group = Kiel South, DNS name
+// = x". It is 0 if there is anything else in between.
+func listItem(b []byte) int {
+	const maxItem = 64
+	for i, c := range b[:min(len(b), maxItem)] {
+		switch {
+		case byteClass[c]&isAlnum != 0, c == ' ', c == '-', c == '_':
+		case c == ',', c == ';':
+			return trimEnd(b, 0, i)
+		default:
+			return 0
+		}
+	}
+	if len(b) > maxItem {
+		return 0
+	}
+	return trimEnd(b, 0, len(b))
 }
 
 // fieldEnd is where a value without quotes ends that may contain blanks: at a tab, two blanks, or the end of the line.

@@ -119,6 +119,43 @@ func TestReplaced(t *testing.T) {
 
 		{"spoken", `mein Passwort ist Sommer2031! und es geht nicht`, `mein Passwort ist [removed] und es geht nicht`},
 		{"spoken, English", `I typed password hunter2.`, `I typed password [removed].`},
+		{"spoken, with a sign", `my password is = geheim, help`, `my password is = [removed], help`},
+		{"spoken, sign inside", `The other password is Dorsch=Netz78 and gives 0x80240017.`, `The other password is [removed] and gives 0x80240017.`},
+		{"spoken, German, with a sign", `das Kennwort lautet: geheim`, `das Kennwort lautet: [removed]`},
+		{"spoken, quoted", `the password is "ge heim" there`, `the password is "[removed]" there`},
+
+		// The code of an error stays.
+		{"code behind a password", `password=abc error 0x80246007`, `password=[removed] error 0x80246007`},
+		{"code behind a password, German", `Kennwort: drei Worte lang, Fehlercode: 0x80246007`, `Kennwort: [removed], Fehlercode: 0x80246007`},
+		{"code behind a password, in brackets", `Password: geheim (0x8024401B)`, `Password: [removed] (0x8024401B)`},
+		{"code behind a password, comma", `x password=geheim,0x8024401b`, `x password=[removed],0x8024401b`},
+		{"code with an extension", `Password: geheim gives 0xC1900101-0x20017 again`, `Password: [removed] gives 0xC1900101-0x20017 again`},
+		{"code behind a serial number", `Serial Number: PF3ABC12 shows 0x800f0922`, `Serial Number: {s PF3ABC12} shows 0x800f0922`},
+		{"code far behind a serial number", `Serial Number: PF3ABC12 and this one shows 0x800f0922`, `Serial Number: {s PF3ABC12} and this one shows 0x800f0922`},
+		{"code behind a user", `User name: anna gets 0x80070005`, `User name: {u anna} gets 0x80070005`},
+		{"code behind an owner", `Registered Owner: Anna Beispiel with 0x80070005`, `Registered Owner: {u Anna Beispiel} with 0x80070005`},
+		{"code behind a cookie", `Cookie: a=b; c=d failed: 0x8024401B`, `Cookie: [removed] failed: 0x8024401B`},
+		{"code in net use", `net use \\srv01\x geheim 0x80070035`, `net use \\{h srv01}\x [removed] 0x80070035`},
+		{"what is no code", `Password: a 0x1234 0x80246007z`, `Password: [removed]`},
+
+		// Keys that only their shape betrays. Each is made up.
+		{"aws", `AWS AKIAQ7RMBLTWFRK3WXYZ, ASIAQ7RMBLTWFRK3WXYZ.`, `AWS [removed], [removed].`},
+		{"github", `ghp_K7mQ2xR9vT4wZ8bN3cL6pJ1sD5fG0hYaEuIo/gho_K7mQ2xR9vT4wZ8bN3cL6pJ1sD5fG0hYaEuIo`, `[removed]/[removed]`},
+		{"github, app", `"ghs_K7mQ2xR9vT4wZ8bN3cL6pJ1sD5fG0hYaEuIo" ghu_K7mQ2xR9vT4wZ8bN3cL6pJ1sD5fG0hYaEuIo ghr_K7mQ2xR9vT4wZ8bN3cL6pJ1sD5fG0hYaEuIo`, `"[removed]" [removed] [removed]`},
+		{"github, fine-grained", `at github_pat_11ABCDEFG0aBcDeFgHiJkL_mNoPqRsTuVwXyZ0123456789aBcDeFgHiJkLmNoPqRsTuVwXyZ01234567 now`, `at [removed] now`},
+		{"gitlab", `PRIVATE glpat-aBcDeFgHiJkLmNoPqRsT glrt-t1_aBcDeFgHiJkLmNoPqRsT`, `PRIVATE [removed] [removed]`},
+		{"slack", `(xoxb-1234567890-1234567890123-aBcDeFgHiJkLmNoPqRsTuVwX) xoxp-1234567890-abcdef.`, `([removed]) [removed].`},
+		{"stripe", `sk_live_aBcDeFgHiJkLmNoPqRsTuVwX; rk_live_aBcDeFgHiJkLmNoPqRsTuVwX`, `[removed]; [removed]`},
+		{"google", `key=AIzaSyA-bCdEfGhIjKlMnOpQrStUvWxYz012345`, `key=[removed]`},
+		{"npm", `:_x=npm_aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789`, `:_x=[removed]`},
+		{"between typographic quotes", "“npm_aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789”", "“[removed]”"},
+		{"sas, first", `?sig=Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyYmE%3D&sp=rl 0x80190193`, `?sig=[removed]&sp=rl 0x80190193`},
+		{"sas, connection string", `SharedAccessSignature=sv=2031-01-01&sig=Zm9vYmFyYmF6cXV4%3D;EndpointSuffix=core.windows.net`, `SharedAccessSignature=[removed]&sig=[removed];EndpointSuffix=core.windows.net`},
+		{"pem of openssh", "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\n-----END OPENSSH PRIVATE KEY-----\nweiter", "-----BEGIN OPENSSH PRIVATE KEY-----\n[removed]\n-----END OPENSSH PRIVATE KEY-----\nweiter"},
+		{
+			"openpgp", "-----BEGIN PGP PRIVATE KEY BLOCK-----\nVersion: x v2\n\nlQOYBGAbcdef\n=aBcD\n-----END PGP PRIVATE KEY BLOCK-----\nweiter",
+			"-----BEGIN PGP PRIVATE KEY BLOCK-----\n[removed]\n\n[removed]\n[removed]\n-----END PGP PRIVATE KEY BLOCK-----\nweiter",
+		},
 		{"compound", "PROXY_PASS=geheim\nSecretAccessKey: abc/def", "PROXY_PASS=[removed]\nSecretAccessKey: [removed]"},
 
 		// Users.
@@ -151,6 +188,10 @@ func TestReplaced(t *testing.T) {
 		{"organisation, German", `Registrierte Organisation:  Fabrikam GmbH`, `Registrierte Organisation:  {n Fabrikam GmbH}`},
 		{"event data", `<Data Name='TargetUserName'>anna</Data><Data Name="serverName">prx01</Data>`, `<Data Name='TargetUserName'>{u anna}</Data><Data Name="serverName">{h prx01}</Data>`},
 		{"setup profile", `MIG    Name: anna, Domain: CORP, Profile: C:\Users\anna SidString`, `MIG    Name: {u anna}, Domain: {h CORP}, Profile: C:\Users\{u anna} SidString`},
+		{"for user", `Failed to load the hive for user jdoe with 0x80070005`, `Failed to load the hive for user {u jdoe} with 0x80070005`},
+		{"for user, at the end", `scan requested by user anna.beispiel.`, `scan requested by user {u anna.beispiel}.`},
+		{"for user, quoted", `for user 'Anna Beispiel' it fails`, `for user '{u Anna Beispiel}' it fails`},
+		{"for user, German", `Anmeldung als Benutzer jdoe scheitert`, `Anmeldung als Benutzer {u jdoe} scheitert`},
 		{"cp1252 name", "C:\\Users\\M\xfcller\\x", "C:\\Users\\{u Müller}\\x"},
 
 		// Machines and domains.
@@ -219,6 +260,9 @@ func TestReplaced(t *testing.T) {
 		{"serial", `SerialNumber=PF0ABC12`, `SerialNumber={s PF0ABC12}`},
 		{"serial, German", `Seriennummer:  5CG1234XYZ`, `Seriennummer:  {s 5CG1234XYZ}`},
 		{"wmic", "SerialNumber  \r\r\nPF0ABC12      \r\r\n\r\r\n", "SerialNumber  \r\r\n{s PF0ABC12}      \r\r\n\r\r\n"},
+		{"target group", `"TargetGroup"="Kiel South"`, `"TargetGroup"="{n Kiel South}"`},
+		{"target group, reg query", `    TargetGroup    REG_SZ    Kiel South`, `    TargetGroup    REG_SZ    {n Kiel South}`},
+		{"target group, legacy log", `cookie, target group = Kiel South, DNS name = pc01.corp.example.com`, `cookie, target group = {n Kiel South}, DNS name = {h pc01.corp.example.com}`},
 		{"volume serial", ` Volume Serial Number is 1A2B-3C4D`, ` Volume Serial Number is {s 1A2B-3C4D}`},
 		{"ssid", `    SSID                   : Fabrikam-Intern`, `    SSID                   : {n Fabrikam-Intern}`},
 	}
@@ -346,6 +390,17 @@ func TestKept(t *testing.T) {
 		"Direct access (no proxy server).",
 		"Proxy List: (null), Bypass List: (null)",
 		"Domain:                    WORKGROUP",
+		"Target group: (Unassigned Computers)",
+		"for user interface, as user input, for user S-1-5-18, by user request, for user {12345678-9ABC-4DEF-8012-3456789ABCDE}, for user (null)",
+		"for user SYSTEM; user canceled 0x8024000B, the user was asked, of user profiles, from user mode",
+		"SetPassword: 0x800708c5", "password is wrong: 0x80070056",
+		// No keys, for all that they begin like some.
+		"AKIA, AKIAQ7RMBLTWFRK3WXY, AKIAQ7RMBLTWFRK3WXYZZ, xAKIAQ7RMBLTWFRK3WXYZ, AKIAq7rmbltwfrk3wxyz",
+		"npm_config_registry npm_package_name ghp_ sk_live_mode disk_test_aBcDeFgHiJkLmNoP task_live_aBcDeFgHiJkLmNoP",
+		"cV: AKIAQ7RMBLTWFRK3WXYZab.1.0.3, (cV = AIzaSyAbCdEfGhIj.1.0.1.0.0.2.1)",
+		"sha256 AIzaSyAbCdEfGhIjKlMnOpQrStUvWxYz0123456789+/Q= sha1 ASIAQ7RMBLTWFRK3WXYZabcdefg=",
+		"amd64_npm_31bf3856ad364e35_10.0.1.110_none_60b5254171f9507e Package_for_KB5034441~31bf3856ad364e35~amd64~~22621.372.1.1",
+		"-----BEGIN PUBLIC KEY-----\nMIIBIjANBg==\n-----END PUBLIC KEY-----",
 		"password: ", "Password=", "password = (null)", `"password":""`,
 		"DIRECT",
 		"Der Vorgang wurde abgebrochen: Fehler 0x800705b4, z.B. durch Zeitüberschreitung.",

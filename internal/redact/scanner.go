@@ -80,7 +80,8 @@ const (
 	mayAccess // the log of a proxy: HIER_
 	mayZone   // ZoneMap\Domains
 	mayRSOP   // gpresult
-	mayProse  // a password or a machine named in a sentence
+	mayProse  // a password, a machine or a user named in a sentence
+	mayShape  // the prefixes of keys
 )
 
 var featureOf = [256]features{
@@ -129,6 +130,31 @@ var trigramFeature = func() *[trigrams]features {
 		{"hos", mayProse},
 		{"hne", mayProse},
 		{"oxy", mayProse}, // server, computer, host, Rechner, proxy
+		{"r u", mayProse},
+		{"s u", mayProse},
+		{"r b", mayProse},
+		{"s b", mayProse},
+		{"y u", mayProse},
+		{"f u", mayProse},
+		{"m u", mayProse},
+		{"n b", mayProse}, // for, as, by, of, from user; für, als, von Benutzer
+		{"aiz", mayShape},
+		{"kia", mayShape},
+		{"sia", mayShape},
+		{"hp_", mayShape},
+		{"ho_", mayShape},
+		{"hr_", mayShape},
+		{"hs_", mayShape},
+		{"hu_", mayShape},
+		{"ub_", mayShape},
+		{"glp", mayShape},
+		{"gld", mayShape},
+		{"glr", mayShape},
+		{"npm", mayShape},
+		{"k_l", mayShape},
+		{"k_t", mayShape},
+		{"xap", mayShape},
+		{"xox", mayShape},
 	} {
 		h := 0
 		for _, c := range []byte(x.letters) {
@@ -202,6 +228,9 @@ func (s *scanner) passes() {
 	if f&mayToken != 0 {
 		s.tokens()
 	}
+	if f&mayShape != 0 {
+		s.shapedKeys()
+	}
 	if f&hasLess != 0 || s.state.element != "" {
 		s.elements()
 	}
@@ -235,7 +264,7 @@ func (s *scanner) passes() {
 	}
 	s.proxyScript(f)
 	s.phrases(f)
-	if f&mayProse != 0 && f&hasDigit != 0 {
+	if f&mayProse != 0 {
 		s.prose()
 	}
 	if f&hasDash != 0 {

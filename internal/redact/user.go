@@ -26,7 +26,9 @@ func isCommonName(name []byte) bool {
 		"none", "keine", "unknown", "unbekannt", "null", "all", "any", "alle", "this", "creator owner", "krbtgt",
 		"machine", "current user", "currentuser", "default app pool", "temp", "tmp", "root", "owner", "self",
 		"nt virtual machine", "loopback", "default domain", "desktop", "account", "unassigned", "identity",
-		"sid", "private", "privat", "default-first-site-name", "computers":
+		"sid", "private", "privat", "default-first-site-name", "computers",
+		// The groups of a WSUS server that are always there (learn.microsoft.com: Plan your WSUS deployment).
+		"all computers", "unassigned computers", "alle computer", "nicht zugewiesene computer":
 		return true
 	}
 	return false
@@ -683,21 +685,98 @@ func (s *scanner) prose() {
 			s.spokenSecret(i + 1)
 		case "server", "computer", "host", "rechner", "workstation", "proxy", "dc", "wsus", "machine":
 			s.spokenHost(i + 1)
+		case "user", "benutzer":
+			s.spokenUser(start, i+1)
 		}
 	}
 	s.end()
 }
 
-// spokenSecret removes the word at i, or the one behind "is", if it has letters and digits.
+// spokenUser replaces the word at i if an account is named there: "for user jdoe", where the word for users begins at
+// start. Without a preposition it is the beginning of a sentence, as in "User canceled the install".
+func (s *scanner) spokenUser(start, i int) {
+	b := s.cur
+	word := start - 1
+	for word > 0 && start-word < 8 && byteClass[b[word-1]]&isLetter != 0 {
+		word--
+	}
+	if word < s.done || start == 0 || b[start-1] != ' ' {
+		return
+	}
+	switch string(bytes.ToLower(b[word : start-1])) {
+	case "for", "as", "by", "of", "from", "für", "f\xfcr", "als", "von":
+	default:
+		return
+	}
+	if i < len(b) && (b[i] == '\'' || b[i] == '"') {
+		v := s.quoted(i+1, b[i])
+		if v.end < len(b) && v.end-v.start <= 64 && !bytes.ContainsAny(b[v.start:v.end], `\@`) {
+			s.userValue(v, userField)
+		}
+		return
+	}
+	end := i
+	for end < len(b) && (byteClass[b[end]]&isAlnum != 0 || b[end] == '.' || b[end] == '-' || b[end] == '_') {
+		end++
+	}
+	for end > i && (b[end-1] == '.' || b[end-1] == '-') {
+		end--
+	}
+	name := b[i:end]
+	if len(name) < 3 || len(name) > 20 || isUserNoun(name) ||
+		end+1 < len(b) && bytes.IndexByte([]byte(`\@=(`), b[end]) >= 0 {
+		return // another pass knows DOMAIN\name and name@domain
+	}
+	s.userValue(span{i, end, true}, userField)
+}
+
+// isUserNoun knows the words that follow "for user" and "as user" and are no accounts.
+func isUserNoun(b []byte) bool {
+	switch string(bytes.ToLower(b)) {
+	case "and", "are", "but", "can", "did", "does", "fails", "failed", "for", "from", "has", "had", "have", "initiated", "instead",
+		"into", "not", "only", "requested", "that", "the", "this", "was", "were", "which", "who", "whose", "with", "without",
+		"und", "oder", "mit", "ohne", "ist", "hat", "wurde", "der", "die", "das", "nicht",
+		"access", "accounts", "accounttype", "action", "actions", "activity", "agent", "approval", "choice", "class", "code", "config",
+		"configuration", "confirmation", "consent", "context", "control", "credentials", "data", "defined", "driven", "driver", "element",
+		"environment", "experience", "files", "folder", "group", "groups", "hive", "hives", "id", "ids", "input", "installed", "installs",
+		"interaction", "interface", "interfaces", "level", "list", "logon", "logoff", "management", "mode", "name", "names",
+		"notification", "notifications", "object", "objects", "operation", "permission", "permissions", "policies", "policy",
+		"preference", "preferences", "privilege", "privileges", "process", "processes", "profile", "profiles", "prompt",
+		"reasons", "registration", "registry", "request", "requests", "response", "rights", "scope", "scripts", "secrets", "security",
+		"selected", "selection", "session", "sessions", "setting", "settings", "shell", "sid", "sids", "specific", "state",
+		"scan", "search", "service", "services", "update", "updates", "install", "installation", "download", "computer", "device", "devices",
+		"machine", "space", "kernel", "store", "support", "task", "tasks", "token", "tokens", "type", "types", "variables", "account":
+		return true
+	}
+	return false
+}
+
+// spokenSecret removes what is said to be the password at i: "password hunter2", "password is hunter2". A word is one if
+// it has letters and digits; after a sign, "password is = x", and in quotes anything is.
 func (s *scanner) spokenSecret(i int) {
 	b := s.cur
-	for _, verb := range [...]string{"is ", "ist ", "was ", "war ", "lautet "} {
-		if hasFoldPrefix(b[i:], verb) {
+	said := false
+	for _, verb := range [...]string{"is", "ist", "was", "war", "lautet"} {
+		if hasFoldPrefix(b[i:], verb) && i+len(verb) < len(b) && bytes.IndexByte([]byte(" =:"), b[i+len(verb)]) >= 0 {
 			i += len(verb)
+			said = true
 			break
 		}
 	}
+	sign := false
+	for ; said && i < len(b) && bytes.IndexByte([]byte(" =:"), b[i]) >= 0; i++ {
+		sign = sign || b[i] != ' '
+	}
+	if i == len(b) {
+		return
+	}
 	end := i
+	if q := b[i]; said && (q == '"' || q == '\'' || q == '`') {
+		i, sign = i+1, true
+		if end = i + bytes.IndexByte(b[i:], q); end < i {
+			end = len(b)
+		}
+	}
 	letters, digits := false, false
 	for end < len(b) && !endsToken(b[end]) {
 		letters = letters || byteClass[b[end]]&isLetter != 0
@@ -708,8 +787,11 @@ func (s *scanner) spokenSecret(i int) {
 		end--
 	}
 	text := b[i:end]
-	if !letters || !digits || len(text) < 4 || hasFoldPrefix(text, "0x") || hasFoldPrefix(text, "kb") || isRemoved(text) ||
-		bytes.ContainsAny(text, "=:\\/") {
+	switch {
+	case isNothing(text), isRemoved(text), hasFoldPrefix(text, "0x"), hasFoldPrefix(text, "kb"):
+		return
+	case sign:
+	case !letters, !digits, len(text) < 4, !said && bytes.ContainsAny(text, `=:\/`):
 		return
 	}
 	s.cut(i, end)

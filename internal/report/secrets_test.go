@@ -31,18 +31,17 @@ var planted = []string{
 	"Hafen-Licht-41", "cHJ4OlNlZWhhZmVuNDI=", "bW9ld2VuZmVkZXJ3aW5kNTU", "Kran!Wippe8", "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJrcmFuIn0.c2VlYmFlcg",
 	"Lachs-Netz77", "Buhne-Watt-19", "Ufer-Wind-3", "Tide+Pegel66", "sealed-salt-884213",
 	"Moewe#Anker12", "QX4TB-9WKM2-7HRVD-J3PCF-8YGNL", "482917-118206-553179-660418-092345-771100-284669-413820", "NRDKEY-7c1e55a90f", "Lotse/Boje-58", "Knoten-Schlag-27", "Pier-Nebel-83",
+	"Dorsch=Netz78", "Scholle", "Ebbe-und-Flut",
+	// keys that nothing but their shape betrays
+	"AKIAQ7RMBLTWFRK3WXYZ", "ghp_K7mQ2xR9vT4wZ8bN3cL6pJ1sD5fG0hYaEuIo", "xoxb-204817331-aQ7rMbLtWfRk3WxYzPeGel", "glpat-WaTtEnMeErSaNd42kUtTeR",
 	// people
-	"prxdienst", "ottilie.graf", "Ottilie Graf", "svc-rollout", "svc-cmklient", "ewald.stint", "svc-bitsjob", "henrike.moor", "jasperk", "fiete.lund", "lars.huk",
+	"prxdienst", "ottilie.graf", "Ottilie Graf", "svc-rollout", "svc-cmklient", "ewald.stint", "svc-bitsjob", "henrike.moor", "jasperk", "fiete.lund", "lars.huk", "jdoe",
 	// machines and domains
-	"prx-eins", "nordwerk", "wsus-kiel", "fs-lager3", "mp-cm01", "blob-proxy", "netsh-prx7", "WERFT-PC-204", "dc-nord1", "intranet-kai", "pac-mole", "sqlkontor",
+	"prx-eins", "nordwerk", "wsus-kiel", "fs-lager3", "mp-cm01", "blob-proxy", "netsh-prx7", "WERFT-PC-204", "dc-nord1", "intranet-kai", "pac-mole", "sqlkontor", "Kai Sued Verwaltung",
 	// numbers that name one machine
 	"S-1-5-21-1111222233-3444555566-2788990011", "10.77.31.5", "192.168.177.23", "172.20.9.41", "fd12:3456:789a::17", "3C-52-82-AF-91-07",
 	"00330-80417-39125-AA417", "6b1f9d02-7a55-4c1e-8e0f-aa9031c7d215", "10.77.31.9", "PF3NRDW7", "e2c4a8f0-51b7-4d3c-9a60-1f8b7d2e4c93",
 }
-
-// unmarked are secrets that only their own shape betrays. Package redact does not
-// know these shapes yet; the test says so until it does.
-var unmarked = []string{"AKIAQ7RMBLTWFRK3WXYZ", "ghp_K7mQ2xR9vT4wZ8bN3cL6pJ1sD5fG0hYaEuIo", "Dorsch=Netz78", "Kai Sued Verwaltung"}
 
 // evidence is what the machine left, in every format that has a reader.
 func evidence(t *testing.T) fstest.MapFS {
@@ -102,6 +101,8 @@ func evidence(t *testing.T) fstest.MapFS {
 		"notes.txt": "Update on WERFT-PC-204 fails with 0x80072f8f since Monday, ottilie.graf@nordwerk.example asked me.\r\n" +
 			"My password is Lachs-Netz77 and it stops with 0x800705b4.\r\n" +
 			"The other password is Dorsch=Netz78 and gives 0x80240017.\r\n" +
+			"my password is = Scholle, then 0x8024000e came for user jdoe\r\n" +
+			"Password: Ebbe-und-Flut error 0x80246008\r\n" +
 			"Erst kam 0x80246007 bei Kennwort: Buhne-Watt-19\r\n" +
 			"BitLocker key 482917-118206-553179-660418-092345-771100-284669-413820 after 0x80070bc9\r\n" +
 			"It says 0x80072ee2 on the WLAN, Key Content : Ufer-Wind-3\r\n" +
@@ -111,6 +112,7 @@ func evidence(t *testing.T) fstest.MapFS {
 			"Get-WindowsUpdate : Exception from HRESULT: 0x80240024 for NORDWERK\\henrike.moor\r\n" +
 			"fatal: api_key=NRDKEY-7c1e55a90f rejected with 0x80240438\r\n" +
 			"AWS AKIAQ7RMBLTWFRK3WXYZ gave 0x80190193\r\n" +
+			"bot xoxb-204817331-aQ7rMbLtWfRk3WxYzPeGel and glpat-WaTtEnMeErSaNd42kUtTeR gave 0x80190190\r\n" +
 			"token ghp_K7mQ2xR9vT4wZ8bN3cL6pJ1sD5fG0hYaEuIo gave 0x80190194\r\n" +
 			"ConvertTo-SecureString \"sealed-salt-884213\" -AsPlainText -Force : 0x80070057\r\n" +
 			"net use Z: \\\\fs-lager3\\quelle Lotse/Boje-58 /user:NORDWERK\\jasperk failed with 0x80070035\r\n" +
@@ -204,14 +206,6 @@ func TestPlantedSecrets(t *testing.T) {
 			text := render(t, list(Options{Redact: true, WhyNot: true}), format)
 			for _, s := range leaks(text) {
 				t.Errorf("%s is in the report: …%s…", s, around(text, s))
-			}
-		})
-	}
-	redacted := strings.ToLower(render(t, list(Options{Redact: true, WhyNot: true}), "json"))
-	for _, s := range unmarked {
-		t.Run(s, func(t *testing.T) {
-			if strings.Contains(redacted, strings.ToLower(s)) {
-				t.Skip("not recognised yet: nothing beside it says that it is a secret")
 			}
 		})
 	}
