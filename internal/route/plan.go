@@ -1,0 +1,488 @@
+package route
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"updoc/internal/host"
+)
+
+// PlanOptions narrows or widens a plan.
+type PlanOptions struct {
+	URLs []string  // addresses to ask besides, whoever would ask them
+	Only []string  // beginnings of task ids ("scan", "wsus.config", "url"); empty: all
+	Deep bool      // also what may leave a trace on a server, with the machine's own SusClientId
+	Now  time.Time // for the messages that carry a time; zero: those fields say 2000-01-01
+}
+
+// What the plan's requests are made of.
+const (
+	// Services of the service locator. The ids stand in every update log.
+	windowsUpdateID = "{9482F4B4-E343-43B6-B170-9A65BC822C77}"
+	storeID         = "{855E8A7C-ECB4-4CA3-B045-1DFA50104289}"
+
+	locatorURL    = "https://slscr.update.microsoft.com/SLS/"
+	frontEndURL   = "https://fe2cr.update.microsoft.com/v6/ClientWebService/client.asmx"
+	frontEnd3URL  = "https://fe3cr.delivery.mp.microsoft.com/ClientWebService/client.asmx"
+	reportURL     = "https://statsfe2.update.microsoft.com/ReportingWebService/ReportingWebService.asmx"
+	portalURL     = "http://www.msftconnecttest.com/connecttest.txt"
+	rootListURL   = "http://ctldl.windowsupdate.com/msdownload/update/v3/static/trustedr/en/disallowedcertstl.cab"
+	storeFrontURL = "https://storeedgefd.dsx.mp.microsoft.com/v9.0/packageManifests/9WZDNCRFJBMP"
+	geoURL        = "https://geo.prod.do.dsp.mp.microsoft.com/geo"
+	keyValueURL   = "https://kv501.prod.do.dsp.mp.microsoft.com/all"
+
+	// The catalogue for scans without a connection: one address that has held for
+	// years, and larger than any range that is asked of it.
+	// learn.microsoft.com: Using WUA to Scan for Updates Offline.
+	contentURL = "http://download.windowsupdate.com/microsoftupdate/v6/wsusscan/wsusscn2.cab"
+
+	// The picture that Microsoft has one fetch to see whether a Connected Cache works;
+	// a cache gets it from the second host.
+	// learn.microsoft.com: Verify cache node functionality.
+	pictureName = "/filestreamingservice/files/7bc846e0-af9c-49be-a03d-bb04428c9bb5/Microsoft.png"
+	pictureFrom = "dl.delivery.mp.microsoft.com"
+)
+
+// Agents that the requests name where the machine's own version is not known.
+const (
+	anyAgent = "10.0.19041.2546"
+	anyBuild = "22631.3007"
+)
+
+// piece is the range that Delivery Optimization asks for: 1 MiB, somewhere within
+// a file and not at its beginning.
+var piece = Range{First: 1 << 20, Last: 2<<20 - 1} //nolint:gochecknoglobals // never written
+
+const (
+	sourceScan     = "[MS-WUSP] 3.1.5; learn.microsoft.com: Windows Update security"
+	sourceLocator  = "update logs: \"SLS Making request with URL\"; learn.microsoft.com: Windows Update security"
+	sourceWSUSTest = "learn.microsoft.com: Windows Update scan failures (checks with a browser)"
+	sourceContent  = "learn.microsoft.com: Windows Update issues troubleshooting; HTTP Requirements for BITS Downloads"
+	sourceEndpoint = "learn.microsoft.com: Delivery Optimization endpoints"
+	sourceRoots    = "learn.microsoft.com: Manage connection endpoints for Windows 11 (ctldl.windowsupdate.com)"
+	sourceNCSI     = "learn.microsoft.com: NCSI overview"
+	sourceNoPublic = "ADMX_WindowsUpdate: Do not connect to any Windows Update Internet locations"
+)
+
+// Plan returns the requests that Windows Update would send from this machine, in
+// the order of an update's life: asking where the service is, scanning, fetching
+// content, verifying, reporting. Each carries the proxy decisions of its caller.
+// What policy leaves out is left out. No request of a plan writes anything on a
+// server unless Deep is set.
+func (s Settings) Plan(opt PlanOptions) []Task {
+	p := planner{Settings: s, opt: opt}
+	if p.asksMicrosoft() {
+		p.scan()
+	}
+	if p.usesWSUS() {
+		p.wsus()
+	}
+	p.content()
+	p.store()
+	p.verify()
+	p.report()
+	p.urls()
+	if len(opt.Only) > 0 {
+		p.tasks = slices.DeleteFunc(p.tasks, func(t Task) bool {
+			return !slices.ContainsFunc(opt.Only, func(id string) bool { return t.ID == id || strings.HasPrefix(t.ID, id+".") })
+		})
+	}
+	return p.tasks
+}
+
+// planner collects the tasks of one plan.
+type planner struct {
+	Settings
+	opt   PlanOptions
+	tasks []Task
+}
+
+// usesWSUS: WUServer counts only together with UseWUServer.
+// learn.microsoft.com: Manage additional Windows Update settings.
+func (s Settings) usesWSUS() bool { return s.UseWSUS && s.WSUS != "" }
+
+// closed: the policy against Microsoft's addresses works only on a machine that has
+// a WSUS, as its own text says.
+func (s Settings) closed() bool { return s.NoInternet && s.usesWSUS() }
+
+// asksMicrosoft: the public service is scanned if there is no WSUS, or if policy
+// takes a class of updates from it all the same.
+// learn.microsoft.com: Use Windows Update client policies and WSUS together.
+func (s Settings) asksMicrosoft() bool {
+	return !s.usesWSUS() || len(s.FromMicrosoft) > 0 && !s.closed()
+}
+
+func (p *planner) add(t Task, own bool) {
+	t.Request.ID = t.ID
+	if t.Decisions == nil {
+		t.Decisions = p.Decide(t.Caller, own)
+	}
+	p.tasks = append(p.tasks, t)
+}
+
+// scan: the locator, asked for its head and then for its answer, and the two front
+// ends that it leads to.
+func (p *planner) scan() {
+	locator := p.locator(windowsUpdateID)
+	p.add(Task{
+		ID: "scan.locator.head", Caller: Locator, Request: p.get("HEAD", locator),
+		Want: Want{Status: []int{200, 304}, Pinned: true}, Purpose: "asks whether the service locator has news", Source: sourceLocator,
+	}, false)
+	p.add(Task{
+		ID: "scan.locator", Caller: Locator, Request: p.get("GET", locator), Vital: true,
+		Want: Want{Body: Cabinet, Pinned: true}, Purpose: "asks where the update service is", Source: sourceLocator,
+	}, false)
+	p.add(Task{
+		ID: "scan.config", Caller: Agent, Request: p.getConfig(frontEndURL), Vital: true,
+		Want: Want{Body: SOAP, Pinned: true}, Purpose: "asks Microsoft Update for its rules", Source: sourceScan,
+	}, false)
+	p.add(Task{
+		ID: "scan.cookie", Caller: Agent, Request: p.anonymousCookie(frontEnd3URL), Vital: true,
+		// A fault of the service answers the question as well as a cookie does.
+		Want: Want{Status: []int{200, 500}, Body: SOAP, Pinned: true}, Purpose: "asks Windows Update for a cookie, without saying who asks", Source: sourceScan,
+	}, false)
+}
+
+// wsus: the first call of every scan, the service that hands out cookies, and the
+// content, which travels over plain HTTP also where the rest does not.
+func (p *planner) wsus() {
+	base := trimURL(p.WSUS)
+	p.add(Task{
+		ID: "wsus.config", Caller: Agent, Request: p.getConfig(base + "/ClientWebService/client.asmx"), Vital: true,
+		Want: Want{Body: SOAP}, Purpose: "asks the WSUS server for its rules", Source: "WUServer; " + sourceScan,
+	}, true)
+	p.add(Task{
+		ID: "wsus.auth", Caller: Agent, Request: p.get("GET", base+"/SimpleAuthWebService/SimpleAuth.asmx"),
+		Want: Want{Body: AnyBody}, Purpose: "sees whether the WSUS server's sign-in service is there", Source: sourceWSUSTest,
+	}, true)
+	p.add(Task{
+		ID: "wsus.content", Caller: p.fetcher(), Request: p.fetch("GET", contentBase(base)+"/Content/anonymousCheckFile.txt", nil),
+		Want: Want{Body: Bytes}, Purpose: "sees whether the WSUS server gives out content, by the file that it keeps for such tests", Source: sourceWSUSTest + "; [MS-WUSP] 2.1",
+	}, true)
+}
+
+// content: from the cache and the alternate server that policy names, and from
+// Microsoft's own.
+func (p *planner) content() {
+	if p.Alternate != "" && p.usesWSUS() {
+		p.add(Task{
+			ID: "download.alternate", Caller: p.fetcher(), Request: p.fetch("HEAD", trimURL(p.Alternate)+"/", nil),
+			Want: reachable(), Purpose: "sees whether the alternate download server answers", Source: "UpdateServiceUrlAlternate",
+		}, true)
+	}
+	if !p.DODisabled {
+		for i, name := range cacheHosts(p.CacheHost) {
+			id := "download.cache"
+			if i > 0 {
+				id += "." + strconv.Itoa(i+1)
+			}
+			p.add(Task{
+				ID: id, Caller: DO, Decisions: p.cache(),
+				Request: p.fetch("GET", "http://"+name+pictureName+"?cacheHostOrigin="+pictureFrom, nil),
+				Want:    Want{Body: Bytes, Length: true}, Purpose: "fetches a file through the Connected Cache", Source: "DOCacheHost; learn.microsoft.com: Verify cache node functionality",
+			}, true)
+		}
+	}
+	if p.asksMicrosoft() {
+		c := p.fetcher()
+		p.add(Task{
+			ID: "download.head", Caller: c, Request: p.fetch("HEAD", contentURL, nil), Vital: true,
+			Want: Want{Length: true}, Purpose: "asks how long a file of Windows Update is", Source: sourceContent,
+		}, false)
+		p.add(Task{
+			ID: "download.range", Caller: c, Request: p.fetch("GET", contentURL, &piece), Vital: true,
+			Want: Want{Range: &piece, Body: Bytes, Length: true}, Purpose: "fetches 1 MiB out of the middle of a file", Source: sourceContent,
+		}, false)
+		p.add(Task{
+			ID: "download.delivery", Caller: c, Request: p.fetch("GET", "http://"+pictureFrom+pictureName, nil),
+			Want: Want{Body: Bytes, Length: true}, Purpose: "fetches a small file from the other content network", Source: sourceContent,
+		}, false)
+	}
+	if !p.DODisabled && !p.closed() {
+		for _, t := range []struct{ id, url, purpose string }{
+			{"download.geo", geoURL, "Delivery Optimization asks in which part of the world it is"},
+			{"download.rules", keyValueURL, "Delivery Optimization asks for its rules"},
+		} {
+			p.add(Task{
+				ID: t.id, Caller: DO, Request: p.fetch("GET", t.url+"?doClientVersion="+p.osVersion(), nil),
+				Want: Want{Body: Bytes}, Purpose: t.purpose, Source: sourceEndpoint,
+			}, false)
+		}
+	}
+}
+
+// store: the Store has its own service; the policy against Microsoft's addresses
+// stops it, as that policy's text warns.
+func (p *planner) store() {
+	for _, t := range []Task{
+		{
+			ID: "store.locator", Caller: Store, Request: p.get("GET", p.locator(storeID)),
+			Want: Want{Body: Cabinet, Pinned: true}, Purpose: "asks where the Store's updates are", Source: sourceLocator,
+		},
+		{
+			ID: "store.catalog", Caller: Store, Request: p.get("GET", storeFrontURL+"?market=US"),
+			Want: Want{Status: []int{200, 400, 404}, Body: Bytes}, Purpose: "asks the Store what it knows of itself", Source: "learn.microsoft.com: Manage connection endpoints for Windows 11",
+		},
+	} {
+		if p.closed() {
+			t.Decisions = p.Decide(Store, false)
+			for i := range t.Decisions {
+				t.Decisions[i].Skipped = "policy forbids Microsoft's addresses; the Store does not work without them"
+				t.Decisions[i].Source = sourceNoPublic
+			}
+		}
+		p.add(t, false)
+	}
+}
+
+// verify: the lists of roots, and whether there is an internet at all.
+func (p *planner) verify() {
+	p.add(Task{
+		ID: "verify.roots", Caller: Crypt, Request: p.get("GET", rootListURL), Vital: !p.closed(),
+		Want: Want{Body: Cabinet, Length: true}, Purpose: "fetches the list of roots that are no longer trusted", Source: sourceRoots,
+	}, false)
+	req := p.get("GET", portalURL)
+	req.Header = []host.Field{{Name: "Connection", Value: "Close"}, {Name: "User-Agent", Value: "Microsoft NCSI"}}
+	p.add(Task{
+		ID: "verify.portal", Caller: Other, Request: req, Decisions: inOrder([]Decision{p.system(NetworkService, sourceNCSI)}),
+		Want: Want{Body: Text}, Purpose: "sees whether a sign-in page stands before the internet", Source: sourceNCSI,
+	}, false)
+}
+
+// report: what was installed is told to whoever was scanned. The services are only
+// looked at; a report would be written down.
+func (p *planner) report() {
+	if p.usesWSUS() {
+		base := trimURL(cmp.Or(p.WSUSStatus, p.WSUS))
+		p.add(Task{
+			ID: "report.wsus", Caller: Other, Request: p.get("GET", base+"/ReportingWebService/ReportingWebService.asmx"),
+			Want: Want{}, Purpose: "sees whether the WSUS server takes reports", Source: "WUStatusServer; [MS-WUSP] 2.1",
+		}, true)
+	}
+	if p.asksMicrosoft() {
+		p.add(Task{
+			ID: "report.microsoft", Caller: Other, Request: p.get("GET", reportURL),
+			Want: reachable(), Purpose: "sees whether Microsoft's service for reports answers", Source: sourceClient,
+		}, false)
+	}
+}
+
+// urls: addresses that somebody wants walked. Who would ask them in Windows is told
+// by the table of endpoints.
+func (p *planner) urls() {
+	for i, raw := range p.opt.URLs {
+		t := Task{
+			ID: "url." + strconv.Itoa(i+1), Caller: Agent, Vital: true,
+			Want: Want{}, Purpose: "fetches an address that was given", Source: "given",
+		}
+		clean, name := withoutUser(raw)
+		own := p.usesWSUS() && name != "" && strings.EqualFold(name, parseTarget(p.WSUS).host)
+		e, known := EndpointOf(name)
+		switch {
+		case known && e.Role == RoleOther:
+			t.Caller = Store
+		case known && e.Stage == "download" && e.Role == RoleVital:
+			t.Caller = p.fetcher()
+		case known && e.Stage == "download" && !p.DODisabled:
+			t.Caller = DO
+		case known && e.Stage == "verify":
+			t.Caller = Crypt
+		case known && e.Role == RoleHelper:
+			t.Caller = Other
+		case known && parseTarget(clean).host == "slscr.update.microsoft.com":
+			t.Caller = Locator
+		}
+		t.Request = p.get("GET", clean)
+		p.add(t, own)
+	}
+}
+
+// fetcher is who fetches content.
+func (s Settings) fetcher() Caller {
+	if s.DODisabled {
+		return BITS
+	}
+	return DO
+}
+
+// reachable accepts every status with which a web server says that it is one. Two
+// addresses of the plan have no page that may be fetched.
+func reachable() Want { return Want{Status: []int{200, 400, 401, 403, 404, 405, 500}} }
+
+// get is a request as the update agent sends it.
+func (p *planner) get(method, address string) host.Request {
+	return host.Request{Method: method, URL: address, Header: []host.Field{
+		{Name: "Cache-Control", Value: "no-cache"},
+		{Name: "Connection", Value: "Keep-Alive"},
+		{Name: "Pragma", Value: "no-cache"},
+		{Name: "User-Agent", Value: p.userAgent()},
+	}}
+}
+
+// fetch is a request for content, as Delivery Optimization sends it, with a
+// Content-Length on a GET, at which some proxies stumble; or as BITS does.
+func (p *planner) fetch(method, address string, r *Range) host.Request {
+	h := []host.Field{{Name: "Connection", Value: "Keep-Alive"}, {Name: "Accept", Value: "*/*"}}
+	if r != nil {
+		h = append(h, host.Field{Name: "Range", Value: fmt.Sprintf("bytes=%d-%d", r.First, r.Last)})
+	}
+	if p.DODisabled {
+		h = append(h, host.Field{Name: "User-Agent", Value: "Microsoft BITS/7.8"})
+	} else {
+		h = append(h, host.Field{Name: "User-Agent", Value: "Microsoft-Delivery-Optimization/10.1"})
+		if method == "GET" {
+			h = append(h, host.Field{Name: "Content-Length", Value: "0"})
+		}
+	}
+	req := host.Request{Method: method, URL: address, Header: h}
+	if r != nil {
+		req.Keep = 4 << 10 // the length is counted, the bytes are of no use
+	}
+	return req
+}
+
+func (p *planner) userAgent() string {
+	return "Windows-Update-Agent/" + cmp.Or(p.Agent, anyAgent) + " Client-Protocol/2.90"
+}
+
+// osVersion is "10.0.22631.3007".
+func (s Settings) osVersion() string {
+	if s.build() == 0 {
+		return "10.0." + anyBuild
+	}
+	return "10.0." + s.Build
+}
+
+// locator is the address of the service locator for a service, as update logs show
+// it; what they show of the maker and model of a machine is left out.
+func (p *planner) locator(service string) string {
+	arch := map[string]string{"arm64": "arm64", "386": "x86"}[p.Arch]
+	return locatorURL + service + "/" + cmp.Or(arch, "x64") + "/" + p.osVersion() +
+		"/0?CH=500&L=en-US&P=&PT=0x30&WUA=" + url.QueryEscape(cmp.Or(p.Agent, anyAgent))
+}
+
+// soap is a SOAP 1.1 call as the agent sends it. It does not ask for xpress, the
+// compression that only Windows knows, so that answers can be read.
+func (p *planner) soap(address, action, body string) host.Request {
+	r := p.get("POST", address)
+	r.Header = slices.Insert(r.Header, 3, host.Field{Name: "Content-Type", Value: "text/xml; charset=utf-8"})
+	r.Header = append(r.Header, host.Field{Name: "SOAPAction", Value: `"` + action + `"`})
+	r.Body = []byte(body)
+	return r
+}
+
+const clientService = "http://www.microsoft.com/SoftwareDistribution/Server/ClientWebService"
+
+// getConfig is the first call of every scan. It needs no cookie and writes nothing.
+func (p *planner) getConfig(address string) host.Request {
+	return p.soap(address, clientService+"/GetConfig",
+		`<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><GetConfig xmlns="`+clientService+
+			`"><protocolVersion>2.90</protocolVersion></GetConfig></s:Body></s:Envelope>`)
+}
+
+// anonymousCookie is the call by which Windows Update's own front end is asked
+// without a ticket: SOAP 1.2 with WS-Addressing and an empty token.
+func (p *planner) anonymousCookie(address string) host.Request {
+	now := p.opt.Now.UTC()
+	if now.IsZero() {
+		now = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	}
+	const stamp = "2006-01-02T15:04:05Z"
+	sum := sha256.Sum256([]byte(address + now.Format(time.RFC3339Nano)))
+	sum[6], sum[8] = sum[6]&0x0F|0x80, sum[8]&0x3F|0x80 // RFC 9562: version 8, of our own making
+	id := hex.EncodeToString(sum[:16])
+	id = id[:8] + "-" + id[8:12] + "-" + id[12:16] + "-" + id[16:20] + "-" + id[20:]
+	const (
+		wsse = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
+		wsu  = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
+		auth = "http://schemas.microsoft.com/msus/2014/10/WindowsUpdateAuthorization"
+	)
+	r := p.get("POST", address)
+	r.Header = slices.Insert(r.Header, 3, host.Field{Name: "Content-Type", Value: "application/soap+xml; charset=utf-8"})
+	r.Body = []byte(`<s:Envelope xmlns:a="http://www.w3.org/2005/08/addressing" xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Header>` +
+		`<a:Action s:mustUnderstand="1">` + clientService + `/GetCookie</a:Action><a:MessageID>urn:uuid:` + id + `</a:MessageID>` +
+		`<a:To s:mustUnderstand="1">` + address + `</a:To>` +
+		`<o:Security s:mustUnderstand="1" xmlns:o="` + wsse + `"><Timestamp xmlns="` + wsu + `"><Created>` + now.Format(stamp) +
+		`</Created><Expires>` + now.Add(5*time.Minute).Format(stamp) + `</Expires></Timestamp>` +
+		`<wuws:WindowsUpdateTicketsToken wsu:id="ClientMSA" xmlns:wsu="` + wsu + `" xmlns:wuws="` + auth + `"></wuws:WindowsUpdateTicketsToken></o:Security></s:Header>` +
+		`<s:Body><GetCookie xmlns="` + clientService + `"><oldCookie><Expiration>` + now.Format(stamp) + `</Expiration></oldCookie><lastChange>` +
+		now.AddDate(0, -1, 0).Format(stamp) + `</lastChange><currentTime>` + now.Format(stamp) + `</currentTime><protocolVersion>2.90</protocolVersion></GetCookie></s:Body></s:Envelope>`)
+	return r
+}
+
+// contentBase is where a WSUS server gives out content: over plain HTTP, and where
+// the service has TLS on the port below its own. [MS-WUSP] 2.1;
+// learn.microsoft.com: Configure WSUS (SSL).
+func contentBase(base string) string {
+	u, err := url.Parse(base)
+	if err != nil || !strings.EqualFold(u.Scheme, "https") {
+		return base
+	}
+	port, _ := strconv.Atoi(cmp.Or(u.Port(), "443"))
+	if port == 443 {
+		port = 80
+	} else {
+		port--
+	}
+	name := u.Host // with the letters and brackets of the policy
+	if p := u.Port(); p != "" {
+		name = strings.TrimSuffix(name, ":"+p)
+	}
+	if port != 80 {
+		name = name + ":" + strconv.Itoa(port)
+	}
+	return "http://" + name + strings.TrimSuffix(u.Path, "/")
+}
+
+// cacheHosts splits DOCacheHost: names or addresses, separated by commas.
+// learn.microsoft.com: Delivery Optimization reference (cache server hostname).
+func cacheHosts(s string) []string {
+	var out []string
+	for name := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == ',' || r == ';' || r == ' ' }) {
+		name = strings.TrimSuffix(strings.TrimPrefix(name, "http://"), "/")
+		if h, port, err := net.SplitHostPort(name); err == nil && port == "80" {
+			name = h
+		}
+		if strings.Count(name, ":") > 1 && !strings.HasPrefix(name, "[") {
+			name = "[" + name + "]"
+		}
+		if name != "" && len(out) < maxCaches {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// maxCaches bounds the caches that are asked; policy names one or two.
+const maxCaches = 4
+
+// trimURL takes blanks and trailing slashes from an address that policy names, and
+// the credentials that no policy should hold. All else stays as it is written, the
+// letter case included: scripts see it.
+func trimURL(s string) string {
+	s, _ = withoutUser(strings.TrimSpace(s))
+	return strings.TrimRight(s, "/")
+}
+
+// withoutUser takes the credentials out of an address; it returns the host as well.
+func withoutUser(raw string) (clean, name string) {
+	scheme, rest, ok := strings.Cut(raw, "://")
+	if !ok {
+		return raw, parseTarget(raw).host
+	}
+	authority, path := rest, ""
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		authority, path = rest[:i], rest[i:]
+	}
+	authority = authority[strings.LastIndexByte(authority, '@')+1:]
+	clean = scheme + "://" + authority + path
+	return clean, parseTarget(clean).host
+}
