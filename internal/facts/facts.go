@@ -10,6 +10,7 @@ import (
 
 	"updoc/internal/codes"
 	"updoc/internal/host"
+	"updoc/internal/route"
 	"updoc/internal/winlog"
 )
 
@@ -119,6 +120,7 @@ type Facts struct {
 	Servicing Servicing                        // what CBS.log and DISM say of the component store
 	KBs       []string                         // updates that notes and outputs name
 	Successes []Success                        // scans, downloads, installs and repairs that ended well
+	Route     *route.Walk                      // the walk of the machine's update route; nil: nobody walked
 }
 
 // HostsLine is one mapping of the hosts file.

@@ -23,7 +23,8 @@ type Request struct {
 	Header []Field `json:"header,omitempty"` // in the order of the wire; Host and Content-Length are added where they are missing
 	Body   []byte  `json:"body,omitempty"`
 	Via    Via     `json:"via"`
-	Keep   int     `json:"keep,omitempty"` // bytes of the answer's body to keep; 0 means 64 KiB
+	Keep   int     `json:"keep,omitempty"`   // bytes of the answer's body to keep; 0 means 64 KiB
+	Pinned bool    `json:"pinned,omitempty"` // the caller accepts Microsoft's own roots only
 }
 
 // Field is one header field, with the letter case of the wire.
@@ -157,9 +158,11 @@ const (
 	FaultRefused      Fault = "refused"       // tcp: reset in answer to the first packet
 	FaultTimeout      Fault = "timeout"       // any: nothing came in time
 	FaultReset        Fault = "reset"         // tls, http, content, proxy: the connection was torn down
-	FaultUnreachable  Fault = "unreachable"   // tcp: a router or the system says there is no way
+	FaultUnreachable  Fault = "unreachable"   // tcp: a router or the system says that there is no way
+	FaultBlocked      Fault = "blocked"       // tcp: this machine's own firewall forbids it
 	FaultClosed       Fault = "closed"        // tls, http, content: an orderly end where an answer was due
 	FaultProxyAuth    Fault = "proxy-auth"    // proxy: 407 that was not satisfied
+	FaultSignIn       Fault = "sign-in"       // proxy: 407 again, after the given credentials were presented in full
 	FaultProxyDenied  Fault = "proxy-denied"  // proxy: 403 and the like, by the proxy itself
 	FaultProxyGateway Fault = "proxy-gateway" // proxy: 502, 503, 504: the proxy did not reach the server
 	FaultProxyStatus  Fault = "proxy-status"  // proxy: any other refusal

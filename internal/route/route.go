@@ -35,15 +35,22 @@ type Settings struct {
 	DODisabled   bool   // DODownloadMode 99 or 100: BITS or plain HTTP fetches content
 	CacheHost    string // DOCacheHost: a Connected Cache server
 
-	SignedIn  *bool    // nil: unknown
-	Suffixes  []string // DNS suffixes of the machine, primary first, for WPAD
-	DHCPWPAD  string   // DHCP option 252, "" if none or unknown
-	Build     string   // "22631.3007"; "" if unknown
-	Arch      string   // amd64, arm64, 386
-	Agent     string   // version of the update agent
-	ClientID  string   // SusClientId; used only when asked to go deep
-	Computer  string   // DNS name of the machine, for the same
-	Redacted  []string // names above that are pseudonyms of a redacted bundle: nobody can be asked for them
+	// FromMicrosoft names the classes of updates that policy takes from Microsoft
+	// although a WSUS is set: "feature", "quality", "driver", "other"
+	// (SetPolicyDrivenUpdateSourceFor*Updates = 0, where it takes effect).
+	FromMicrosoft []string
+
+	SignedIn *bool    // nil: unknown
+	Suffixes []string // DNS suffixes of the machine, primary first, for WPAD
+	DHCPWPAD string   // DHCP option 252, "" if none or unknown
+	NoWPAD   bool     // DisableWpad, or the service that does the detecting is disabled
+	Devolve  int      // labels that DNS devolution leaves; 0: Windows' two; negative: there is no devolution
+	Build    string   // "22631.3007"; "" if unknown
+	Arch     string   // amd64, arm64, 386
+	Agent    string   // version of the update agent
+	ClientID string   // SusClientId; used only when asked to go deep
+	Computer string   // DNS name of the machine, for the same
+	Redacted []string // names above that are pseudonyms of a redacted bundle: nobody can be asked for them
 }
 
 // Proxy is how one party decides about proxies. Known is false when nobody looked.
@@ -77,12 +84,13 @@ type Caller string
 
 // The callers.
 const (
-	Agent Caller = "agent" // the update agent's scan: wuauserv, LocalSystem, WinHTTP
-	Other Caller = "other" // the agent's other calls, such as reporting
-	BITS  Caller = "bits"  // background transfer of content
-	DO    Caller = "do"    // Delivery Optimization: content since Windows 10 1709
-	Crypt Caller = "crypt" // root list and revocation: cryptsvc
-	Store Caller = "store" // Store and its updates
+	Locator Caller = "locator" // the agent's first request, for the service locator: wuauserv, LocalSystem, plain WinHTTP
+	Agent   Caller = "agent"   // the agent's scan: the same service and account, SOAP over Windows Web Services
+	Other   Caller = "other"   // the agent's other calls, such as reporting
+	BITS    Caller = "bits"    // background transfer of content
+	DO      Caller = "do"      // Delivery Optimization: content since Windows 10 1709
+	Crypt   Caller = "crypt"   // root list and revocation: cryptsvc
+	Store   Caller = "store"   // Store and its updates
 )
 
 // Task is one thing that Windows Update must be able to do, as requests: what is
@@ -102,9 +110,10 @@ type Task struct {
 type Decision struct {
 	As      Account
 	Proxy   Proxy
-	Why     string // "the scan tries the system's proxy first"
+	Why     string       // "the scan tries the system's proxy first"
 	After   []host.Fault // it is tried only when the decision before failed so; nil means after any failure
-	Skipped string // not tried, and why: "policy does not allow the user's proxy for WSUS"
+	Skipped string       // not tried, and why: "policy does not allow the user's proxy for WSUS"
+	Source  string       // the Microsoft page, or what else says so
 }
 
 // Want says what a healthy answer to a task is.
@@ -147,22 +156,46 @@ type Walk struct {
 type Trip struct {
 	Task     Task
 	Attempts []Attempt
-	Predict  Prediction // of the trip as a whole: what the caller in Windows would report
+	Decided  int        // index of the attempt whose result Windows would report; -1 if none was walked
+	Predict  Prediction // what the caller in Windows would report
 }
 
-// Last returns the attempt that decided the trip, or nil if none was made.
-func (t *Trip) Last() *Attempt {
-	if len(t.Attempts) == 0 {
+// Deciding returns the attempt that decides the trip, or nil if none was walked.
+func (t *Trip) Deciding() *Attempt {
+	if t.Decided < 0 || t.Decided >= len(t.Attempts) {
 		return nil
 	}
-	return &t.Attempts[len(t.Attempts)-1]
+	return &t.Attempts[t.Decided]
+}
+
+// Beside returns the direct way that was walked only to compare, or nil.
+func (t *Trip) Beside() *Attempt {
+	for i := range t.Attempts {
+		if t.Attempts[i].Beside && t.Attempts[i].Walked {
+			return &t.Attempts[i]
+		}
+	}
+	return nil
 }
 
 // Attempt is one decision that was followed: the exchange, or why there was none.
 type Attempt struct {
 	Decision Decision
+	Walked   bool
 	Exchange host.Exchange
-	Steady   *Steady // repeated short probes of the same way; nil if none were sent
+	Script   *ScriptAnswer // what a configuration script decided; nil: none was asked
+	Gap      string        // why it was not walked
+	Beside   bool          // Windows would not go this way: it was walked to compare
+	Steady   *Steady       // repeated short probes of the same way; nil if none were sent
+}
+
+// ScriptAnswer is what a configuration script said about one address.
+type ScriptAnswer struct {
+	URL      string // where the script came from
+	Detected bool   // by WPAD
+	List     string // "PROXY proxy.example:8080; DIRECT"
+	Lower    string // what it says of the same name in small letters, if that differs
+	Fault    string // why there is no answer; the next setting then decides
 }
 
 // Prediction is what Windows would make of an exchange.

@@ -1,0 +1,265 @@
+package cli
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"os/user"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"updoc/internal/cause"
+	"updoc/internal/facts"
+	"updoc/internal/host"
+	"updoc/internal/proxyauth"
+	"updoc/internal/report"
+	"updoc/internal/route"
+	"updoc/internal/route/pac"
+)
+
+var traceFormats = []string{"text", "json", "html"}
+
+// traceFlags are what stands in for the settings of the sick machine.
+type traceFlags struct {
+	proxy, pac, wsus string
+	urls, from       []string
+	source, dns      string
+	trust            []string
+	format, output   string
+	as               string
+	deep, all        bool
+}
+
+func newTrace(env *Env) *cobra.Command {
+	var t traceFlags
+	cmd := &cobra.Command{
+		Use:   "trace",
+		Short: "Walk the route of Windows Update, hop by hop, and predict its error",
+		Long: `Sends the requests that Windows Update sends, the way it sends them, and watches
+each leg: proxy decision, DNS, TCP, proxy, TLS, HTTP, the update service, the
+content. From what it sees it predicts the code that Windows Update reports.
+
+On any other machine, --proxy, --pac, --wsus, --url and --source-address stand in
+for the sick machine's settings, and --from takes them from its evidence. updoc
+walks as the current user: Windows may treat its own accounts differently.
+
+Only requests that write nothing on a server are sent, unless --deep is given.
+A password in --proxy is used for that proxy alone and never shown.
+
+Exit codes: 0 the route is open, 1 it is broken, 2 wrong usage, 3 nothing could
+be walked.`,
+		Example: `  updoc trace                                             Microsoft, directly
+  updoc trace --proxy http://proxy.example:8080           through a proxy
+  updoc trace --pac http://wpad.example/wpad.dat
+  updoc trace --wsus http://WSUS01.corp.example:8530
+  updoc trace --url http://download.windowsupdate.com/    one address only
+  updoc trace --from evidence.zip                         with that machine's settings`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return env.trace(cmd.Context(), t)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&t.proxy, "proxy", "", "the proxy of the sick machine: http://[user:password@]host:port, or a list such as http=a:1;https=b:2")
+	f.StringVar(&t.pac, "pac", "", "the address of its proxy configuration script")
+	f.StringVar(&t.wsus, "wsus", "", "the WSUS that policy names, letter case as there")
+	f.StringArrayVar(&t.urls, "url", nil, "walk this address, and only those given; may be repeated")
+	f.StringArrayVar(&t.from, "from", nil, "take the settings from this evidence: a folder, zip or file; may be repeated")
+	f.StringVar(&t.source, "source-address", "", "send from this address of this machine")
+	f.StringVar(&t.dns, "dns", "", "ask this name server (address or address:port) instead of the system's")
+	f.StringArrayVar(&t.trust, "trust", nil, "a PEM file of roots to trust beside the system's; may be repeated")
+	f.StringVar(&t.as, "as", "user", "the account to walk as: user; system comes with the live host")
+	f.BoolVar(&t.deep, "deep", false, "go on with calls that may write on a WSUS, with the machine's own id")
+	f.BoolVar(&t.all, "all", false, "draw every hop of every way")
+	f.StringVar(&t.format, "format", "text", "text, json or html (one file)")
+	f.StringVarP(&t.output, "output", "o", "", "write to this file instead of standard output")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(traceFormats, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
+	return cmd
+}
+
+func (env *Env) trace(ctx context.Context, t traceFlags) error {
+	if !slices.Contains(traceFormats, t.format) {
+		return usage("the formats are "+strings.Join(traceFormats, ", "), "no such format: %q", t.format)
+	}
+	if t.as != "user" {
+		return usage("leave --as out: updoc walks as the current user", "walking as %q is not possible here", t.as)
+	}
+	f, err := collectFor(ctx, t.from)
+	if err != nil {
+		return err
+	}
+	var settings route.Settings
+	if len(t.from) > 0 {
+		settings = route.Settings{} // TODO
+	}
+	signIn, err := t.apply(&settings)
+	if err != nil {
+		return err
+	}
+	prober, err := t.prober(signIn)
+	if err != nil {
+		return err
+	}
+	w, done, err := env.output(t.output)
+	if err != nil {
+		return err
+	}
+	bar := env.progress()
+	walker := route.Walker{
+		Exchanger: prober, As: currentUser(), Scripts: &pac.Sandbox{},
+		Env:  pac.Env{Dialect: pac.JScript, Lookup: prober.Lookup},
+		Done: func(n, total int) { bar.step("walking", n, total) },
+	}
+	plan := route.PlanOptions{URLs: t.urls, Deep: t.deep, Now: time.Now()}
+	if len(t.urls) > 0 {
+		plan.Only = []string{"url"}
+	}
+	f.Route = walker.Walk(ctx, settings, settings.Plan(plan))
+	bar.done()
+	if err := ctx.Err(); err != nil {
+		return done(err)
+	}
+	doc := report.NewRoute(f.Route, report.New(f, cause.Diagnose(f), report.Options{}))
+	if err := writeRoute(w, doc, t.format, env.style(w), t.all); err != nil {
+		return done(err)
+	}
+	switch doc.Verdict {
+	case "open":
+		return done(nil)
+	case "broken":
+		return done(exit(ExitProblems))
+	}
+	return done(exit(ExitUnknown))
+}
+
+// collectFor reads the evidence that settings are taken from.
+func collectFor(ctx context.Context, from []string) (*facts.Facts, error) {
+	if len(from) == 0 {
+		return &facts.Facts{}, nil
+	}
+	groups, err := machines(from)
+	if err != nil {
+		return nil, err
+	}
+	if len(groups) > 1 {
+		return nil, usage("give the evidence of one machine", "--from names %d machines", len(groups))
+	}
+	h, err := host.OpenRecorded(ctx, groups[0].paths...)
+	if err != nil {
+		return nil, err
+	}
+	defer h.Close()
+	return facts.Collect(ctx, h, facts.Options{}), ctx.Err()
+}
+
+// apply puts the flags over the settings. The credentials of a proxy address are
+// taken out of it, so that no setting holds them.
+func (t *traceFlags) apply(s *route.Settings) (func(string) (proxyauth.Credentials, bool), error) {
+	var signIn func(string) (proxyauth.Credentials, bool)
+	if t.proxy != "" || t.pac != "" {
+		p := route.Proxy{Known: true, Source: "--proxy"}
+		var creds proxyauth.Credentials
+		p.Static, creds = proxyauth.CutUserinfo(t.proxy)
+		if t.pac != "" {
+			t.pac, _ = proxyauth.CutUserinfo(t.pac)
+			if !isWeb(t.pac) {
+				return nil, usage("WinHTTP reads scripts over http and https only, e.g. http://wpad.example/wpad.dat", "--pac is not an http or https address")
+			}
+			p.PAC, p.Source = t.pac, "--pac"
+		}
+		if list := route.ParseProxyList(p.Static); t.proxy != "" && len(list.Entries) == 0 {
+			return nil, usage("e.g. --proxy http://proxy.example:8080", "--proxy names no proxy")
+		}
+		if !creds.IsEmpty() {
+			signIn = func(string) (proxyauth.Credentials, bool) { return creds, true }
+		}
+		s.Machine, s.Internet, s.User = p, p, p
+		s.Accounts = map[route.Account]route.Proxy{route.System: p, route.LocalService: p, route.NetworkService: p}
+	} else if len(t.from) == 0 {
+		direct := route.Proxy{Known: true, Source: "no --proxy was given"}
+		s.Machine, s.Internet, s.User = direct, direct, direct
+		s.Accounts = map[route.Account]route.Proxy{route.System: direct, route.LocalService: direct, route.NetworkService: direct}
+	}
+	if t.wsus != "" {
+		if t.wsus, _ = proxyauth.CutUserinfo(t.wsus); !isWeb(t.wsus) {
+			return nil, usage("e.g. --wsus http://wsus.corp.example:8530", "--wsus is not an http or https address")
+		}
+		s.WSUS, s.UseWSUS = t.wsus, true
+	}
+	for _, raw := range t.urls {
+		if !isWeb(raw) {
+			return nil, usage("e.g. --url http://download.windowsupdate.com/", "--url is not an http or https address")
+		}
+	}
+	return signIn, nil
+}
+
+// isWeb reports an http or https address.
+func isWeb(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Hostname() != "" && (u.Scheme == "http" || u.Scheme == "https")
+}
+
+func (t *traceFlags) prober(signIn func(string) (proxyauth.Credentials, bool)) (*route.Prober, error) {
+	var sys route.OS
+	if t.source != "" {
+		a, err := netip.ParseAddr(t.source)
+		if err != nil {
+			return nil, usage("give an IP address of this machine, e.g. --source-address 192.0.2.7", "--source-address %q is not an address", t.source)
+		}
+		sys.Source = a
+	}
+	if t.dns != "" {
+		if sys.DNS = t.dns; net.ParseIP(t.dns) != nil {
+			sys.DNS = net.JoinHostPort(t.dns, "53")
+		}
+		if _, err := netip.ParseAddrPort(sys.DNS); err != nil {
+			return nil, usage("give an address, e.g. --dns 192.0.2.53", "--dns %q is not an address", t.dns)
+		}
+	}
+	p := route.Prober{Net: sys, SignIn: signIn}
+	if len(t.trust) > 0 {
+		roots, err := x509.SystemCertPool()
+		if err != nil {
+			roots = x509.NewCertPool()
+		}
+		for _, name := range t.trust {
+			pem, err := os.ReadFile(name)
+			if err != nil {
+				return nil, usage("check the path given to --trust", "%w", err)
+			}
+			if !roots.AppendCertsFromPEM(pem) {
+				return nil, usage("give a PEM file with BEGIN CERTIFICATE blocks", "%s holds no certificate", name)
+			}
+		}
+		p.Roots = roots
+	}
+	return route.NewProber(p), nil
+}
+
+func currentUser() string {
+	u, err := user.Current()
+	if err != nil {
+		return "the current user"
+	}
+	return u.Username
+}
+
+func writeRoute(w io.Writer, doc *report.RouteDocument, format string, style report.Style, all bool) error {
+	switch format {
+	case "json":
+		return report.WriteRouteJSON(w, doc)
+	case "html":
+		return fmt.Errorf("html: %w", errors.ErrUnsupported)
+	}
+	return report.RouteText(w, doc, style, all)
+}
