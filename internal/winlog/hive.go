@@ -77,9 +77,10 @@ func ReadHive(ctx context.Context, ra io.ReaderAt, size int64, root string, fn f
 	return readHive(ctx, ra, size, root, nil, fn)
 }
 
-// HiveKeys is ReadHive for the keys in want and what is below them: paths as fn
-// sees them, in any letter case. The rest of the hive is not read, and a key that
-// does not exist is not announced.
+// HiveKeys is ReadHive for the keys in want alone, paths as fn sees them, in any
+// letter case: their values and the names of the keys directly below them. The
+// rest of the hive is not read, so that a key of a large hive costs what leads to
+// it. A key that does not exist is not announced.
 func HiveKeys(ctx context.Context, ra io.ReaderAt, size int64, root string, want []string, fn func(RegEntry) error) error {
 	tree := &hiveWant{}
 	for _, w := range want {
@@ -104,7 +105,7 @@ func below(path, root string) (string, bool) {
 // hiveWant is the part of a hive that is asked for: a tree of lower-case names.
 // nil means everything.
 type hiveWant struct {
-	all      bool // this key and all below
+	self     bool // this key: its values and the names of its subkeys
 	children map[string]*hiveWant
 }
 
@@ -122,20 +123,24 @@ func (w *hiveWant) add(path string) {
 		}
 		w = next
 	}
-	w.all = true
+	w.self = true
 }
 
-// child returns what is wanted of a subkey: nil for all of it.
+// child returns what is wanted in or below a subkey: nil for all of it. ok is false
+// if nothing is.
 func (w *hiveWant) child(name string) (next *hiveWant, ok bool) {
-	if w == nil || w.all {
+	if w == nil {
 		return nil, true
 	}
 	next, ok = w.children[strings.ToLower(name)]
 	return next, ok
 }
 
-// wanted tells whether the key itself is delivered.
-func (w *hiveWant) wanted() bool { return w == nil || w.all }
+// delivers tells whether the key itself is delivered.
+func (w *hiveWant) delivers() bool { return w == nil || w.self }
+
+// names tells whether subkeys are announced by name that are not delivered.
+func (w *hiveWant) names() bool { return w != nil && w.self }
 
 // hive is a hive being read.
 type hive struct {
@@ -313,7 +318,7 @@ func hiveName(b []byte, compressed bool) string {
 	return string(out)
 }
 
-// key delivers the key at off and everything that is wanted below it.
+// key delivers the key at off and what is wanted below it.
 func (h *hive) key(off uint32, path string, want *hiveWant, depth int) error {
 	if err := h.ctx.Err(); err != nil {
 		return err
@@ -326,7 +331,7 @@ func (h *hive) key(off uint32, path string, want *hiveWant, depth int) error {
 	if !ok {
 		return h.lose(off)
 	}
-	if want.wanted() {
+	if want.delivers() {
 		if err := h.fn(RegEntry{Key: path}); err != nil {
 			return err
 		}
@@ -344,11 +349,16 @@ func (h *hive) key(off uint32, path string, want *hiveWant, depth int) error {
 		}
 		name := s.name
 		if depth == 0 && h.current != "" && strings.EqualFold(name, h.current) {
-			if _, asked := want.child(currentControlSet); asked {
+			if _, asked := want.child(currentControlSet); asked || want.names() {
 				name = currentControlSet
 			}
 		}
 		next, ok := want.child(name)
+		if want.names() && (!ok || !next.delivers()) {
+			if err := h.fn(RegEntry{Key: path + `\` + name}); err != nil {
+				return err
+			}
+		}
 		if !ok {
 			return nil
 		}
