@@ -34,6 +34,8 @@ func NETWORK() []*Cause {
 			LeadsTo:  []string{"tls-interception", "dns-failure", "proxy-mangles-headers", "firewall-block", "proxy-auth-required"},
 			Remedies: []string{"sign-in-captive-portal", "tell-network-allow-update-hosts", "retry-scan"},
 			Check: evidence(
+				walkPortal,
+				walkOpen,
 				strong("note-sign-in-page"),
 				strong("ncsi-hotspot"),
 				moderate("note-guest-network"),
@@ -46,11 +48,14 @@ func NETWORK() []*Cause {
 			Stages:   []facts.Stage{facts.StageScan, facts.StageDownload},
 			Remedies: []string{"flush-dns-cache", "tell-network-route-fault", "tell-dns-filter-owner", "tell-network-allow-update-hosts"},
 			Check: evidence(
+				walkNames,
+				walkOpen,
 				strong("nslookup-no-answer"),
 				strong("note-dns-fails"),
 				helped(Strong, "note-dns-change-helped"),
 				moderate("dns-client-timeout"),
 				moderate("note-dns"),
+				strong("note-dns-redirect"),
 				weak("wu-name-not-resolved"),
 				cures("tell-dns-filter-owner", "note-dns-filter"),
 				missing("nslookup of the update hosts with the machine's own resolver", "the hosts file"),
@@ -62,6 +67,8 @@ func NETWORK() []*Cause {
 			LeadsTo:  []string{"dns-failure", "firewall-block", "blocker-tool"},
 			Remedies: []string{"comment-out-hosts-entries", "tell-dns-filter-owner", "flush-dns-cache", "undo-tweak-tool-settings"},
 			Check: evidence(
+				walkSunk,
+				walkOpen,
 				hostsFile,
 				strong("hosts-line-sinks"),
 				strong("note-hosts-blocks"),
@@ -78,6 +85,8 @@ func NETWORK() []*Cause {
 			Stages:   []facts.Stage{facts.StageScan, facts.StageDownload},
 			Remedies: []string{"tell-network-allow-update-hosts", "test-without-third-party-firewall", "disable-blocking-firewall-rules"},
 			Check: evidence(
+				walkFiltered,
+				walkOpen,
 				strong("note-firewall-blocks"),
 				helped(Strong, "note-firewall-off-helped"),
 				strong("note-no-internet-by-design"),
@@ -99,6 +108,8 @@ func NETWORK() []*Cause {
 			LeadsTo:  []string{"missing-root-certificate", "corrupt-download", "proxy-mangles-headers", "firewall-block"},
 			Remedies: []string{"tell-network-exempt-tls-inspection", "tell-network-allow-update-hosts", "test-without-antivirus-shield"},
 			Check: evidence(
+				walkIntercepted,
+				walkOpen,
 				strong("note-tls-inspection"),
 				strong("foreign-issuer"),
 				strong("note-inspection-product"),
@@ -115,6 +126,8 @@ func NETWORK() []*Cause {
 			Stages:   []facts.Stage{facts.StageScan},
 			Remedies: []string{"enable-tls12-and-ciphers", "install-legacy-agent-and-sha2"},
 			Check: evidence(
+				walkOldTLS,
+				walkOpen,
 				schannelClient,
 				winHTTPProtocols,
 				cipherPolicy,
@@ -133,6 +146,7 @@ func NETWORK() []*Cause {
 			Stages:   []facts.Stage{facts.StageScan, facts.StageVerify},
 			Remedies: []string{"enable-root-auto-update", "add-missing-root-certificate", "tell-network-allow-update-hosts"},
 			Check: evidence(
+				walkUntrusted,
 				rootUpdateOff,
 				strong("note-root-missing"),
 				strong("capi2-chain"),
@@ -148,6 +162,7 @@ func NETWORK() []*Cause {
 			LeadsTo:  []string{"missing-root-certificate", "tls-interception", "wsus-certificate", "proxy-negotiate-refused", "proxy-auth-required"},
 			Remedies: []string{"sync-clock", "retry-scan"},
 			Check: evidence(
+				walkClock,
 				measuredClock,
 				failuresInThePast,
 				strong("note-clock-wrong"),
@@ -162,7 +177,9 @@ func NETWORK() []*Cause {
 			Stages:   []facts.Stage{facts.StageScan, facts.StageDownload},
 			Remedies: []string{"wait-and-retry", "tell-network-route-fault", "retry-download", "install-update-from-catalog"},
 			Check: evidence(
+				walkUnsteady,
 				strong("note-connection-drops"),
+				strong("note-route-hardware-changed"),
 				moderate("note-slow-line"),
 				moderate("note-breaks-anywhere"),
 				moderate("link-lost"),
@@ -192,6 +209,7 @@ func NETWORK() []*Cause {
 			LeadsTo:  []string{"network-unstable"},
 			Remedies: []string{"set-lower-mtu", "tell-network-route-fault", "test-without-vpn"},
 			Check: evidence(
+				walkMTU,
 				strong("note-mtu"),
 				strong("ping-needs-fragment"),
 				moderate("note-tunnel-line"),
@@ -204,6 +222,7 @@ func NETWORK() []*Cause {
 			LeadsTo:  []string{"network-unstable"},
 			Remedies: []string{"test-without-ipv6", "prefer-ipv4-over-ipv6", "tell-network-route-fault"},
 			Check: evidence(
+				walkIPv6,
 				helped(Strong, "note-ipv6"),
 				helped(Moderate, "note-without-ipv6-works"),
 				strong("ipv6-unreachable"),

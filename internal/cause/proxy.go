@@ -43,6 +43,8 @@ func PROXY() []*Cause {
 			Stages:   []facts.Stage{facts.StageScan, facts.StageDownload},
 			Remedies: []string{"tell-proxy-allow-without-sign-in", "correct-proxy-bypass", "tell-network-correct-pac-or-wpad", "set-system-wininet-proxy", "set-winhttp-proxy", "retry-scan"},
 			Check: evidence(
+				walkProxyAsks,
+				walkOpen,
 				strong("http-407"),
 				publicHost407,
 				strong("note-proxy-wants-sign-in"),
@@ -59,6 +61,8 @@ func PROXY() []*Cause {
 			LeadsTo:  []string{"proxy-auth-required", "proxy-unreachable", "wsus-unreachable"},
 			Remedies: []string{"correct-proxy-bypass", "import-winhttp-proxy-from-user", "set-winhttp-proxy", "tell-network-correct-pac-or-wpad", "set-proxy-auto-detect", "clear-winhttp-proxy"},
 			Check: evidence(
+				walkNeedless,
+				walkOpen,
 				pacNotOverHTTP,
 				strong("pac-is-a-file"),
 				code(Strong, 0x80240030, 0x8020003F, 0x80200018, 0x80200019, 0x80072F86),
@@ -87,6 +91,7 @@ func PROXY() []*Cause {
 			LeadsTo:  []string{"proxy-auth-required", "proxy-misconfigured-winhttp", "proxy-unreachable", "wsus-unreachable"},
 			Remedies: []string{"correct-wsus-url", "tell-network-correct-pac-or-wpad", "correct-proxy-bypass"},
 			Check: evidence(
+				walkScriptCase,
 				upperCaseServer,
 				strong("note-case-sensitive-pac"),
 				moderate("note-upper-case-server"),
@@ -99,7 +104,11 @@ func PROXY() []*Cause {
 			LeadsTo:  []string{"proxy-auth-required", "proxy-unreachable", "wsus-unreachable"},
 			Remedies: []string{"tell-network-correct-pac-or-wpad", "set-proxy-auto-detect", "correct-proxy-bypass"},
 			Check: evidence(
+				walkDetected,
+				walkOpen,
 				strong("note-wpad-wrong"),
+				strong("note-proxy-not-ours"),
+				both(Strong, "note-wpad-fetched", "note-no-proxy-set"),
 				wpadNamed,
 				detectedProxy,
 				strong("wpad-event"),
@@ -110,9 +119,10 @@ func PROXY() []*Cause {
 		{
 			ID: "proxy-user-only", Family: "proxy", Prior: 1,
 			Stages:   []facts.Stage{facts.StageScan, facts.StageDownload},
-			LeadsTo:  []string{"proxy-misconfigured-winhttp", "proxy-auth-required", "firewall-block", "dns-failure"},
+			LeadsTo:  []string{"proxy-misconfigured-winhttp", "proxy-auth-required", "firewall-block", "dns-failure", "wsus-unreachable"},
 			Remedies: []string{"import-winhttp-proxy-from-user", "set-winhttp-proxy", "set-system-wininet-proxy", "enable-wsus-user-proxy-fallback"},
 			Check: evidence(
+				walkUserOnly,
 				userProxyOnly,
 				strong("note-works-signed-in-only"),
 				moderate("note-browser-has-proxy"),
@@ -130,6 +140,8 @@ func PROXY() []*Cause {
 			LeadsTo:  []string{"proxy-unreachable", "proxy-auth-required", "dns-failure", "firewall-block"},
 			Remedies: []string{"clear-winhttp-proxy", "test-without-user-proxy", "set-winhttp-proxy"},
 			Check: evidence(
+				walkDeadProxy,
+				walkOpen,
 				loopbackProxy,
 				strong("note-old-proxy"),
 				helped(Strong, "note-reset-proxy-helped"),
@@ -147,6 +159,8 @@ func PROXY() []*Cause {
 			LeadsTo:  []string{"proxy-auth-required", "server-side-outage", "network-unstable"},
 			Remedies: []string{"tell-proxy-slow-or-down", "correct-proxy-bypass", "wait-and-retry"},
 			Check: evidence(
+				walkProxyDown,
+				walkOpen,
 				strong("note-proxy-down"),
 				strong("proxy-error-page"),
 				moderate("http-502-504"),
@@ -159,6 +173,8 @@ func PROXY() []*Cause {
 			Stages:   []facts.Stage{facts.StageScan, facts.StageDownload},
 			Remedies: []string{"tell-proxy-pass-traffic-unchanged", "tell-network-allow-update-hosts", "tell-network-exempt-tls-inspection", "set-proxy-auto-detect"},
 			Check: evidence(
+				walkMangled,
+				walkOpen,
 				moderate("http-odd-status"),
 				strong("note-proxy-alters"),
 				moderate("note-web-gateway"),
@@ -172,6 +188,7 @@ func PROXY() []*Cause {
 			LeadsTo:  []string{"proxy-auth-required"},
 			Remedies: []string{"tell-proxy-allow-without-sign-in", "correct-proxy-bypass"},
 			Check: evidence(
+				walkKerberosOnly,
 				code(Strong, 0x8024043C),
 				strong("proxy-wants-integrated"),
 				strong("agent-tried-proxy-scheme"),
@@ -186,6 +203,7 @@ func PROXY() []*Cause {
 			LeadsTo:  []string{"proxy-auth-required"},
 			Remedies: []string{"tell-proxy-allow-without-sign-in", "set-system-wininet-proxy", "correct-proxy-bypass"},
 			Check: evidence(
+				walkOnlyOneKind,
 				scanPassesDownload407,
 				strong("note-scan-works-download-407"),
 				moderate("payload-host-407"),
@@ -198,6 +216,7 @@ func PROXY() []*Cause {
 			LeadsTo:  []string{"proxy-auth-required"},
 			Remedies: []string{"clear-proxy-credentials", "tell-proxy-allow-without-sign-in"},
 			Check: evidence(
+				walkRefused,
 				strong("note-saved-credentials-wrong"),
 				moderate("note-password-changed"),
 				strong("bits-credentials-refused"),
@@ -210,6 +229,7 @@ func PROXY() []*Cause {
 			LeadsTo:  []string{"corrupt-download"},
 			Remedies: []string{"tell-proxy-pass-traffic-unchanged", "correct-proxy-bypass", "set-delivery-optimization-simple-mode"},
 			Check: evidence(
+				walkRanges,
 				code(Strong, 0x80D05001, 0x80D05011, 0x80200013, 0x801901A0),
 				strong("range-refused"),
 				strong("note-range-requests"),

@@ -16,9 +16,12 @@ func SERVER() []*Cause {
 			Stages:   []facts.Stage{facts.StageScan, facts.StageDownload},
 			Remedies: []string{"wait-and-retry", "wait-server-side-fix", "retry-scan"},
 			Check: evidence(
+				walkOutage,
 				strong("note-outage"),
 				moderate("note-everybody"),
 				moderate("note-passed-by-itself"),
+				weak("note-survives-reinstall"),
+				weak("note-legacy-update-site"),
 				strong("load-shedding"),
 				publicServerError,
 				ownServerInstead,

@@ -41,6 +41,8 @@ func WSUS() []*Cause {
 			Stages:   []facts.Stage{facts.StageScan, facts.StageDownload},
 			Remedies: []string{"correct-wsus-url", "tell-wsus-mend-service", "connect-company-vpn", "tell-wsus-correct-iis-site", "check-wsus-reachability"},
 			Check: evidence(
+				walkOwn(wsusGone),
+				walkOpen,
 				noWSUS,
 				ownServerUnreached,
 				strong("note-wsus-unreachable"),
@@ -90,6 +92,7 @@ func WSUS() []*Cause {
 			LeadsTo:  []string{"server-side-outage"},
 			Remedies: []string{"tell-wsus-mend-service", "retry-scan-until-complete", "tell-wsus-clean-up"},
 			Check: evidence(
+				walkOwn(wsusBusy),
 				noWSUS,
 				fromWSUS(Strong, codesServerBusy...),
 				fromWSUS(Moderate, codesServerSlow...),
@@ -110,6 +113,7 @@ func WSUS() []*Cause {
 			Stages:   []facts.Stage{facts.StageScan},
 			Remedies: []string{"tell-wsus-raise-web-limits", "tell-wsus-clean-up", "tell-wsus-mend-service"},
 			Check: evidence(
+				walkOwn(wsusLimit),
 				noWSUS,
 				conclusive("soap-limit-exceeded"),
 				strong("note-wsus-limit"),
@@ -152,6 +156,7 @@ func WSUS() []*Cause {
 			Stages:   []facts.Stage{facts.StageScan},
 			Remedies: []string{"trust-wsus-certificate", "tell-wsus-correct-iis-site", "correct-wsus-url"},
 			Check: evidence(
+				walkOwn(wsusCertificate),
 				noWSUS,
 				secureServerRefused,
 				strong("note-wsus-certificate"),
@@ -166,6 +171,7 @@ func WSUS() []*Cause {
 			Stages:   []facts.Stage{facts.StageInstall},
 			Remedies: []string{"enable-features-from-windows-update", "install-feature-from-local-source", "restart-update-services"},
 			Check: evidence(
+				noWSUS,
 				code(Strong, 0x800F0954),
 				featuresFromWSUS,
 				featureBesideWSUS,
@@ -181,6 +187,7 @@ func WSUS() []*Cause {
 			Stages:   []facts.Stage{facts.StageDownload},
 			Remedies: []string{"tell-wsus-repair-content", "tell-wsus-correct-iis-site", "tell-wsus-install-server-update"},
 			Check: evidence(
+				walkOwn(wsusEmpty),
 				noWSUS,
 				strong("wu-content-refused"),
 				strong("wsus-content-failed"),
@@ -270,6 +277,10 @@ func noWSUS(l *look) {
 	}
 	if server, source := loggedServer(l); server == "" && source != "" && policyServer(l) == "" {
 		l.Against(Strong, source, "the agent has no WSUS")
+		return
+	}
+	if seen, ok := l.Mark("note-no-wsus"); ok {
+		l.add(false, Strong, seen)
 	}
 }
 

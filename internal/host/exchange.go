@@ -3,6 +3,9 @@ package host
 import (
 	"context"
 	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -187,3 +190,28 @@ const (
 	FaultDigest    Fault = "digest"     // content: other bytes than the digest says
 	FaultHeader    Fault = "header"     // content: header fields were changed or taken away on the way
 )
+
+// Tell says what a hop showed in a few technical words, for quotes: its kind, its
+// target, its fault and what was seen.
+func (h *Hop) Tell() string {
+	if h == nil {
+		return "answered"
+	}
+	parts := []string{string(h.Kind), h.Target, string(h.Fault)}
+	if h.Status != 0 {
+		parts = append(parts, "HTTP "+strconv.Itoa(h.Status))
+	}
+	var schemes []string
+	for _, c := range h.Challenges {
+		if !slices.Contains(schemes, c.Scheme) {
+			schemes = append(schemes, c.Scheme)
+		}
+	}
+	if len(schemes) > 0 {
+		parts = append(parts, "offers "+strings.Join(schemes, "/"))
+	}
+	if h.Seen != "" {
+		parts = append(parts, h.Seen)
+	}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ", ")
+}

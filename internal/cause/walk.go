@@ -1,0 +1,531 @@
+package cause
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"updoc/internal/facts"
+	"updoc/internal/host"
+	"updoc/internal/route"
+)
+
+// A walk shows what no log tells: which proxy was chosen by which setting, what it
+// answered, and whether another way is open. The rules of this file read it. A
+// failure that Windows reported and that the walk predicts to the code proves its
+// cause; without such a report the walk is strong evidence. Go's network stack is
+// not Schannel and not SYSTEM, so on the sick machine itself it is never more.
+
+// leg is one request of the walk with the way that decides it and the hop at which
+// that ends; hop is nil if the request was answered.
+type leg struct {
+	trip *route.Trip
+	way  *route.Attempt
+	hop  *host.Hop
+}
+
+// legs returns the walked requests, those that updating depends on first.
+func (l *look) legs() []leg {
+	if l.Route == nil {
+		return nil
+	}
+	var out []leg
+	for _, vital := range []bool{true, false} {
+		for i := range l.Route.Trips {
+			t := &l.Route.Trips[i]
+			if a := t.Deciding(); a != nil && t.Task.Vital == vital {
+				out = append(out, leg{t, a, a.Exchange.Broken()})
+			}
+		}
+	}
+	return out
+}
+
+// broken returns the first leg that fails and that fits.
+func (l *look) broken(fits func(leg) bool) (leg, bool) {
+	for _, g := range l.legs() {
+		if g.hop != nil && fits(g) {
+			return g, true
+		}
+	}
+	return leg{}, false
+}
+
+// fault reports that a leg ends with one of the faults.
+func (g leg) fault(list ...host.Fault) bool {
+	return g.hop != nil && slices.Contains(list, g.hop.Fault)
+}
+
+// proxied reports that a proxy was chosen, and returns its host and port.
+func (g leg) proxied() (string, bool) {
+	via := g.way.Exchange.Request.Via
+	if via.Direct() {
+		return "", false
+	}
+	_, at, ok := strings.Cut(via.Proxy, "://")
+	if !ok {
+		at = via.Proxy
+	}
+	return at, true
+}
+
+// atProxy reports that the way ends at the proxy itself: it is not found, does
+// not answer, or answers with a refusal of its own.
+func (g leg) atProxy() bool {
+	at, ok := g.proxied()
+	if !ok || g.hop == nil {
+		return false
+	}
+	name, _, _ := net.SplitHostPort(at)
+	return g.hop.Kind == host.HopProxy || g.hop.Target == at || strings.EqualFold(g.hop.Target, name)
+}
+
+// unreached reports that the proxy was not found or did not answer at all.
+func (g leg) unreached() bool {
+	return g.atProxy() && (g.hop.Kind == host.HopDNS || g.hop.Kind == host.HopTCP)
+}
+
+// directOpen reports that the same request is answered without a proxy.
+func (g leg) directOpen() bool {
+	for i := range g.trip.Attempts {
+		a := &g.trip.Attempts[i]
+		if a.Walked && a.Exchange.Request.Via.Direct() && a.Exchange.Broken() == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// own reports a request to a server that policy names.
+func (g leg) own() bool {
+	id := g.trip.Task.ID
+	return strings.HasPrefix(id, "wsus.") || id == "report.wsus" || id == "download.alternate"
+}
+
+func (g leg) source() string { return facts.WalkSource + g.trip.Task.ID }
+
+// proof is how far a leg speaks for what it shows.
+func (l *look) proof(g leg) Weight {
+	for _, x := range l.Suffering() {
+		if len(x.Seen) > 0 && !strings.HasPrefix(x.Seen[0].Source, facts.WalkSource) && g.trip.Predict.Agrees(x.Code) {
+			return Conclusive
+		}
+	}
+	return Strong
+}
+
+// show records what a leg shows.
+func (l *look) show(g leg) { l.For(l.proof(g), g.source(), "%s", g.tell()) }
+
+// tell says which way was taken, by which setting, and how it ended.
+func (g leg) tell() string {
+	way := "direct"
+	if at, ok := g.proxied(); ok {
+		way = "proxy " + at + " by " + g.way.Exchange.Request.Via.Source
+	}
+	text := g.trip.Task.Request.URL + ", " + way + ": " + g.hop.Tell()
+	if !g.way.Exchange.Request.Via.Direct() && g.directOpen() {
+		text += "; the direct way is open"
+	}
+	return text
+}
+
+// asksToSignIn are the schemes that LocalSystem cannot answer at all, or only
+// where the proxy lets the computer's account in.
+func kerberosOnly(h *host.Hop) bool {
+	return len(h.Challenges) > 0 && !slices.ContainsFunc(h.Challenges, func(c host.Challenge) bool {
+		return c.Scheme != "Negotiate" && c.Scheme != "Kerberos"
+	})
+}
+
+// walkProxyAsks: a proxy demands a sign-in and there is no way past it.
+func walkProxyAsks(l *look) {
+	if g, ok := l.broken(func(g leg) bool {
+		return g.fault(host.FaultProxyAuth) && !kerberosOnly(g.hop) && (!g.own() || !g.directOpen())
+	}); ok {
+		if g.directOpen() {
+			l.For(Moderate, g.source(), "%s", g.tell())
+			return
+		}
+		l.show(g)
+		return
+	}
+	// Nobody configured a proxy and yet one answers: it sits in the way.
+	if g, ok := l.broken(func(g leg) bool {
+		_, proxied := g.proxied()
+		return !proxied && (g.fault(host.FaultStatus) && g.hop.Status == 407)
+	}); ok {
+		l.show(g)
+	}
+}
+
+// walkNeedless: a fixed proxy or a script sends update traffic to a proxy that
+// refuses it, and the direct way is open.
+func walkNeedless(l *look) {
+	if g, ok := l.broken(func(g leg) bool { return g.fault(host.FaultNoProxy) }); ok {
+		l.show(g)
+		l.Cure("correct-proxy-bypass", "set-winhttp-proxy")
+		return
+	}
+	g, ok := l.broken(func(g leg) bool {
+		return g.atProxy() && !g.unreached() && g.directOpen() && (g.way.Script == nil || !g.way.Script.Detected && g.way.Script.Lower == "")
+	})
+	if !ok {
+		return
+	}
+	l.show(g)
+	switch {
+	case g.way.Script != nil && g.way.Script.Fault == "":
+		l.Cure("tell-network-correct-pac-or-wpad")
+	case g.own():
+		l.Cure("correct-proxy-bypass")
+	default:
+		l.Cure("correct-proxy-bypass", "clear-winhttp-proxy")
+	}
+}
+
+// walkDeadProxy: the proxy that is set is not there any more: the direct way is
+// open, or it was one of this machine's own programs.
+func walkDeadProxy(l *look) {
+	if g, ok := l.broken(func(g leg) bool {
+		return g.unreached() && (g.directOpen() || g.loopback()) && (g.way.Script == nil || !g.way.Script.Detected)
+	}); ok {
+		l.show(g)
+		l.Cure("clear-winhttp-proxy")
+	}
+}
+
+// loopback reports a proxy on this machine.
+func (g leg) loopback() bool {
+	at, _ := g.proxied()
+	name, _, _ := net.SplitHostPort(at)
+	ip, err := netip.ParseAddr(name)
+	return err == nil && ip.IsLoopback() || strings.EqualFold(name, "localhost")
+}
+
+// walkProxyDown: the proxy does not answer, or does not reach anybody, and there is
+// no other way.
+func walkProxyDown(l *look) {
+	if g, ok := l.broken(func(g leg) bool {
+		return (g.unreached() && !g.loopback() || g.atProxy() && g.fault(host.FaultProxyGateway, host.FaultNotHTTP, host.FaultTimeout, host.FaultClosed, host.FaultReset)) && !g.directOpen()
+	}); ok {
+		l.show(g)
+	}
+}
+
+// walkScriptCase: the script decides otherwise for the same name in small letters,
+// and what it decides for the capitals fails.
+func walkScriptCase(l *look) {
+	if g, ok := l.broken(func(g leg) bool { return g.way.Script != nil && g.way.Script.Lower != "" }); ok {
+		l.For(Conclusive, g.source(), "%s; the script says %s, and for small letters %s", g.tell(), g.way.Script.List, g.way.Script.Lower)
+	}
+}
+
+// walkDetected: a proxy that WPAD found refuses or is not there, and the direct way
+// is open.
+func walkDetected(l *look) {
+	if g, ok := l.broken(func(g leg) bool {
+		return g.way.Script != nil && g.way.Script.Detected && g.way.Script.Fault == "" && g.atProxy() && g.directOpen()
+	}); ok {
+		l.For(Conclusive, g.source(), "%s", g.tell())
+	}
+}
+
+// walkUserOnly: the user's proxy leads to the service, the services' own way does
+// not, and Windows may not use the former.
+func walkUserOnly(l *look) {
+	for _, g := range l.legs() {
+		if g.hop == nil || g.atProxy() {
+			continue
+		}
+		for i := range g.trip.Attempts {
+			a := &g.trip.Attempts[i]
+			if a.Beside && a.Walked && a.Decision.As == route.User && !a.Exchange.Request.Via.Direct() && a.Exchange.Broken() == nil {
+				l.For(Conclusive, g.source(), "%s; through the user's proxy %s it is answered, but: %s", g.tell(), a.Exchange.Request.Via.Proxy, a.Decision.Skipped)
+				return
+			}
+		}
+	}
+}
+
+// walkKerberosOnly: the proxy offers nothing but Kerberos. A computer's account has
+// a ticket only where the domain and the proxy let it.
+func walkKerberosOnly(l *look) {
+	if g, ok := l.broken(func(g leg) bool {
+		return g.fault(host.FaultProxyAuth) && kerberosOnly(g.hop) && !g.directOpen()
+	}); ok {
+		l.show(g)
+	}
+}
+
+// walkRefused: credentials were given in full and refused.
+func walkRefused(l *look) {
+	if g, ok := l.broken(func(g leg) bool { return g.fault(host.FaultSignIn) }); ok {
+		l.show(g)
+	}
+}
+
+// walkOnlyOneKind: the same proxy lets tunnels through and challenges plain HTTP, or
+// the reverse: scan and download fare differently.
+func walkOnlyOneKind(l *look) {
+	open := map[string]string{} // proxy -> scheme that passes
+	for _, g := range l.legs() {
+		if at, ok := g.proxied(); ok && g.hop == nil {
+			open[at+g.scheme()] = g.trip.Task.ID
+		}
+	}
+	if g, ok := l.broken(func(g leg) bool {
+		at, proxied := g.proxied()
+		return proxied && g.fault(host.FaultProxyAuth) && open[at+g.otherScheme()] != "" && open[at+g.scheme()] == ""
+	}); ok {
+		at, _ := g.proxied()
+		l.For(Conclusive, g.source(), "%s; %s passes the same proxy", g.tell(), open[at+g.otherScheme()])
+	}
+}
+
+func (g leg) scheme() string {
+	s, _, _ := strings.Cut(g.trip.Task.Request.URL, ":")
+	return s
+}
+
+func (g leg) otherScheme() string {
+	if g.scheme() == "http" {
+		return "https"
+	}
+	return "http"
+}
+
+// walkRanges: a range of a file was asked for, and something on the way answers
+// with the whole file or not at all.
+func walkRanges(l *look) {
+	if g, ok := l.broken(func(g leg) bool { return g.hop.Kind == host.HopContent && g.fault(host.FaultRange) }); ok {
+		l.show(g)
+	}
+}
+
+// walkMangled: what comes back is not what the server sent, or a method that updates
+// need is forbidden on the way.
+func walkMangled(l *look) {
+	if g, ok := l.broken(func(g leg) bool {
+		return g.hop.Kind == host.HopContent && g.fault(host.FaultLength, host.FaultHeader, host.FaultDigest)
+	}); ok {
+		l.show(g)
+		return
+	}
+	if g, ok := l.broken(func(g leg) bool {
+		_, proxied := g.proxied()
+		return proxied && !g.atProxyAuth() && g.fault(host.FaultStatus, host.FaultProxyDenied, host.FaultProxyStatus, host.FaultNotHTTP, host.FaultAnswer, host.FaultRedirect) && g.hop.Status != 404 && l.otherMethodPasses(g)
+	}); ok {
+		l.show(g)
+	}
+}
+
+func (g leg) atProxyAuth() bool { return g.fault(host.FaultProxyAuth, host.FaultSignIn) }
+
+// otherMethodPasses reports that another request reaches the same server by the same
+// proxy: it is the request that is refused, not the host.
+func (l *look) otherMethodPasses(g leg) bool {
+	at, _ := g.proxied()
+	for _, o := range l.legs() {
+		to, _ := o.proxied()
+		if o.hop == nil && to == at && hostOf(o.trip.Task.Request.URL) == hostOf(g.trip.Task.Request.URL) && o.trip.Task.Request.Method != g.trip.Task.Request.Method {
+			return true
+		}
+	}
+	return false
+}
+
+// walkPortal: a web page answers where Windows expects its own text or service.
+func walkPortal(l *look) {
+	for _, g := range l.legs() {
+		if g.trip.Task.ID == "verify.portal" && g.fault(host.FaultPortal, host.FaultRedirect) {
+			l.For(Conclusive, g.source(), "%s", g.tell())
+			return
+		}
+	}
+	if g, ok := l.broken(func(g leg) bool { return g.fault(host.FaultPortal) }); ok {
+		l.For(Moderate, g.source(), "%s", g.tell())
+	}
+}
+
+// walkNames: names of the update service do not resolve.
+func walkNames(l *look) {
+	if g, ok := l.broken(func(g leg) bool {
+		return g.hop.Kind == host.HopDNS && g.fault(host.FaultNoName, host.FaultNoAddress, host.FaultNoResolver) && !g.atProxy() && !g.own()
+	}); ok {
+		l.show(g)
+	}
+	for _, o := range l.observed("resolver-lies") {
+		l.For(Strong, facts.WalkSource+"dns", "%s", o.Seen)
+	}
+}
+
+// walkSunk: a name of Microsoft's leads to nothing or to this machine.
+func walkSunk(l *look) {
+	if g, ok := l.broken(func(g leg) bool { return g.fault(host.FaultSunk) }); ok {
+		w := l.proof(g)
+		if g.hop.Resolver == "hosts file" {
+			w = Conclusive
+			l.Cure("comment-out-hosts-entries")
+		} else {
+			l.Cure("tell-dns-filter-owner")
+		}
+		l.For(w, g.source(), "%s", g.tell())
+	}
+}
+
+// walkFiltered: connections to the update service are dropped, reset or refused on
+// the way, without a proxy.
+func walkFiltered(l *look) {
+	if g, ok := l.broken(func(g leg) bool { return g.fault(host.FaultBlocked) }); ok {
+		l.For(Conclusive, g.source(), "%s", g.tell())
+		l.Cure("disable-blocking-firewall-rules", "test-without-third-party-firewall")
+		return
+	}
+	if g, ok := l.broken(func(g leg) bool {
+		_, proxied := g.proxied()
+		return !proxied && !g.own() && (g.hop.Kind == host.HopTCP || g.hop.Kind == host.HopTLS || g.hop.Kind == host.HopHTTP) &&
+			g.fault(host.FaultTimeout, host.FaultReset, host.FaultRefused, host.FaultUnreachable, host.FaultClosed) && !l.unsteady() && len(l.observed("mtu")) == 0
+	}); ok {
+		l.show(g)
+	}
+}
+
+// walkIntercepted: somebody else's certificate stands before a service whose roots
+// are pinned.
+func walkIntercepted(l *look) {
+	if g, ok := l.broken(func(g leg) bool { return g.fault(host.FaultIssuer) }); ok {
+		l.For(Conclusive, g.source(), "%s", g.tell())
+	}
+}
+
+// walkOldTLS: the two sides have no version or cipher suite in common.
+func walkOldTLS(l *look) {
+	if g, ok := l.broken(func(g leg) bool { return g.fault(host.FaultVersion) && !g.own() }); ok {
+		l.show(g)
+	}
+}
+
+// walkUntrusted: the chain of a server that is not pinned cannot be built.
+func walkUntrusted(l *look) {
+	if g, ok := l.broken(func(g leg) bool { return g.fault(host.FaultUntrusted) && !g.own() }); ok {
+		l.show(g)
+	}
+}
+
+// clockMatters is how far a clock may be off before certificates and tickets suffer:
+// Kerberos allows five minutes. learn.microsoft.com: Maximum tolerance for computer
+// clock synchronization.
+const clockMatters = 5 * time.Minute
+
+// walkClock: other clocks agree that this one is wrong.
+func walkClock(l *look) {
+	if l.Route == nil {
+		return
+	}
+	g, dated := l.broken(func(g leg) bool { return g.fault(host.FaultExpired, host.FaultNotYet) })
+	if c := l.Route.Clock; c != nil && c.Agree > 0 {
+		if c.Offset.Abs() > clockMatters+c.Uncertainty {
+			w := Strong
+			if dated {
+				w = Conclusive
+			}
+			l.For(w, facts.WalkSource+"clock", "this clock is off by %s (± %s, %d sources agree)", c.Offset.Round(time.Second), c.Uncertainty.Round(time.Millisecond), c.Agree)
+		} else {
+			l.Against(Strong, facts.WalkSource+"clock", "this clock is right within %s", (c.Offset.Abs() + c.Uncertainty).Round(time.Millisecond))
+		}
+		return
+	}
+	if dated && !g.own() {
+		l.show(g)
+	}
+}
+
+// walkUnsteady: the same way answers at one time and not at another.
+func walkUnsteady(l *look) {
+	for _, o := range l.observed("line-unsteady") {
+		l.For(Conclusive, facts.WalkSource+"steady", "%s", o.Seen)
+	}
+}
+
+func (l *look) unsteady() bool { return len(l.observed("line-unsteady")) > 0 }
+
+// walkMTU: small packets pass, large ones vanish.
+func walkMTU(l *look) {
+	for _, o := range l.observed("mtu") {
+		l.For(Conclusive, facts.WalkSource+"mtu", "%s", o.Seen)
+	}
+}
+
+// walkIPv6: the same hosts answer over IPv4 and not over IPv6.
+func walkIPv6(l *look) {
+	for _, o := range l.observed("ipv6-dead") {
+		l.For(Conclusive, facts.WalkSource+"ipv6", "%s", o.Seen)
+	}
+}
+
+func (l *look) observed(id string) []route.Observation {
+	if l.Route == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(l.Route.Stray), func(o route.Observation) bool { return o.ID != id })
+}
+
+// walkOwn is evidence for a cause of a WSUS of one's own, where the walk to it ends in
+// one of the faults without a proxy to blame.
+func walkOwn(fits func(leg) bool) rule {
+	return func(l *look) {
+		if g, ok := l.broken(func(g leg) bool { return g.own() && !g.atProxy() && fits(g) }); ok {
+			l.show(g)
+		}
+	}
+}
+
+func wsusGone(g leg) bool {
+	return g.hop.Kind == host.HopDNS || g.hop.Kind == host.HopTCP || g.hop.Kind == host.HopHTTP && g.hop.Status == 404 && g.trip.Task.ID == "wsus.config"
+}
+
+func wsusBusy(g leg) bool {
+	return g.hop.Kind == host.HopHTTP && (g.hop.Status == 502 || g.hop.Status == 503 || g.hop.Status == 504 || g.fault(host.FaultTimeout)) ||
+		g.fault(host.FaultSOAP) && strings.Contains(g.hop.Seen, "ServerBusy")
+}
+
+func wsusLimit(g leg) bool {
+	return g.fault(host.FaultSOAP) && strings.Contains(g.hop.Seen, "InvalidParameters")
+}
+
+func wsusCertificate(g leg) bool {
+	return g.hop.Kind == host.HopTLS && g.fault(host.FaultUntrusted, host.FaultExpired, host.FaultNotYet, host.FaultCertName, host.FaultIssuer, host.FaultVersion)
+}
+
+func wsusEmpty(g leg) bool {
+	return strings.HasPrefix(g.trip.Task.ID, "wsus.content") && g.hop.Kind == host.HopHTTP && g.hop.Status >= 400 && g.hop.Status < 500
+}
+
+// walkOutage: the service is reached and says itself that it cannot.
+func walkOutage(l *look) {
+	if g, ok := l.broken(func(g leg) bool {
+		return !g.own() && !g.atProxy() && g.hop.Kind == host.HopHTTP && (g.hop.Status >= 500 || g.hop.Status == 429)
+	}); ok {
+		l.show(g)
+	}
+}
+
+// walkOpen speaks against causes that lie on the route: every request that updating
+// depends on was answered, now and from here.
+func walkOpen(l *look) {
+	n := 0
+	for _, g := range l.legs() {
+		if g.trip.Task.Vital {
+			if g.hop != nil {
+				return
+			}
+			n++
+		}
+	}
+	if n > 0 && len(l.Route.Stray) == 0 {
+		l.Against(Moderate, facts.WalkSource+"all", "all %d requests that updating depends on are answered", n)
+	}
+}
