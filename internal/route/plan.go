@@ -2,36 +2,27 @@ package route
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"net"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"updoc/internal/host"
+	"updoc/internal/route/wusp"
 )
 
 // PlanOptions narrows or widens a plan.
 type PlanOptions struct {
 	URLs []string  // addresses to ask besides, whoever would ask them
 	Only []string  // beginnings of task ids ("scan", "wsus.config", "url"); empty: all
-	Deep bool      // also what may leave a trace on a server, with the machine's own SusClientId
-	Now  time.Time // for the messages that carry a time; zero: those fields say 2000-01-01
+	Deep bool      // also what may leave a trace on a WSUS, with the machine's own SusClientId
+	Now  time.Time // what the messages that carry a time say
 }
 
 // What the plan's requests are made of.
 const (
-	// Services of the service locator. The ids stand in every update log.
-	windowsUpdateID = "{9482F4B4-E343-43B6-B170-9A65BC822C77}"
-	storeID         = "{855E8A7C-ECB4-4CA3-B045-1DFA50104289}"
-
-	locatorURL    = "https://slscr.update.microsoft.com/SLS/"
-	frontEndURL   = "https://fe2cr.update.microsoft.com/v6/ClientWebService/client.asmx"
-	frontEnd3URL  = "https://fe3cr.delivery.mp.microsoft.com/ClientWebService/client.asmx"
 	reportURL     = "https://statsfe2.update.microsoft.com/ReportingWebService/ReportingWebService.asmx"
 	portalURL     = "http://www.msftconnecttest.com/connecttest.txt"
 	rootListURL   = "http://ctldl.windowsupdate.com/msdownload/update/v3/static/trustedr/en/disallowedcertstl.cab"
@@ -51,15 +42,8 @@ const (
 	pictureFrom = "dl.delivery.mp.microsoft.com"
 )
 
-// Agents that the requests name where the machine's own version is not known.
-const (
-	anyAgent = "10.0.19041.2546"
-	anyBuild = "22631.3007"
-)
-
-// piece is the range that Delivery Optimization asks for: 1 MiB, somewhere within
-// a file and not at its beginning.
-var piece = Range{First: 1 << 20, Last: 2<<20 - 1} //nolint:gochecknoglobals // never written
+// anyBuild is named where the machine's own build is not known.
+const anyBuild = "26200.8037"
 
 const (
 	sourceScan     = "[MS-WUSP] 3.1.5; learn.microsoft.com: Windows Update security"
@@ -131,21 +115,24 @@ func (p *planner) add(t Task, own bool) {
 // scan: the locator, asked for its head and then for its answer, and the two front
 // ends that it leads to.
 func (p *planner) scan() {
-	locator := p.locator(windowsUpdateID)
+	locator := p.locator(wusp.ServiceWindowsUpdate)
+	head := locator
+	head.Method = "HEAD"
 	p.add(Task{
-		ID: "scan.locator.head", Caller: Locator, Request: p.get("HEAD", locator),
+		ID: "scan.locator.head", Caller: Locator, Request: head,
 		Want: Want{Status: []int{200, 304}, Pinned: true}, Purpose: "asks whether the service locator has news", Source: sourceLocator,
 	}, false)
 	p.add(Task{
-		ID: "scan.locator", Caller: Locator, Request: p.get("GET", locator), Vital: true,
+		ID: "scan.locator", Caller: Locator, Request: locator, Vital: true,
 		Want: Want{Body: Cabinet, Pinned: true}, Purpose: "asks where the update service is", Source: sourceLocator,
 	}, false)
 	p.add(Task{
-		ID: "scan.config", Caller: Agent, Request: p.getConfig(frontEndURL), Vital: true,
+		ID: "scan.config", Caller: Agent, Request: p.server(wusp.Public()).GetConfig(), Vital: true,
 		Want: Want{Body: SOAP, Pinned: true}, Purpose: "asks Microsoft Update for its rules", Source: sourceScan,
 	}, false)
+	modern := p.server(wusp.Modern())
 	p.add(Task{
-		ID: "scan.cookie", Caller: Agent, Request: p.anonymousCookie(frontEnd3URL), Vital: true,
+		ID: "scan.cookie", Caller: Agent, Request: modern.GetCookie(nil, wusp.Cookie{}, modern.Now.UTC().Format(time.RFC3339)), Vital: true,
 		// A fault of the service answers the question as well as a cookie does.
 		Want: Want{Status: []int{200, 500}, Body: SOAP, Pinned: true}, Purpose: "asks Windows Update for a cookie, without saying who asks", Source: sourceScan,
 	}, false)
@@ -155,16 +142,22 @@ func (p *planner) scan() {
 // content, which travels over plain HTTP also where the rest does not.
 func (p *planner) wsus() {
 	base := trimURL(p.WSUS)
+	server := p.server(wusp.WSUS(base))
 	p.add(Task{
-		ID: "wsus.config", Caller: Agent, Request: p.getConfig(base + "/ClientWebService/client.asmx"), Vital: true,
+		ID: "wsus.config", Caller: Agent, Request: server.GetConfig(), Vital: true,
 		Want: Want{Body: SOAP}, Purpose: "asks the WSUS server for its rules", Source: "WUServer; " + sourceScan,
 	}, true)
-	p.add(Task{
+	auth := Task{
 		ID: "wsus.auth", Caller: Agent, Request: p.get("GET", base+"/SimpleAuthWebService/SimpleAuth.asmx"),
-		Want: Want{Body: AnyBody}, Purpose: "sees whether the WSUS server's sign-in service is there", Source: sourceWSUSTest,
-	}, true)
+		Purpose: "sees whether the WSUS server's sign-in service is there", Source: sourceWSUSTest,
+	}
+	if p.opt.Deep && p.ClientID != "" { // a server may write down who asks: [MS-WUSP] 3.1.5.3
+		auth.Request, auth.Want = server.GetAuthorizationCookie(wusp.Config{}, p.ClientID, p.Computer), Want{Body: SOAP}
+		auth.Purpose, auth.Source = "identifies the machine to the WSUS server", "SusClientId; "+sourceScan
+	}
+	p.add(auth, true)
 	p.add(Task{
-		ID: "wsus.content", Caller: p.fetcher(), Request: p.fetch("GET", contentBase(base)+"/Content/anonymousCheckFile.txt", nil),
+		ID: "wsus.content", Caller: p.fetcher(), Request: p.fetch("GET", wusp.ContentBase(base)+"/Content/anonymousCheckFile.txt", nil),
 		Want: Want{Body: Bytes}, Purpose: "sees whether the WSUS server gives out content, by the file that it keeps for such tests", Source: sourceWSUSTest + "; [MS-WUSP] 2.1",
 	}, true)
 }
@@ -193,6 +186,7 @@ func (p *planner) content() {
 	}
 	if p.asksMicrosoft() {
 		c := p.fetcher()
+		piece := Range{First: wusp.PieceSize, Last: 2*wusp.PieceSize - 1} // not the beginning: a proxy may have that
 		p.add(Task{
 			ID: "download.head", Caller: c, Request: p.fetch("HEAD", contentURL, nil), Vital: true,
 			Want: Want{Length: true}, Purpose: "asks how long a file of Windows Update is", Source: sourceContent,
@@ -224,7 +218,7 @@ func (p *planner) content() {
 func (p *planner) store() {
 	for _, t := range []Task{
 		{
-			ID: "store.locator", Caller: Store, Request: p.get("GET", p.locator(storeID)),
+			ID: "store.locator", Caller: Store, Request: p.locator(wusp.ServiceStore),
 			Want: Want{Body: Cabinet, Pinned: true}, Purpose: "asks where the Store's updates are", Source: sourceLocator,
 		},
 		{
@@ -350,7 +344,7 @@ func (p *planner) fetch(method, address string, r *Range) host.Request {
 }
 
 func (p *planner) userAgent() string {
-	return "Windows-Update-Agent/" + cmp.Or(p.Agent, anyAgent) + " Client-Protocol/2.90"
+	return "Windows-Update-Agent/" + cmp.Or(p.Agent, wusp.DefaultAgent) + " Client-Protocol/2.90"
 }
 
 // osVersion is "10.0.22631.3007".
@@ -361,85 +355,23 @@ func (s Settings) osVersion() string {
 	return "10.0." + s.Build
 }
 
-// locator is the address of the service locator for a service, as update logs show
-// it; what they show of the maker and model of a machine is left out.
-func (p *planner) locator(service string) string {
-	arch := map[string]string{"arm64": "arm64", "386": "x86"}[p.Arch]
-	return locatorURL + service + "/" + cmp.Or(arch, "x64") + "/" + p.osVersion() +
-		"/0?CH=500&L=en-US&P=&PT=0x30&WUA=" + url.QueryEscape(cmp.Or(p.Agent, anyAgent))
+// locator asks the service locator for a service. What real requests say of the
+// maker and model of a machine is left out.
+func (p *planner) locator(service string) host.Request {
+	l := wusp.Locator{Service: service, Build: p.osVersion(), Agent: p.Agent}
+	switch p.Arch {
+	case "arm64":
+		l.Arch = "arm64"
+	case "386":
+		l.Arch = "x86"
+	}
+	return l.Request()
 }
 
-// soap is a SOAP 1.1 call as the agent sends it. It does not ask for xpress, the
-// compression that only Windows knows, so that answers can be read.
-func (p *planner) soap(address, action, body string) host.Request {
-	r := p.get("POST", address)
-	r.Header = slices.Insert(r.Header, 3, host.Field{Name: "Content-Type", Value: "text/xml; charset=utf-8"})
-	r.Header = append(r.Header, host.Field{Name: "SOAPAction", Value: `"` + action + `"`})
-	r.Body = []byte(body)
-	return r
-}
-
-const clientService = "http://www.microsoft.com/SoftwareDistribution/Server/ClientWebService"
-
-// getConfig is the first call of every scan. It needs no cookie and writes nothing.
-func (p *planner) getConfig(address string) host.Request {
-	return p.soap(address, clientService+"/GetConfig",
-		`<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body><GetConfig xmlns="`+clientService+
-			`"><protocolVersion>2.90</protocolVersion></GetConfig></s:Body></s:Envelope>`)
-}
-
-// anonymousCookie is the call by which Windows Update's own front end is asked
-// without a ticket: SOAP 1.2 with WS-Addressing and an empty token.
-func (p *planner) anonymousCookie(address string) host.Request {
-	now := p.opt.Now.UTC()
-	if now.IsZero() {
-		now = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	}
-	const stamp = "2006-01-02T15:04:05Z"
-	sum := sha256.Sum256([]byte(address + now.Format(time.RFC3339Nano)))
-	sum[6], sum[8] = sum[6]&0x0F|0x80, sum[8]&0x3F|0x80 // RFC 9562: version 8, of our own making
-	id := hex.EncodeToString(sum[:16])
-	id = id[:8] + "-" + id[8:12] + "-" + id[12:16] + "-" + id[16:20] + "-" + id[20:]
-	const (
-		wsse = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-secext-1.0.xsd"
-		wsu  = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd"
-		auth = "http://schemas.microsoft.com/msus/2014/10/WindowsUpdateAuthorization"
-	)
-	r := p.get("POST", address)
-	r.Header = slices.Insert(r.Header, 3, host.Field{Name: "Content-Type", Value: "application/soap+xml; charset=utf-8"})
-	r.Body = []byte(`<s:Envelope xmlns:a="http://www.w3.org/2005/08/addressing" xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Header>` +
-		`<a:Action s:mustUnderstand="1">` + clientService + `/GetCookie</a:Action><a:MessageID>urn:uuid:` + id + `</a:MessageID>` +
-		`<a:To s:mustUnderstand="1">` + address + `</a:To>` +
-		`<o:Security s:mustUnderstand="1" xmlns:o="` + wsse + `"><Timestamp xmlns="` + wsu + `"><Created>` + now.Format(stamp) +
-		`</Created><Expires>` + now.Add(5*time.Minute).Format(stamp) + `</Expires></Timestamp>` +
-		`<wuws:WindowsUpdateTicketsToken wsu:id="ClientMSA" xmlns:wsu="` + wsu + `" xmlns:wuws="` + auth + `"></wuws:WindowsUpdateTicketsToken></o:Security></s:Header>` +
-		`<s:Body><GetCookie xmlns="` + clientService + `"><oldCookie><Expiration>` + now.Format(stamp) + `</Expiration></oldCookie><lastChange>` +
-		now.AddDate(0, -1, 0).Format(stamp) + `</lastChange><currentTime>` + now.Format(stamp) + `</currentTime><protocolVersion>2.90</protocolVersion></GetCookie></s:Body></s:Envelope>`)
-	return r
-}
-
-// contentBase is where a WSUS server gives out content: over plain HTTP, and where
-// the service has TLS on the port below its own. [MS-WUSP] 2.1;
-// learn.microsoft.com: Configure WSUS (SSL).
-func contentBase(base string) string {
-	u, err := url.Parse(base)
-	if err != nil || !strings.EqualFold(u.Scheme, "https") {
-		return base
-	}
-	port, _ := strconv.Atoi(cmp.Or(u.Port(), "443"))
-	if port == 443 {
-		port = 80
-	} else {
-		port--
-	}
-	name := u.Host // with the letters and brackets of the policy
-	if p := u.Port(); p != "" {
-		name = strings.TrimSuffix(name, ":"+p)
-	}
-	if port != 80 {
-		name = name + ":" + strconv.Itoa(port)
-	}
-	return "http://" + name + strings.TrimSuffix(u.Path, "/")
+// server is an update service as this machine's agent speaks to it.
+func (p *planner) server(s wusp.Server) wusp.Server {
+	s.Agent, s.Now = p.Agent, p.opt.Now
+	return s
 }
 
 // cacheHosts splits DOCacheHost: names or addresses, separated by commas.
@@ -448,6 +380,7 @@ func cacheHosts(s string) []string {
 	var out []string
 	for name := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == ',' || r == ';' || r == ' ' }) {
 		name = strings.TrimSuffix(strings.TrimPrefix(name, "http://"), "/")
+		name = name[strings.LastIndexByte(name, '@')+1:]
 		if h, port, err := net.SplitHostPort(name); err == nil && port == "80" {
 			name = h
 		}
@@ -482,7 +415,17 @@ func withoutUser(raw string) (clean, name string) {
 	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
 		authority, path = rest[:i], rest[i:]
 	}
+	if at := strings.LastIndexByte(rest, '@'); at > len(authority) && badPort(authority) {
+		// A password with a slash in it: what looks like the host is not one.
+		return withoutUser(scheme + "://" + rest[at+1:])
+	}
 	authority = authority[strings.LastIndexByte(authority, '@')+1:]
 	clean = scheme + "://" + authority + path
 	return clean, parseTarget(clean).host
+}
+
+// badPort reports that what stands behind the colon of an authority is no port.
+func badPort(authority string) bool {
+	_, _, flaw := splitEntry(authority)
+	return flaw == FlawPort
 }
