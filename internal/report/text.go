@@ -433,16 +433,37 @@ func (p *printer) unknown(doc *Document) {
 	p.wrap("", p.word("unknown-next"))
 }
 
+// rejected lists the causes that it is not, by the reason: each with what speaks
+// against it, and in one list those of which nothing more is to be said.
 func (p *printer) rejected(doc *Document) {
 	if len(doc.Rejected) == 0 {
 		return
 	}
 	p.line("")
 	p.heading("whynot")
+	var reasons []string
 	for _, r := range doc.Rejected {
-		p.line("  %-30s %5s  %s", r.ID, percent(r.Probability), p.fitted(r.Why, p.style.Width-40))
-		for _, e := range r.Against {
-			p.line("    - %s", p.fitted(e.Source+"  "+e.Seen, p.style.Width-6))
+		if !slices.Contains(reasons, r.Why) {
+			reasons = append(reasons, r.Why)
+		}
+	}
+	for _, why := range reasons {
+		p.wrap("  ", p.clean(why))
+		var rest []string
+		for _, r := range doc.Rejected {
+			switch {
+			case r.Why != why:
+			case len(r.Against) == 0 && r.Probability < worthNaming:
+				rest = append(rest, r.ID)
+			default:
+				p.line("    %5s  %s", percent(r.Probability), p.fitted(r.ID, p.style.Width-11))
+				for _, e := range r.Against {
+					p.line("           - %s", p.fitted(e.Source+"  "+e.Seen, p.style.Width-13))
+				}
+			}
+		}
+		if len(rest) > 0 {
+			p.wrap("    ", strings.Join(rest, ", "))
 		}
 	}
 }
