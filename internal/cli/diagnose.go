@@ -16,6 +16,7 @@ import (
 	"updoc/internal/cause"
 	"updoc/internal/facts"
 	"updoc/internal/host"
+	"updoc/internal/redact"
 	"updoc/internal/report"
 )
 
@@ -182,8 +183,14 @@ type diagnosed struct {
 	err   error
 }
 
+// diagnoseAll diagnoses one machine after the other. If the reports are redacted,
+// they are with one redactor: a server that several machines speak of has one
+// pseudonym, and who reads them sees that it is one.
 func diagnoseAll(ctx context.Context, groups []group, fo facts.Options, ro report.Options) ([]diagnosed, error) {
 	var out []diagnosed
+	if ro.Redact && ro.Redactor == nil {
+		ro.Redactor = &redact.Redactor{}
+	}
 	for _, g := range groups {
 		d := diagnosed{name: g.name}
 		d.facts, d.doc, d.err = diagnoseOne(ctx, g, fo, ro)
