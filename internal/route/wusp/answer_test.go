@@ -50,12 +50,11 @@ func TestReadConfig(t *testing.T) {
 func TestReadHostile(t *testing.T) {
 	good := soap11(wrap(opConfig, configResult))
 	deep := strings.Repeat("<a>", 70)
-	attrs := "<a " + strings.Repeat(`x="" `, 1) // replaced below
 	var many strings.Builder
 	for i := range 100 {
 		fmt.Fprintf(&many, `a%d="" `, i)
 	}
-	attrs = "<a " + many.String() + "/>"
+	attrs := "<a " + many.String() + "/>"
 	tests := []struct {
 		name  string
 		ex    host.Exchange
