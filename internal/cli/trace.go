@@ -37,7 +37,11 @@ type traceFlags struct {
 	format, output   string
 	as               string
 	deep, all        bool
+	repeat           int
 }
+
+// maxRepeat bounds the short probes of one way: more would be a load on a server.
+const maxRepeat = 50
 
 func newTrace(env *Env) *cobra.Command {
 	var t traceFlags
@@ -79,6 +83,7 @@ be walked.`,
 	f.StringArrayVar(&t.trust, "trust", nil, "a PEM file of roots to trust beside the system's; may be repeated")
 	f.StringVar(&t.as, "as", "user", "the account to walk as: user; system comes with the live host")
 	f.BoolVar(&t.deep, "deep", false, "go on with calls that may write on a WSUS, with the machine's own id")
+	f.IntVar(&t.repeat, "repeat", 0, "ask each way this many times more, to tell a steady line from a flaky one")
 	f.BoolVar(&t.all, "all", false, "draw every hop of every way")
 	f.StringVar(&t.format, "format", "text", "text, json or html (one file)")
 	f.StringVarP(&t.output, "output", "o", "", "write to this file instead of standard output")
@@ -105,6 +110,9 @@ func (env *Env) trace(ctx context.Context, t traceFlags) error {
 	if err != nil {
 		return err
 	}
+	if t.repeat < 0 || t.repeat > maxRepeat {
+		return usage("e.g. --repeat 10", "--repeat must be from 0 to %d", maxRepeat)
+	}
 	prober, err := t.prober(signIn)
 	if err != nil {
 		return err
@@ -116,14 +124,15 @@ func (env *Env) trace(ctx context.Context, t traceFlags) error {
 	bar := env.progress()
 	walker := route.Walker{
 		Exchanger: prober, As: currentUser(), Scripts: &pac.Sandbox{},
-		Env:  pac.Env{Dialect: pac.JScript, Lookup: prober.Lookup},
+		Env: pac.Env{Dialect: pac.JScript, Lookup: prober.Lookup},
+		Net: prober.Net, Times: []string{"time.windows.com:123"}, Repeat: t.repeat,
 		Done: func(n, total int) { bar.step("walking", n, total) },
 	}
 	plan := route.PlanOptions{URLs: t.urls, Deep: t.deep, Now: time.Now()}
 	if len(t.urls) > 0 {
 		plan.Only = []string{"url"}
 	}
-	f.Route = walker.Walk(ctx, settings, settings.Plan(plan))
+	f.AddWalk(walker.Walk(ctx, settings, settings.Plan(plan)))
 	bar.done()
 	if err := ctx.Err(); err != nil {
 		return done(err)

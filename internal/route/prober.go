@@ -35,8 +35,9 @@ const (
 	keepBody  = 64 << 10
 )
 
-// maxConns is how many connections a walk holds at once.
-const maxConns = 64
+// maxExchanges is how many requests are made at once. Each may race two connections,
+// so that there are never more than 64.
+const maxExchanges = 32
 
 // Net is the network that a walk uses: the operating system's, or a lab's.
 type Net interface {
@@ -63,7 +64,7 @@ type Prober struct {
 
 // NewProber returns a prober that holds a bounded number of connections.
 func NewProber(p Prober) *Prober {
-	p.gate = make(chan struct{}, maxConns)
+	p.gate = make(chan struct{}, maxExchanges)
 	return &p
 }
 
@@ -323,11 +324,20 @@ func dnsFault(err error) (host.Fault, string) {
 }
 
 // Dialling: as many addresses as matter, the next one a moment after the one
-// before, as RFC 8305 advises.
+// before, as RFC 8305 advises, and no more than two at once.
 const (
 	maxDials  = 4
+	maxRacing = 2
 	dialPause = 250 * time.Millisecond
 )
+
+// dialled is the end of one attempt to connect.
+type dialled struct {
+	i    int // which address
+	conn net.Conn
+	err  error
+	took time.Duration
+}
 
 // dial makes the tcp hop: the first address that answers wins.
 func (r *run) dial(ctx context.Context, target string, addrs []netip.Addr, port string) bool {
@@ -335,16 +345,13 @@ func (r *run) dial(ctx context.Context, target string, addrs []netip.Addr, port 
 	addrs = interleave(addrs, maxDials)
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	type result struct {
-		i    int
-		conn net.Conn
-		err  error
-		took time.Duration
-	}
-	results := make(chan result, len(addrs))
+	results := make(chan dialled, len(addrs))
 	tried := make([]host.Dial, len(addrs))
 	started, waiting := 0, 0
 	next := func() {
+		if started == len(addrs) || waiting == maxRacing {
+			return
+		}
 		i := started
 		started++
 		waiting++
@@ -356,51 +363,46 @@ func (r *run) dial(ctx context.Context, target string, addrs []netip.Addr, port 
 			if err == nil {
 				conn, err = r.p.net().DialContext(ctx, "tcp", ap.String())
 			}
-			results <- result{i, conn, err, time.Since(begin)}
+			results <- dialled{i, conn, err, time.Since(begin)}
 		}()
 	}
 	next()
-	pause := time.NewTimer(dialPause)
+	pause := time.NewTicker(dialPause)
 	defer pause.Stop()
-	var worst result
+	var worst dialled // of the address that is preferred
 	for waiting > 0 {
 		select {
 		case <-pause.C:
-			if started < len(addrs) {
-				next()
-				pause.Reset(dialPause)
-			}
+			next()
 		case res := <-results:
 			waiting--
 			tried[res.i].Took = res.took
 			if res.err == nil {
-				r.conn, r.in = res.conn, bufio.NewReaderSize(res.conn, 4<<10)
-				h.Remote = tried[res.i].Remote
 				cancel()
-				go func(n int) { // those that come too late
-					for range n {
-						if late := <-results; late.conn != nil {
-							late.conn.Close()
-						}
-					}
-				}(waiting)
-				h.Tried = finished(tried[:started])
+				go closeLate(results, waiting)
+				r.conn, r.in = res.conn, bufio.NewReaderSize(res.conn, 4<<10)
+				h.Remote, h.Tried = tried[res.i].Remote, finished(tried[:started])
 				return r.end(h, "", "")
 			}
 			tried[res.i].Fault, _ = faultOf(res.err)
 			if worst.err == nil || res.i < worst.i {
 				worst = res
 			}
-			if started < len(addrs) {
-				next()
-				pause.Reset(dialPause)
-			}
+			next()
 		}
 	}
-	h.Tried = finished(tried[:started])
-	h.Remote = tried[worst.i].Remote
+	h.Remote, h.Tried = tried[worst.i].Remote, finished(tried[:started])
 	fault, seen := faultOf(worst.err)
 	return r.end(h, fault, seen)
+}
+
+// closeLate closes the connections that come after one has won.
+func closeLate(results <-chan dialled, n int) {
+	for range n {
+		if late := <-results; late.conn != nil {
+			late.conn.Close()
+		}
+	}
 }
 
 // finished leaves out dials that were given up because another one won.

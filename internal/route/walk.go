@@ -1,10 +1,8 @@
 package route
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -26,6 +24,9 @@ type Walker struct {
 	Done      func(done, total int) // progress; called from one goroutine at a time
 	Now       func() time.Time      // nil: time.Now
 	Strict    bool                  // only what Windows would do: no direct ways beside
+	Net       Net                   // for what no single request shows: address families, time servers; nil: not looked at
+	Times     []string              // time servers to ask ("host:123"), where a wrong clock matters
+	Repeat    int                   // how often each deciding way is asked again, to tell steady from flaky; 0: not at all
 }
 
 // Evaluator asks a configuration script about addresses: [pac.Sandbox].
@@ -91,13 +92,17 @@ func (w *Walker) Walk(ctx context.Context, s Settings, plan []Task) *Walk {
 			})
 		}
 	}
+	probes := w.probe(ctx, plan)
 	wg.Wait()
 	slices.Sort(walk.Gaps)
 	walk.Gaps = slices.Compact(walk.Gaps)
 	for i := range walk.Trips {
 		walk.Trips[i].settle()
 	}
-	walk.Stray = observe(walk)
+	found := probes()
+	walk.Stray = slices.Concat(observe(walk), found.families)
+	walk.Clock = readClock(append(dates(walk), found.clocks...))
+	w.repeat(ctx, walk)
 	walk.Took = time.Since(start)
 	return walk
 }
@@ -217,32 +222,4 @@ func (t *Trip) settle() {
 	if t.Decided >= 0 {
 		t.Predict = Predict(t.Task.Caller, &t.Attempts[t.Decided].Exchange)
 	}
-}
-
-// observe says what several trips show together.
-func observe(w *Walk) []Observation {
-	var out []Observation
-	add := func(id string, hop host.HopKind, format string, args ...any) {
-		out = append(out, Observation{ID: id, Hop: hop, Seen: fmt.Sprintf(format, args...)})
-	}
-	issuers := map[string][]string{}
-	for i := range w.Trips {
-		for _, a := range w.Trips[i].Attempts {
-			if !a.Walked {
-				continue
-			}
-			for _, h := range a.Exchange.Hops {
-				if h.Fault == host.FaultIssuer && h.TLS != nil && len(h.TLS.Chain) > 0 {
-					name := h.TLS.Chain[len(h.TLS.Chain)-1].Issuer
-					issuers[name] = append(issuers[name], h.Target)
-				}
-			}
-		}
-	}
-	for name, hosts := range issuers {
-		slices.Sort(hosts)
-		add("intercepted", host.HopTLS, "%s signs for %s", name, strings.Join(slices.Compact(hosts), ", "))
-	}
-	slices.SortFunc(out, func(a, b Observation) int { return cmp.Compare(a.Seen, b.Seen) })
-	return out
 }

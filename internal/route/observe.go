@@ -1,0 +1,384 @@
+package route
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"updoc/internal/host"
+)
+
+// observe says what several trips show together.
+func observe(w *Walk) []Observation {
+	var out []Observation
+	for _, f := range []func(*Walk) []Observation{interceptors, liars, blackHole, changed} {
+		out = append(out, f(w)...)
+	}
+	return out
+}
+
+// walked yields every exchange that was made.
+func (w *Walk) walked(yield func(*Trip, *Attempt) bool) {
+	for i := range w.Trips {
+		t := &w.Trips[i]
+		for j := range t.Attempts {
+			if a := &t.Attempts[j]; a.Walked && !yield(t, a) {
+				return
+			}
+		}
+	}
+}
+
+// interceptors names who signs in Microsoft's place, and for whom.
+func interceptors(w *Walk) []Observation {
+	hosts := map[string][]string{}
+	for _, a := range w.walked {
+		for _, h := range a.Exchange.Hops {
+			if h.Fault == host.FaultIssuer && h.TLS != nil && len(h.TLS.Chain) > 0 {
+				name := h.TLS.Chain[len(h.TLS.Chain)-1].Issuer
+				if !slices.Contains(hosts[name], h.Target) {
+					hosts[name] = append(hosts[name], h.Target)
+				}
+			}
+		}
+	}
+	var out []Observation
+	for name, list := range hosts {
+		slices.Sort(list)
+		out = append(out, Observation{ID: "intercepted", Hop: host.HopTLS, Seen: fmt.Sprintf("%s signs for %s", name, strings.Join(list, ", "))})
+	}
+	slices.SortFunc(out, func(a, b Observation) int { return cmp.Compare(a.Seen, b.Seen) })
+	return out
+}
+
+// liars: a resolver that gives a private address for a host of Microsoft's, or one
+// address for everybody. What stands there is not the update service.
+func liars(w *Walk) []Observation {
+	byAddress := map[netip.Addr][]string{}
+	private := ""
+	for _, a := range w.walked {
+		for _, h := range a.Exchange.Hops {
+			if h.Kind != host.HopDNS || len(h.Addresses) == 0 {
+				continue
+			}
+			if _, known := EndpointOf(h.Target); !known {
+				continue
+			}
+			first := h.Addresses[0]
+			if first.IsPrivate() {
+				private = cmp.Or(private, fmt.Sprintf("the name server says that %s is %s, an address of a private network", h.Target, first))
+			}
+			if d := domainOf(h.Target); !first.IsLoopback() && !first.IsUnspecified() && !slices.Contains(byAddress[first], d) {
+				byAddress[first] = append(byAddress[first], d)
+			}
+		}
+	}
+	var out []Observation
+	if private != "" {
+		out = append(out, Observation{ID: "resolver-lies", Hop: host.HopDNS, Seen: private})
+	}
+	for addr, domains := range byAddress {
+		if len(domains) >= 3 { // nobody hosts all of them in one place
+			slices.Sort(domains)
+			out = append(out, Observation{ID: "resolver-lies", Hop: host.HopDNS, Seen: fmt.Sprintf("the name server says that %s are all %s", strings.Join(domains, ", "), addr)})
+		}
+	}
+	slices.SortFunc(out, func(a, b Observation) int { return cmp.Compare(a.Seen, b.Seen) })
+	return out
+}
+
+// domainOf is the part of a name that its owner registered, for the names of this
+// program's table: the last two labels.
+func domainOf(name string) string {
+	labels := strings.Split(strings.ToLower(strings.TrimSuffix(name, ".")), ".")
+	return strings.Join(labels[max(0, len(labels)-2):], ".")
+}
+
+// smallAnswer fits one packet on any line that the internet is made of, head and
+// all. RFC 8200: every link carries 1280 bytes.
+const smallAnswer = 1000
+
+// blackHole: connections stand, small answers come whole, and large ones stop after
+// the first bytes or never begin. A router on the way drops large packets and does
+// not say so (RFC 2923).
+func blackHole(w *Walk) []Observation {
+	small, handshake, body := "", "", ""
+	for _, a := range w.walked {
+		ex := &a.Exchange
+		b := ex.Broken()
+		switch {
+		case ex.Status != 0 && b == nil && ex.Length < smallAnswer:
+			small = cmp.Or(small, ex.Request.URL)
+		case b == nil || b.Fault != host.FaultTimeout:
+		case b.Kind == host.HopTLS:
+			handshake = cmp.Or(handshake, b.Target)
+		case b.Kind == host.HopHTTP && (ex.Status != 0 || largeRequest(ex)):
+			body = cmp.Or(body, ex.Request.URL)
+		case b.Kind == host.HopHTTP && wantsMuch(ex):
+			body = cmp.Or(body, ex.Request.URL)
+		}
+	}
+	if small == "" || body == "" {
+		return nil
+	}
+	seen := fmt.Sprintf("the small answer of %s came whole, the large one of %s stopped", small, body)
+	if handshake != "" {
+		seen += "; the handshake with " + handshake + ", whose certificates fill several packets, stopped too"
+	}
+	return []Observation{{ID: "mtu", Hop: host.HopContent, Seen: seen}}
+}
+
+func largeRequest(ex *host.Exchange) bool { return len(ex.Request.Body) > smallAnswer }
+
+// wantsMuch reports a request for a range of a file.
+func wantsMuch(ex *host.Exchange) bool { return asked(ex, "Range") }
+
+// unstable are header fields that differ from answer to answer by themselves.
+var unstable = []string{
+	"age", "cache-control", "connection", "date", "expires", "keep-alive", "ms-cv", "proxy-connection", "server-timing",
+	"set-cookie", "transfer-encoding", "vary", "via", "x-cache", "x-cache-lookup", "x-ccc", "x-cid", "x-azure-ref", "x-msedge-ref",
+}
+
+// changed compares what came through a proxy with what came directly: fields that
+// are gone, new or different on the way.
+func changed(w *Walk) []Observation {
+	var out []Observation
+	for i := range w.Trips {
+		t := &w.Trips[i]
+		d, b := t.Deciding(), t.Beside()
+		if d == nil || b == nil || d.Exchange.Request.Via.Direct() || !b.Exchange.Request.Via.Direct() || d.Exchange.Status == 0 || b.Exchange.Status == 0 {
+			continue
+		}
+		if diff := DiffHeader(b.Exchange.Header, d.Exchange.Header); len(diff) > 0 && len(out) < 5 {
+			out = append(out, Observation{ID: "headers-changed", Hop: host.HopHTTP, Seen: t.Task.ID + " through the proxy: " + strings.Join(diff, ", ")})
+		}
+	}
+	return out
+}
+
+// DiffHeader lists the fields that differ: "-Name: value" is gone, "+Name: value" is
+// new. Fields that differ by themselves are left out, order and letter case of
+// names do not count.
+func DiffHeader(before, after []host.Field) []string {
+	var out []string
+	has := func(list []host.Field, f host.Field) bool {
+		return slices.ContainsFunc(list, func(g host.Field) bool { return strings.EqualFold(f.Name, g.Name) && f.Value == g.Value })
+	}
+	add := func(sign string, from, to []host.Field) {
+		for _, f := range from {
+			if !slices.Contains(unstable, strings.ToLower(f.Name)) && !has(to, f) && len(out) < 20 {
+				out = append(out, fmt.Sprintf("%s%s: %.80s", sign, f.Name, f.Value))
+			}
+		}
+	}
+	add("-", before, after)
+	add("+", after, before)
+	return out
+}
+
+// probes is what is found beside the requests of the plan.
+type probes struct {
+	families []Observation
+	clocks   []ClockSource
+}
+
+// probe looks, while the walk goes on, at what no single request shows. The
+// returned function waits for it.
+func (w *Walker) probe(ctx context.Context, plan []Task) func() probes {
+	if w.Net == nil {
+		return func() probes { return probes{} }
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var found probes
+	for _, u := range twoHosts(plan) {
+		wg.Go(func() {
+			if o, ok := w.families(ctx, u); ok {
+				mu.Lock()
+				found.families = append(found.families, o)
+				mu.Unlock()
+			}
+		})
+	}
+	for _, server := range w.Times {
+		wg.Go(func() {
+			c := w.askTime(ctx, server)
+			mu.Lock()
+			found.clocks = append(found.clocks, c)
+			mu.Unlock()
+		})
+	}
+	return func() probes {
+		wg.Wait()
+		slices.SortFunc(found.families, func(a, b Observation) int { return cmp.Compare(a.Seen, b.Seen) })
+		slices.SortFunc(found.clocks, func(a, b ClockSource) int { return cmp.Compare(a.Name, b.Name) })
+		return found
+	}
+}
+
+// twoHosts picks a host of the scan and one of the content.
+func twoHosts(plan []Task) []*url.URL {
+	var out []*url.URL
+	for _, scheme := range []string{"https", "http"} {
+		for _, t := range plan {
+			if u, err := url.Parse(t.Request.URL); err == nil && u.Scheme == scheme && t.Vital {
+				out = append(out, u)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// families asks a host over each address family alone. A machine without IPv6 is
+// not broken; one that has a way for IPv6 on which nothing comes back is: each new
+// connection first waits in vain.
+func (w *Walker) families(ctx context.Context, u *url.URL) (Observation, bool) {
+	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	lctx, cancel := context.WithTimeout(ctx, dnsTime)
+	defer cancel()
+	addrs, err := w.Net.LookupNetIP(lctx, "ip", u.Hostname())
+	if err != nil {
+		return Observation{}, false
+	}
+	var four, six netip.Addr
+	for _, a := range addrs {
+		switch a = a.Unmap(); {
+		case a.Is4() && !four.IsValid():
+			four = a
+		case a.Is6() && !six.IsValid():
+			six = a
+		}
+	}
+	if !four.IsValid() || !six.IsValid() {
+		return Observation{}, false
+	}
+	faults := make([]host.Fault, 2)
+	var wg sync.WaitGroup
+	for i, a := range []netip.Addr{four, six} {
+		wg.Go(func() {
+			dctx, cancel := context.WithTimeout(ctx, connectTime)
+			defer cancel()
+			conn, err := w.Net.DialContext(dctx, "tcp", net.JoinHostPort(a.String(), port))
+			if err == nil {
+				conn.Close()
+			}
+			faults[i], _ = faultOf(err)
+		})
+	}
+	wg.Wait()
+	if ctx.Err() != nil || faults[0] != "" || faults[1] == "" || faults[1] == host.FaultUnreachable {
+		return Observation{}, false
+	}
+	return Observation{ID: "ipv6-dead", Hop: host.HopTCP, Seen: fmt.Sprintf("%s answers at %s and not at %s (%s)", u.Hostname(), four, six, faults[1])}, true
+}
+
+// lateSYN is how much later than the fastest a connection stands when its first
+// packet was lost: the system sends it again after one second (RFC 6298).
+const lateSYN = 900 * time.Millisecond
+
+// repeat asks the deciding way of the first vital request of each host again and
+// again, and tells steady from flaky. All of it together takes little longer than
+// one request.
+func (w *Walker) repeat(ctx context.Context, walk *Walk) {
+	if w.Repeat <= 0 {
+		return
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	for i := range walk.Trips {
+		t := &walk.Trips[i]
+		a := t.Deciding()
+		if a == nil || !t.Task.Vital {
+			continue
+		}
+		u, err := url.Parse(t.Task.Request.URL)
+		if err != nil || seen[u.Host] || len(seen) >= 4 {
+			continue
+		}
+		seen[u.Host] = true
+		wg.Go(func() {
+			s := w.steady(ctx, a.Exchange.Request)
+			mu.Lock()
+			defer mu.Unlock()
+			a.Steady = &s
+			switch lost := s.Lost; {
+			case lost > 0 && lost < s.Sent, lost == 0 && a.Exchange.Broken() != nil && transient(a.Exchange.Broken().Fault):
+				walk.Stray = append(walk.Stray, Observation{
+					ID: "line-unsteady", Hop: host.HopTCP,
+					Seen: fmt.Sprintf("%d of %d short requests to %s were lost or late (fastest %s, jitter %s)", max(lost, 1), s.Sent, u.Hostname(), s.Fastest.Round(time.Millisecond), s.Jitter.Round(time.Millisecond)),
+				})
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func transient(f host.Fault) bool {
+	return f == host.FaultTimeout || f == host.FaultReset || f == host.FaultClosed || f == host.FaultLength
+}
+
+// probePause lies between two probes of one way, so that they do not share a burst.
+const probePause = 50 * time.Millisecond
+
+// steady sends short probes of one way. A probe is lost if it ends in a fault that
+// comes and goes, or if its connection stood only after a packet was sent again.
+func (w *Walker) steady(ctx context.Context, req host.Request) Steady {
+	req.Keep = 1
+	var wg sync.WaitGroup
+	exs := make([]host.Exchange, w.Repeat)
+	errs := make([]error, w.Repeat)
+	for i := range exs {
+		select {
+		case <-time.After(probePause):
+		case <-ctx.Done():
+		}
+		wg.Go(func() { exs[i], errs[i] = w.Exchanger.Exchange(ctx, req) })
+	}
+	wg.Wait()
+	var s Steady
+	var times []time.Duration
+	lost := 0
+	for i := range exs {
+		if errs[i] != nil {
+			continue
+		}
+		s.Sent++
+		if b := exs[i].Broken(); b != nil && transient(b.Fault) {
+			lost++
+			continue
+		}
+		for _, h := range exs[i].Hops {
+			if h.Kind == host.HopTCP && h.Fault == "" {
+				times = append(times, h.Took)
+				break
+			}
+		}
+	}
+	s.Lost = lost
+	if len(times) == 0 {
+		return s
+	}
+	s.Fastest = slices.Min(times)
+	var sum, jumps time.Duration
+	for i, t := range times {
+		sum += t
+		if t > s.Fastest+lateSYN {
+			s.Lost++
+		}
+		if i > 0 {
+			jumps += (t - times[i-1]).Abs()
+		}
+	}
+	s.Mean = sum / time.Duration(len(times))
+	s.Jitter = jumps / time.Duration(max(1, len(times)-1))
+	return s
+}
