@@ -81,6 +81,7 @@ func SERVICES() []*Cause {
 			Remedies: []string{"restore-deleted-service", "restore-renamed-service-files", "run-in-place-upgrade", "remove-orphan-service-key"},
 			Check: evidence(
 				absentServices,
+				replacedPaths(Strong),
 				strong("service-does-not-exist"),
 				strong("csi-service-absent"),
 				strong("note-service-missing"),
@@ -90,7 +91,7 @@ func SERVICES() []*Cause {
 				moderate("note-malware-before"),
 				code(Weak, 0x80070424),
 				cures("restore-renamed-service-files", "service-files-renamed"),
-				missing("sc query of each update service: does it exist", "ServiceDll below Parameters of the service, and whether the file is there"),
+				missing("sc query and sc qc of each update service: does it exist, what does it start", "ServiceDll below Parameters of the service, and whether the file is there"),
 			),
 		},
 		{
@@ -141,6 +142,7 @@ func SERVICES() []*Cause {
 				tweakTool,
 				moderate("service-files-renamed"),
 				guardsDisabled,
+				replacedPaths(Moderate),
 				cures("restore-renamed-service-files", "service-files-renamed"),
 				missing("which program or task sets the services back: installed programs, scheduled tasks"),
 			),
