@@ -54,7 +54,7 @@ const resolverName = "dns.fabrikam.example"
 func (w *World) buildDNS() error {
 	w.addName(resolverName, netip.MustParseAddr("192.0.2.53"), netip.MustParseAddr("2001:db8:2::53"))
 	return w.addSite(53, site{names: []string{resolverName}, raw: w.dnsOverTCP, packet: func(from netip.AddrPort, q []byte) []byte {
-		return w.dnsAnswer(w.machine, q, 512)
+		return w.dnsAnswer(w.machine, q, 512, nil)
 	}})
 }
 
@@ -228,8 +228,9 @@ func dnsQuestion(m []byte) (name string, kind, class uint16, end int, err error)
 	return strings.ToLower(strings.Join(labels, ".")), binary.BigEndian.Uint16(m[at:]), binary.BigEndian.Uint16(m[at+2:]), at + 4, nil
 }
 
-// dnsAnswer answers one message, in at most so many bytes; nil is silence.
-func (w *World) dnsAnswer(from *party, q []byte, most int) []byte {
+// dnsAnswer answers one message, in at most so many bytes; nil is silence. Addresses
+// may be given in another form, or left out.
+func (w *World) dnsAnswer(from *party, q []byte, most int, form func(netip.Addr) (netip.Addr, bool)) []byte {
 	name, kind, class, end, err := dnsQuestion(q)
 	if err != nil {
 		if len(q) < 12 || q[2]&0x80 != 0 {
@@ -253,6 +254,12 @@ func (w *World) dnsAnswer(from *party, q []byte, most int) []byte {
 	}
 	out, n := dnsHead(q, end, 0, 0), uint16(0)
 	for _, addr := range a.addrs {
+		if form != nil {
+			var ok bool
+			if addr, ok = form(addr); !ok {
+				continue
+			}
+		}
 		if (kind == typeA) != addr.Is4() || kind != typeA && kind != typeAAAA {
 			continue
 		}
@@ -300,7 +307,7 @@ func (w *World) dnsOverTCP(v *visit, c net.Conn) {
 		if _, err := io.ReadFull(c, q); err != nil {
 			return
 		}
-		a := w.dnsAnswer(v.from, q, 65535)
+		a := w.dnsAnswer(v.from, q, 65535, nil)
 		if a == nil {
 			return
 		}

@@ -24,8 +24,9 @@ const Demo = "proxy-auth-required"
 // Scenario is a simulated machine and what must be found on it.
 type Scenario struct {
 	Name     string
-	Story    string // what is the matter, in a few sentences
-	Evidence fs.FS  // what the machine left behind
+	Story    string     // what is the matter, in a few sentences
+	Evidence fs.FS      // what the machine left behind
+	World    *WorldSpec // what it stands in; nil: its evidence is all there is
 	Expect   Expect
 }
 
@@ -36,7 +37,13 @@ type Expect struct {
 	AmongThree []string `json:"among_three"`           // causes that must be among the first three
 	Remedy     string   `json:"remedy_in_first_three"` //
 	NotBefore  []string `json:"not_before"`            // remedies that must not stand before it
+	Predict    string   `json:"predict,omitempty"`     // what Windows would report, by the walk: "0x8024401B"; "" if no route is broken
+	Task       string   `json:"task,omitempty"`        // the request that is predicted for; "": the first vital one that fails
 }
+
+// Walked reports that the scenario's evidence is not enough: what is expected is
+// found by walking its world.
+func (s *Scenario) Walked() bool { return s.World != nil && s.Expect.Predict != "" }
 
 // Names lists the scenarios.
 func Names() []string {
@@ -66,10 +73,22 @@ func Load(name string) (*Scenario, error) {
 			if err := json.Unmarshal(f.Data, &s.Expect); err != nil {
 				return nil, fmt.Errorf("scenario %s: expect.json: %w", name, err)
 			}
+		case f.Name == "world.json":
+			spec, err := ParseWorld(f.Data)
+			if err != nil {
+				return nil, fmt.Errorf("scenario %s: %w", name, err)
+			}
+			s.World = &spec
+		case f.Name == "world.json":
+			world, err := ParseWorld(f.Data)
+			if err != nil {
+				return nil, fmt.Errorf("scenario %s: %w", name, err)
+			}
+			s.World = &world
 		case strings.HasPrefix(f.Name, "evidence/"):
 			evidence.Files = append(evidence.Files, txtar.File{Name: strings.TrimPrefix(f.Name, "evidence/"), Data: f.Data})
 		default:
-			return nil, fmt.Errorf("scenario %s: file %s: want evidence/... or expect.json", name, f.Name)
+			return nil, fmt.Errorf("scenario %s: file %s: want evidence/..., world.json or expect.json", name, f.Name)
 		}
 	}
 	s.Evidence, err = txtar.FS(evidence)

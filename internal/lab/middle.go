@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
-	"time"
 )
 
 // Middle is a box in the way of the machine's own connections: a firewall that reads
@@ -157,7 +156,6 @@ func (w *World) boxFor(v *visit) *forwarder {
 	if v.site != nil && len(v.site.names) > 0 {
 		f.transport.TLSClientConfig.ServerName = v.site.names[0]
 	}
-	f.transport.IdleConnTimeout = time.Second
 	v.note = f
 	return f
 }

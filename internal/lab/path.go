@@ -185,6 +185,9 @@ func overhear(c net.Conn) ([]byte, error) {
 }
 
 func complete(b []byte) bool {
+	if len(b) == 0 {
+		return false
+	}
 	if b[0] == 0x16 { // a TLS record with a handshake: RFC 8446 section 5.1
 		return len(b) >= 5 && len(b) >= 5+(int(b[3])<<8|int(b[4]))
 	}

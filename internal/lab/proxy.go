@@ -29,6 +29,8 @@ type Proxy struct {
 	Realm        string            `json:"realm,omitempty"`        //
 	Users        map[string]string `json:"users,omitempty"`        // "FABRIKAM\\jo" or "jo" to password
 	KerberosOnly bool              `json:"kerberosOnly,omitempty"` // Negotiate with anything but Kerberos is refused
+	Digest       string            `json:"digest,omitempty"`       // its algorithm: MD5 (if empty), MD5-sess, SHA-256, SHA-256-sess
+	NonceLife    Duration          `json:"nonceLife,omitzero"`     // of Digest; then the challenge says that it is stale
 	Echo         bool              `json:"echo,omitempty"`         // its error pages repeat what the client sent to sign in
 
 	Rules  []Rule `json:"rules,omitempty"`
@@ -103,6 +105,7 @@ func (w *World) buildProxies() error {
 			}
 		}
 		p.via = w.newForwarder(p.party, spec.Mangle, p.agent())
+		w.onClose(p.via.transport.CloseIdleConnections)
 		s := site{names: []string{spec.Name}, http: p}
 		if spec.SOCKS {
 			s.http, s.raw = nil, p.serveSOCKS
@@ -357,7 +360,6 @@ func (w *World) newForwarder(from *party, m Mangle, agent string) *forwarder {
 		DisableCompression: true,
 		IdleConnTimeout:    30 * time.Second,
 	}
-	w.leaving = append(w.leaving, f.transport.CloseIdleConnections)
 	return f
 }
 

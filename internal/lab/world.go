@@ -53,6 +53,13 @@ type Machine struct {
 	Suffixes  []string          `json:"suffixes,omitempty"`  // of DNS, tried for names without a dot
 	Hosts     map[string]string `json:"hosts,omitempty"`     // its hosts file: name to address
 	Trusts    []string          `json:"trusts,omitempty"`    // names of intercepting authorities that were installed on it
+	Login     *Login            `json:"login,omitempty"`     // credentials for proxies that are saved on it
+}
+
+// Login is a saved user name and password.
+type Login struct {
+	User     string `json:"user"`
+	Password string `json:"password"`
 }
 
 // Addr is an IP address in JSON.
