@@ -107,6 +107,8 @@ func (s Settings) system(as Account, source string) Decision {
 		d.Why = "the system's proxy, as it is set for WinHTTP"
 	case s.NoWPAD:
 		d.Why = "the system has no proxy set, and detection is switched off"
+	case len(s.WPAD()) == 0:
+		d.Why = "the system has no proxy set, and there is no suffix and no DHCP option by which WPAD could find one"
 	default:
 		d.Proxy.Detect = true
 		d.Why = "the system has no proxy set: WPAD is asked, and the direct way taken if nobody answers"

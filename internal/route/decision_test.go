@@ -11,6 +11,7 @@ import (
 // Each rule, with the page that gives it.
 func TestDecide(t *testing.T) {
 	yes, no := ptr(true), ptr(false)
+	home := []string{"home.arpa"}
 	account := func(a Account, p Proxy) map[Account]Proxy { return map[Account]Proxy{a: p} }
 	bitsProxy := Proxy{Known: true, Static: "bits.fabrikam.example:80", Source: "system.reg:3"}
 	const (
@@ -29,8 +30,10 @@ func TestDecide(t *testing.T) {
 		page   string // of the last decision
 	}{
 		{"scan: the system's, then the user's", Agent, false, Settings{Machine: netshProxy, User: userStatic, SignedIn: yes}, "system=proxy.fabrikam.example:8080, user=surf.fabrikam.example:3128?", client},
-		{"scan: WPAD where nothing is set", Agent, false, Settings{Machine: noProxy, User: userPAC, SignedIn: yes}, "system=wpad, user=http://pac.fabrikam.example/proxy.pac?", client},
-		{"scan: detection switched off", Agent, false, Settings{Machine: noProxy, NoWPAD: true, User: userPAC, SignedIn: yes}, "system=direct, user=http://pac.fabrikam.example/proxy.pac?", client},
+		{"scan: WPAD where nothing is set", Agent, false, Settings{Machine: noProxy, User: userPAC, SignedIn: yes, Suffixes: home}, "system=wpad, user=http://pac.fabrikam.example/proxy.pac?", client},
+		{"scan: WPAD by DHCP", Agent, false, Settings{Machine: noProxy, User: userPAC, SignedIn: yes, DHCPWPAD: "http://pac/"}, "system=wpad, user=http://pac.fabrikam.example/proxy.pac?", client},
+		{"scan: WPAD without a place to look", Agent, false, Settings{Machine: noProxy, User: userPAC, SignedIn: yes}, "system=direct, user=http://pac.fabrikam.example/proxy.pac?", client},
+		{"scan: detection switched off", Agent, false, Settings{Machine: noProxy, NoWPAD: true, Suffixes: home, User: userPAC, SignedIn: yes}, "system=direct, user=http://pac.fabrikam.example/proxy.pac?", client},
 		{"scan: a script from advproxy", Agent, false, Settings{Machine: userPAC, User: direct, SignedIn: yes}, "system=http://pac.fabrikam.example/proxy.pac, user=direct?", client},
 		{"scan: detection and a proxy from advproxy", Agent, false, Settings{Machine: Proxy{Known: true, Detect: true, Static: "a:1"}, User: direct, SignedIn: yes}, "system=wpad+a:1, user=direct?", client},
 		{"scan: nobody is signed in", Agent, false, Settings{Machine: netshProxy, User: userStatic, SignedIn: no}, "system=proxy.fabrikam.example:8080, [user=surf.fabrikam.example:3128?]", client},
@@ -56,7 +59,7 @@ func TestDecide(t *testing.T) {
 		{"DO: alone, its own account's", DO, false, Settings{Machine: noProxy, Accounts: account(NetworkService, bitsProxy), SignedIn: no}, "network=bits.fabrikam.example:80", do},
 		{"DO: unknown, both", DO, false, Settings{Machine: netshProxy, User: userStatic}, "user=surf.fabrikam.example:3128, [network=proxy.fabrikam.example:8080], network=proxy.fabrikam.example:8080, [user=surf.fabrikam.example:3128]", do},
 		{"root lists: as the system", Crypt, false, Settings{Machine: netshProxy, User: userStatic, SignedIn: yes}, "network=proxy.fabrikam.example:8080", field},
-		{"root lists: WPAD", Crypt, false, Settings{Machine: noProxy, User: userStatic}, "network=wpad", field},
+		{"root lists: WPAD", Crypt, false, Settings{Machine: noProxy, User: userStatic, Suffixes: home}, "network=wpad", field},
 		{"Store: the user's", Store, false, Settings{Machine: netshProxy, User: userStatic, SignedIn: yes}, "user=surf.fabrikam.example:3128", field},
 		{"Store: nobody", Store, false, Settings{Machine: netshProxy, User: userStatic, SignedIn: no}, "[user=surf.fabrikam.example:3128]", field},
 		{"environment variables are nobody's", Agent, false, Settings{Machine: noProxy, NoWPAD: true, Environ: userStatic, User: direct, SignedIn: yes}, "system=direct, [user=direct?]", client},
