@@ -283,7 +283,7 @@ func ReadExtended(ex host.Exchange) (Extended, error) {
 			return nil
 		})
 	})
-	x.Files = Locate(x.Files, x.Locations)
+	x.Files = locate(x.Files, x.Locations)
 	return x, err
 }
 
@@ -303,8 +303,8 @@ func ReadLocations(ex host.Exchange) (locations []FileLocation, next Cookie, err
 	return locations, next, err
 }
 
-// Locate returns the files with the addresses that the locations give.
-func Locate(files []File, locations []FileLocation) []File {
+// locate returns the files with the addresses that the locations give.
+func locate(files []File, locations []FileLocation) []File {
 	at := make(map[string]string, len(locations))
 	for _, l := range locations {
 		at[l.Digest] = l.URL
@@ -428,24 +428,30 @@ func (u *Update) core(fragment string) error {
 		case "Properties":
 			u.Type = clean(attr(e, "UpdateType"), 40)
 		case "ApplicabilityRules":
-			return d.children(func(e xml.StartElement) error {
+			err := d.children(func(e xml.StartElement) error {
 				if e.Name.Local != "IsInstalled" {
 					return nil
 				}
-				rules := 0
-				err := d.children(func(e xml.StartElement) error {
-					rules++
-					u.Always = e.Name.Local == "True" && rules == 1
-					return nil
+				// One rule stands there, which may have others in it. Rules are most of the
+				// metadata, and nothing behind this is of interest.
+				return d.children(func(e xml.StartElement) error {
+					u.Always = e.Name.Local == "True"
+					return errEnough
 				})
-				return err
 			})
+			if err == nil || errors.Is(err, errEnough) {
+				return nil
+			}
+			return fmt.Errorf("metadata of revision %d: %w", u.Revision, err)
 		}
 		if err := d.leave(0); err != nil {
 			return fmt.Errorf("metadata of revision %d: %w", u.Revision, err)
 		}
 	}
 }
+
+// errEnough ends the reading of a document whose rest does not matter.
+var errEnough = errors.New("enough")
 
 func attr(e xml.StartElement, name string) string {
 	for _, a := range e.Attr {

@@ -32,6 +32,9 @@ const (
 // errBound wraps every refusal of an answer that is too large in some way.
 var errBound = errors.New("beyond what an update service sends")
 
+// errCharset says that a document is in none of the encodings that services use.
+var errCharset = errors.New("an encoding other than UTF-8")
+
 // source hands bytes to the decoder and stops it within a token that is too long,
 // before the decoder has made anything of it.
 type source struct {
@@ -74,7 +77,15 @@ type doc struct {
 
 func newDoc(b []byte) *doc {
 	src := &source{b: b}
-	return &doc{dec: xml.NewDecoder(src), src: src}
+	dec := xml.NewDecoder(src)
+	dec.CharsetReader = func(charset string, r io.Reader) (io.Reader, error) {
+		switch strings.ToLower(charset) {
+		case "utf8", "us-ascii", "ascii":
+			return r, nil
+		}
+		return nil, errCharset
+	}
+	return &doc{dec: dec, src: src}
 }
 
 // next returns the next start, end or text. SOAP forbids document types.
@@ -173,7 +184,7 @@ func (d *doc) text() (string, error) {
 	}
 }
 
-// into reads the text of the element into v: *string, *int, *int64 or *bool.
+// into reads the text of the element into v: *string, *int or *bool.
 func (d *doc) into(e xml.StartElement, v any) error {
 	s, err := d.text()
 	if err != nil {
@@ -195,9 +206,9 @@ func (d *doc) into(e xml.StartElement, v any) error {
 			err = errors.New("not a boolean")
 		}
 	case *int:
-		*p, err = strconv.Atoi(s)
-	case *int64:
-		*p, err = strconv.ParseInt(s, 10, 64)
+		if *p, err = strconv.Atoi(s); err != nil {
+			err = errors.New("not a number") // strconv would quote it
+		}
 	default:
 		err = fmt.Errorf("%T is not read", v)
 	}
@@ -331,6 +342,8 @@ func why(err error) string {
 	switch {
 	case errors.As(err, &syntax) && syntax.Msg == "unexpected EOF", errors.Is(err, io.EOF):
 		return "the envelope ends in the middle"
+	case errors.Is(err, errCharset):
+		return errCharset.Error() // without the decoder's words, which quote it
 	case errors.As(err, &syntax):
 		return "not XML: line " + strconv.Itoa(syntax.Line)
 	}

@@ -90,9 +90,9 @@ func (w *wire) Exchange(ctx context.Context, r host.Request) (host.Exchange, err
 	if err := ctx.Err(); err != nil {
 		return host.Exchange{}, err
 	}
-	w.mu.Lock()
+	w.mu.Lock() // also around say, which may count
+	defer w.mu.Unlock()
 	w.sent = append(w.sent, r)
-	w.mu.Unlock()
 	ex := w.say(r)
 	ex.Request = r
 	return ex, nil

@@ -480,7 +480,7 @@ func (r *run) files() error {
 		if err != nil {
 			return err
 		}
-		r.scan.Files = Locate(x.Files, found)
+		r.scan.Files = locate(x.Files, found)
 		if next.Data != "" {
 			r.cookie = next
 		}
