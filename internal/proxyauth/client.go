@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/Azure/go-ntlmssp"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -52,10 +51,12 @@ type Client struct {
 
 	way      way
 	state    state
-	legs     int // sent, of NTLM or Negotiate
-	broken   int // times a connection ended between two legs
-	staled   int // stale nonces in a row
+	fresh    bool // the answer given last needs a new connection
+	legs     int  // sent, of NTLM or Negotiate
+	broken   int  // times a connection ended between two legs
+	staled   int  // stale nonces in a row
 	digest   *digest
+	offered  []Challenge // the last of each scheme that can be answered
 	spent    [ways]error // why a way was given up
 	finished error       // what ended the sign-in
 }
@@ -108,6 +109,7 @@ func (c *Client) Answer(method, uri string, challenges []Challenge) (scheme, hea
 	if c.finished != nil {
 		return c.way.scheme(), "", c.finished
 	}
+	c.fresh = false
 	if c.state == begun || c.state == answered {
 		header, err = c.goOn(method, uri, challenges)
 		if err == nil {
@@ -118,13 +120,15 @@ func (c *Client) Answer(method, uri string, challenges []Challenge) (scheme, hea
 			c.finished = err
 			return c.way.scheme(), "", err
 		}
+		c.fresh = c.way.bound()
 	}
+	c.remember(challenges)
 	for w := noWay + 1; w < ways; w++ {
-		if c.spent[w] != nil || !c.suits(w, challenges) {
+		if c.spent[w] != nil || !c.suits(w) {
 			continue
 		}
 		c.legs = 0
-		if header, err = c.begin(w, method, uri, challenges); err != nil {
+		if header, err = c.begin(w, method, uri); err != nil {
 			c.spent[w] = err
 			continue
 		}
@@ -141,14 +145,24 @@ func (c *Client) More() bool {
 	return c.state == begun && (c.way == byNTLM || c.way == byRawNTLM)
 }
 
+// Fresh reports that the answer given last must travel on a new connection: NTLM or
+// Negotiate failed on the old one, and a proxy may go on to hold that against
+// whatever else is said there, as squid does.
+func (c *Client) Fresh() bool { return c.fresh }
+
 // Accepted tells that the last request was not challenged.
 func (c *Client) Accepted() {
-	c.state, c.broken, c.staled = accepted, 0, 0
+	c.state, c.fresh, c.broken, c.staled = accepted, false, 0, 0
 }
 
 // Reconnected tells that what is sent next travels on a new connection. It is called
-// before the challenge that came at the end of the old one is answered.
+// before the challenge that came at the end of the old one is answered, and after an
+// answer that needs a [Client.Fresh] connection.
 func (c *Client) Reconnected() {
+	if c.fresh {
+		c.fresh = false
+		return
+	}
 	if !c.way.bound() {
 		return
 	}
@@ -187,8 +201,8 @@ func (c *Client) Header(method, uri string) string {
 
 // suits reports whether a way is offered, allowed and provided for; what is missing
 // is noted for the verdict.
-func (c *Client) suits(w way, challenges []Challenge) bool {
-	if !offers(challenges, w.scheme()) {
+func (c *Client) suits(w way) bool {
+	if !offers(c.offered, w.scheme()) {
 		return false
 	}
 	var why string
@@ -199,7 +213,7 @@ func (c *Client) suits(w way, challenges []Challenge) bool {
 		return c.Tokens != nil
 	case c.User == "":
 		why = "no user name was given"
-	case w == byRawNTLM && offers(challenges, NTLM) && c.allows(NTLM):
+	case w == byRawNTLM && offers(c.offered, NTLM) && c.allows(NTLM):
 		return false // it would say the same twice
 	case w == byBasic && c.NoPlain:
 		why = "it would send the password in clear text"
@@ -218,18 +232,40 @@ func (c *Client) allows(scheme string) bool {
 	return c.Schemes == nil || slices.Contains(c.Schemes, scheme)
 }
 
+// remember notes what is offered now, and keeps what was offered before: squid for
+// one names all schemes at first, and after an answer the one that was used.
+func (c *Client) remember(challenges []Challenge) {
+	var all []Challenge
+	for w := noWay + 1; w < ways; w++ {
+		scheme := w.scheme()
+		if offers(all, scheme) {
+			continue
+		}
+		from := challenges
+		if !offers(challenges, scheme) {
+			from = c.offered
+		}
+		for _, ch := range from {
+			if ch.Scheme == scheme {
+				all = append(all, ch)
+			}
+		}
+	}
+	c.offered = all
+}
+
 func offers(challenges []Challenge, scheme string) bool {
 	return slices.ContainsFunc(challenges, func(ch Challenge) bool { return ch.Scheme == scheme })
 }
 
 // begin makes the first answer of a way.
-func (c *Client) begin(w way, method, uri string, challenges []Challenge) (string, error) {
+func (c *Client) begin(w way, method, uri string) (string, error) {
 	switch w {
 	case byBasic:
 		c.state = answered
 		return c.basic(), nil
 	case byDigest:
-		d, err := newDigest(challenges)
+		d, err := newDigest(c.offered)
 		if err != nil {
 			return "", err
 		}
@@ -282,10 +318,10 @@ func (c *Client) leg(w way, token []byte) (string, error) {
 	case w == byTokens:
 		message, err = c.Tokens.Token(token)
 	case token == nil:
-		message, err = ntlmssp.NewNegotiateMessage("", "") // these would be the machine's, and are better left out
+		message, err = ntlmNegotiate()
 	default:
 		next = answered
-		message, err = ntlmssp.NewAuthenticateMessage(token, c.Login(), c.Password.Reveal(), nil)
+		message, err = ntlmAuthenticate(token, c.Credentials)
 	}
 	switch {
 	case err != nil && token == nil:

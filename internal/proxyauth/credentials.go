@@ -80,20 +80,23 @@ func ParseLogin(login, password string) Credentials {
 	return c
 }
 
-// CutUserinfo takes the credentials out of a proxy as people write it,
-// "http://FABRIKAM%5Canna:secret@proxy.example:8080" or the same without a scheme, and
-// returns what remains, which may be shown. It never fails, however badly the text is
-// made, so that a password need not go through net/url, whose errors quote it. A proxy
-// has no path: everything before the last "@" is taken to be userinfo, even if a
-// password holds "/", "@", "#" or a stray "%".
-func CutUserinfo(proxy string) (rest string, c Credentials) {
-	scheme, authority := "", proxy
-	if i := strings.Index(proxy, "://"); i >= 0 && !strings.Contains(proxy[:i], "@") {
-		scheme, authority = proxy[:i+3], proxy[i+3:]
+// CutUserinfo takes the credentials out of a proxy's address, or another's, as people
+// write it, "http://FABRIKAM%5Canna:secret@proxy.example:8080" or the same without a
+// scheme, and returns what remains, which may be shown. It never fails, however badly
+// the text is made, so that a password need not go through net/url, whose errors quote it.
+//
+// Where it is not certain what is a password, more is taken away rather than less:
+// all before the last "@" is userinfo, so that a password may hold "/", "@", "#" or a
+// stray "%". Only if the text begins with a host name and nothing else before a "/", an
+// "@" further on is a part of the path.
+func CutUserinfo(address string) (rest string, c Credentials) {
+	scheme, authority := "", address
+	if i := strings.Index(address, "://"); i >= 0 && !strings.ContainsAny(address[:i], "@:/") {
+		scheme, authority = address[:i+3], address[i+3:]
 	}
 	at := strings.LastIndexByte(authority, '@')
-	if at < 0 {
-		return proxy, Credentials{}
+	if end := strings.IndexAny(authority, ":@/?#"); at < 0 || authority[end] != ':' && authority[end] != '@' {
+		return address, Credentials{}
 	}
 	user, password, _ := strings.Cut(authority[:at], ":")
 	return scheme + authority[at+1:], ParseLogin(unescape(user), unescape(password))
@@ -131,7 +134,8 @@ func (c Credentials) Scrub(s string) string {
 	pairs := []string{base64.StdEncoding.EncodeToString([]byte(c.Login() + ":" + p)), hidden}
 	if len(p) >= 4 {
 		pairs = append(pairs, p, hidden)
-		for _, q := range []string{url.PathEscape(p), url.QueryEscape(p)} {
+		query := url.QueryEscape(p)
+		for _, q := range []string{url.PathEscape(p), query, strings.ReplaceAll(query, "+", "%20")} {
 			if q != p {
 				pairs = append(pairs, q, hidden)
 			}

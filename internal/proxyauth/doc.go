@@ -17,6 +17,10 @@
 //		}
 //		_, header, err = client.Answer(method, uri, proxyauth.ParseChallenges(values))
 //		// ErrNoScheme, ErrRefused, ErrHandshake end the loop
+//		if client.Fresh() {
+//			redial()
+//			client.Reconnected()
+//		}
 //	}
 //
 // NTLM and Negotiate sign in a connection, not a request: all legs must travel on
