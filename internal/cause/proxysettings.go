@@ -1,11 +1,11 @@
 package cause
 
 import (
-	"net"
 	"net/url"
 	"strings"
 
 	"updoc/internal/facts"
+	"updoc/internal/route"
 	"updoc/internal/winlog"
 )
 
@@ -76,74 +76,25 @@ func fromBlob(b winlog.ProxyBlob, source string) proxySetting {
 	return p
 }
 
-// proxyHosts returns the hosts of a proxy list such as "http=a:1;https=b:2".
+// proxyHosts returns the hosts of a proxy list such as "http=a:1;https=b:2". Lines
+// of logs set the list in angle brackets.
 func proxyHosts(list string) []string {
 	var out []string
-	for _, part := range strings.FieldsFunc(list, func(r rune) bool { return r == ';' || r == ' ' }) {
-		if _, v, ok := strings.Cut(part, "="); ok {
-			part = v
-		}
-		if i := strings.Index(part, "://"); i >= 0 {
-			part = part[i+3:]
-		}
-		host, _, err := net.SplitHostPort(part)
-		if err != nil {
-			host = part
-		}
-		if host = strings.Trim(host, "[]<>/"); host != "" {
-			out = append(out, host)
-		}
+	for _, e := range route.ParseProxyList(strings.Map(withoutAngles, list)).Entries {
+		out = append(out, e.Host)
 	}
 	return out
 }
 
-// bypasses reports whether a bypass list lets a host go direct. The list holds
-// names with stars, separated by semicolons or blanks; <local> stands for names
-// without a dot. learn.microsoft.com: WINHTTP_PROXY_INFO.
-func bypasses(list, host string) bool {
-	host = strings.ToLower(host)
-	for _, p := range strings.FieldsFunc(strings.ToLower(list), func(r rune) bool { return r == ';' || r == ' ' || r == '\t' }) {
-		if p == "<local>" {
-			if !strings.Contains(host, ".") {
-				return true
-			}
-			continue
-		}
-		if i := strings.Index(p, "://"); i >= 0 {
-			p = p[i+3:]
-		}
-		if h, _, err := net.SplitHostPort(p); err == nil {
-			p = h
-		}
-		if starMatch(p, host) {
-			return true
-		}
+func withoutAngles(r rune) rune {
+	if r == '<' || r == '>' {
+		return -1
 	}
-	return false
+	return r
 }
 
-// starMatch matches a name against a pattern in which a star is any text.
-func starMatch(pattern, name string) bool {
-	first, rest, star := strings.Cut(pattern, "*")
-	if !star {
-		return pattern == name
-	}
-	if !strings.HasPrefix(name, first) {
-		return false
-	}
-	name = name[len(first):]
-	for {
-		part, more, star := strings.Cut(rest, "*")
-		if !star {
-			return strings.HasSuffix(name, part)
-		}
-		i := strings.Index(name, part)
-		if i < 0 {
-			return false
-		}
-		name, rest = name[i+len(part):], more
-	}
-}
+// bypasses reports whether a bypass list lets a host go direct.
+func bypasses(list, host string) bool { return route.Bypass(list, host).Direct }
 
 // hostOf returns the host of a URL, in its own letter case.
 func hostOf(raw string) string {
