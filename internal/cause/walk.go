@@ -121,11 +121,11 @@ func (l *look) show(g leg) { l.For(l.proof(g), g.source(), "%s", g.tell()) }
 
 // tell says which way was taken, by which setting, and how it ended.
 func (g leg) tell() string {
-	way := "direct"
+	way := "directly"
 	if at, ok := g.proxied(); ok {
-		way = "proxy " + at + " by " + g.way.Exchange.Request.Via.Source
+		way = "through " + at + " (" + g.way.Exchange.Request.Via.Source + ")"
 	}
-	text := g.trip.Task.Request.URL + ", " + way + ": " + g.hop.Tell()
+	text := hostOf(g.trip.Task.Request.URL) + " " + way + ": " + g.hop.Tell()
 	if !g.way.Exchange.Request.Via.Direct() && g.directOpen() {
 		text += "; the direct way is open"
 	}

@@ -10,8 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"updoc/internal/cause"
-	"updoc/internal/facts"
-	"updoc/internal/host"
 	"updoc/internal/lab"
 	"updoc/internal/report"
 )
@@ -47,17 +45,20 @@ Needs no network and touches nothing. Exits 0 when it went as it should.`,
 			if err != nil {
 				return err
 			}
-			h, err := host.OpenFS(cmd.Context(), s.Evidence)
+			f, err := collectScenario(cmd.Context(), s)
 			if err != nil {
 				return err
 			}
-			defer h.Close()
-			f := facts.Collect(cmd.Context(), h, facts.Options{})
-			f.Machine.Source = "lab"
 			doc := report.New(f, cause.Diagnose(f), report.Options{})
 			fmt.Fprintf(env.Stdout, "A simulated machine. %s\n\n", strings.Join(strings.Fields(s.Story), " "))
 			if err := report.Text(env.Stdout, doc, env.style(env.Stdout)); err != nil {
 				return err
+			}
+			if f.Route != nil {
+				fmt.Fprintln(env.Stdout)
+				if err := report.RouteText(env.Stdout, report.NewRoute(f.Route, doc), env.style(env.Stdout), false); err != nil {
+					return err
+				}
 			}
 			if wrong := s.Expect.Check(doc.Verdict, causeIDs(doc), remedyIDs(doc)); wrong != nil {
 				return &hinted{fmt.Errorf("the demo went wrong: %w", wrong), "this is a defect of updoc: please report it", ExitProblems}

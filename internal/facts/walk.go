@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"crypto/tls"
 	"fmt"
 	"strings"
 	"time"
@@ -72,4 +73,25 @@ func stageWalked(t route.Task) Stage {
 		return StageVerify
 	}
 	return StageScan
+}
+
+// keySchannel is where the versions of TLS are switched on and off.
+// learn.microsoft.com: Transport Layer Security (TLS) registry settings.
+const keySchannel = `HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols`
+
+// maxTLS is the newest version that clients on the machine may speak, 0 if nothing
+// below the newest of all is switched off.
+func (f *Facts) maxTLS() uint16 {
+	off := func(version string) bool {
+		key := keySchannel + `\` + version + `\Client`
+		enabled, hidden := f.DWord(key, "Enabled"), f.DWord(key, "DisabledByDefault")
+		return enabled.State == Present && enabled.Value == 0 || hidden.State == Present && hidden.Value != 0
+	}
+	switch {
+	case !off("TLS 1.2"):
+		return 0
+	case !off("TLS 1.1"):
+		return tls.VersionTLS11
+	}
+	return tls.VersionTLS10
 }

@@ -43,6 +43,7 @@ const (
 	PathReset       = "reset"       // the connection stands, then is torn down
 	PathClose       = "close"       // the same with an orderly end
 	PathStall       = "stall"       // the same, and nothing more is heard
+	PathOpen        = "open"        // none: an exception from the faults that follow in the list
 )
 
 // When a connection that stands is broken.
@@ -57,7 +58,7 @@ func (p *Path) check() error {
 	bad := func(what string) error { return fmt.Errorf("path to %q: %s", p.To, what) }
 	later := p.Fault == PathReset || p.Fault == PathClose || p.Fault == PathStall
 	switch {
-	case !slices.Contains([]string{"", PathRefuse, PathDrop, PathUnreachable, PathBlocked, PathReset, PathClose, PathStall}, p.Fault):
+	case !slices.Contains([]string{"", PathRefuse, PathDrop, PathUnreachable, PathBlocked, PathReset, PathClose, PathStall, PathOpen}, p.Fault):
 		return bad("unknown fault " + p.Fault)
 	case !slices.Contains([]string{"", WhenAccept, WhenHello, WhenName, WhenBody}, p.When):
 		return bad("unknown moment " + p.When)

@@ -230,12 +230,7 @@ func (p *printer) route(doc *RouteDocument, all bool) {
 	}
 	p.line("%s", p.bold(p.word(routeVerdicts[doc.Verdict], "broken", fmt.Sprint(broken), "routes", fmt.Sprint(len(doc.Routes)))))
 	p.line("%s", p.fitted(p.word("route.walked", "as", doc.As, "took", took(doc.TookMS)), p.style.Width))
-	shown := map[string]bool{}
-	for _, r := range doc.Routes {
-		if r.State == "broken" || all {
-			p.oneRoute(r, all, shown)
-		}
-	}
+	p.brokenRoutes(doc, all)
 	if open := slices.DeleteFunc(slices.Clone(doc.Routes), func(r Route) bool { return r.State != "open" }); len(open) > 0 && !all {
 		p.line("")
 		p.heading("route.open-ways")
@@ -260,26 +255,48 @@ func (p *printer) route(doc *RouteDocument, all bool) {
 	}
 }
 
-// oneRoute draws a route. A broken one that fails just as one above is a line.
-func (p *printer) oneRoute(r Route, all bool, shown map[string]bool) {
+// brokenRoutes draws what is broken. Routes that break at the same hop in the same way
+// are drawn once, the others below it in a line each. With all, every route is drawn.
+func (p *printer) brokenRoutes(doc *RouteDocument, all bool) {
+	drawn := map[string]bool{}
+	for i, r := range doc.Routes {
+		if all {
+			p.oneRoute(r, true)
+			continue
+		}
+		key := r.fingerprint()
+		if r.State != "broken" || drawn[key] {
+			continue
+		}
+		drawn[key] = true
+		p.oneRoute(r, false)
+		first := true
+		for _, other := range doc.Routes[i+1:] {
+			if other.State != "broken" || other.fingerprint() != key {
+				continue
+			}
+			if first {
+				p.line("  %s", p.word("route.same"))
+				first = false
+			}
+			p.line("    %-10s  %s", other.Predict.code(), p.fitted(other.Purpose, p.style.Width-16))
+		}
+	}
+}
+
+func (p *printer) oneRoute(r Route, all bool) {
 	mark := p.green(p.pick("✓", "+"))
-	if r.State == "broken" {
+	switch r.State {
+	case "broken":
 		mark = p.red(p.pick("✗", "x"))
-	} else if r.State == "unknown" {
+	case "unknown":
 		mark = p.amber("?")
 	}
 	p.line("")
 	p.line("%s %s", mark, p.bold(p.fitted(r.Purpose, p.style.Width-2)))
 	p.line("  %s", p.faint(p.fitted(r.Method+" "+r.URL, p.style.Width-2)))
-	if key := r.fingerprint(); r.State == "broken" && !all {
-		if shown[key] {
-			p.line("  %s", p.fitted(p.word("route.same", "code", r.Predict.code()), p.style.Width-2))
-			return
-		}
-		shown[key] = true
-	}
 	for _, w := range r.Ways {
-		if w.Decides || w.Beside || all {
+		if w.Decides || w.Beside && w.Skipped == "" || all {
 			p.way(w)
 		}
 	}
@@ -292,14 +309,15 @@ func (p *printer) oneRoute(r Route, all bool, shown map[string]bool) {
 	}
 }
 
-// fingerprint is what makes two broken routes the same for a reader.
+// fingerprint is what makes two broken routes the same for a reader: the proxy, the
+// leg and the fault.
 func (r Route) fingerprint() string {
 	w := r.decides()
 	last := Hop{}
 	if n := len(w.Hops); n > 0 {
 		last = w.Hops[n-1]
 	}
-	return strings.Join([]string{w.Proxy, last.Kind, last.Fault, last.Seen, r.Predict.code()}, "\x00")
+	return strings.Join([]string{w.Proxy, last.Kind, last.Fault}, "\x00")
 }
 
 func (p *Predicted) code() string {
@@ -345,15 +363,15 @@ func (p *printer) way(w Way) {
 	p.line("  %s", p.fitted(title, p.style.Width-2))
 	for _, h := range w.Hops {
 		mark, name := " ", fmt.Sprintf("%-8s", h.Kind)
-		text := h.Target
-		if h.Kind == "http" || h.Kind == "proxy" && strings.Contains(h.Target, "://") {
-			text = ""
+		text := h.Target + "  " + h.Seen
+		if h.Kind == "http" || h.Kind == "decision" || h.Kind == "proxy" {
+			text = h.Seen // the title has said where
 		}
-		text = strings.TrimSpace(text + "  " + h.Seen)
 		if h.Fault != "" {
 			mark, name = p.red(p.pick("✗", "x")), p.red(name)
-			text = strings.TrimSpace(p.words.Text("fault."+h.Fault) + "  " + text)
+			text = p.words.Text("fault."+h.Fault) + ": " + text
 		}
+		text = strings.TrimRight(strings.TrimSpace(text), ":")
 		p.line("  %s %s %s %s", mark, name, fmt.Sprintf("%8s", took(h.TookMS)), p.fitted(text, p.style.Width-22))
 	}
 }

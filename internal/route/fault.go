@@ -28,23 +28,23 @@ func faultOf(err error) (host.Fault, string) {
 	case err == nil:
 		return "", ""
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), isErrno(err, errnoTimedOut):
-		return host.FaultTimeout, "no answer in time"
+		return host.FaultTimeout, ""
 	case isErrno(err, errnoRefused):
-		return host.FaultRefused, "connection refused"
+		return host.FaultRefused, ""
 	case isErrno(err, errnoReset):
-		return host.FaultReset, "connection reset"
+		return host.FaultReset, ""
 	case isErrno(err, errnoBlocked):
-		return host.FaultBlocked, "this machine's firewall forbids it"
+		return host.FaultBlocked, ""
 	case isErrno(err, errnoUnreachable):
-		return host.FaultUnreachable, "no way to this address"
+		return host.FaultUnreachable, ""
 	case errors.As(err, &record):
-		return host.FaultNotTLS, "the answer is not TLS"
+		return host.FaultNotTLS, ""
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
-		return host.FaultClosed, "the connection was closed"
+		return host.FaultClosed, ""
 	case errors.As(err, &ne) && ne.Timeout():
-		return host.FaultTimeout, "no answer in time"
+		return host.FaultTimeout, ""
 	}
-	return host.FaultReset, "the connection failed"
+	return host.FaultReset, ""
 }
 
 // Alerts that mean "we have nothing in common". RFC 8446 section 6.2.

@@ -215,9 +215,9 @@ func (r *run) exchange(ctx context.Context, head []byte, method string) (*answer
 func headFault(err error) (host.Fault, string) {
 	switch {
 	case errors.Is(err, errNotHTTP):
-		return host.FaultNotHTTP, errNotHTTP.Error()
+		return host.FaultNotHTTP, ""
 	case errors.Is(err, errEndless):
-		return host.FaultEndless, errEndless.Error()
+		return host.FaultEndless, ""
 	}
 	return faultOf(err)
 }

@@ -288,8 +288,8 @@ const lateSYN = 900 * time.Millisecond
 // again, and tells steady from flaky. All of it together takes little longer than
 // one request.
 func (w *Walker) repeat(ctx context.Context, walk *Walk) {
-	if w.Repeat <= 0 {
-		return
+	if w.Repeat <= 0 || !walk.answered() {
+		return // where nothing is answered, nothing is unsteady
 	}
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -320,6 +320,16 @@ func (w *Walker) repeat(ctx context.Context, walk *Walk) {
 		})
 	}
 	wg.Wait()
+}
+
+// answered reports that some request got through.
+func (w *Walk) answered() bool {
+	for i := range w.Trips {
+		if a := w.Trips[i].Deciding(); a != nil && a.Exchange.Broken() == nil {
+			return true
+		}
+	}
+	return false
 }
 
 func transient(f host.Fault) bool {

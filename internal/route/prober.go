@@ -316,9 +316,9 @@ func dnsFault(err error) (host.Fault, string) {
 	var de *net.DNSError
 	switch {
 	case errors.As(err, &de) && de.IsNotFound:
-		return host.FaultNoName, "no such name"
+		return host.FaultNoName, ""
 	case errors.As(err, &de) && de.IsTimeout, errors.Is(err, context.DeadlineExceeded):
-		return host.FaultNoResolver, "no answer from the resolver"
+		return host.FaultNoResolver, "nobody answers"
 	}
 	return host.FaultNoResolver, "the resolver failed"
 }

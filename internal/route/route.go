@@ -40,6 +40,8 @@ type Settings struct {
 	// (SetPolicyDrivenUpdateSourceFor*Updates = 0, where it takes effect).
 	FromMicrosoft []string
 
+	MaxTLS uint16 // the newest version that SCHANNEL lets clients speak, as crypto/tls numbers them; 0: no limit
+
 	SignedIn *bool    // nil: unknown
 	Suffixes []string // DNS suffixes of the machine, primary first, for WPAD
 	DHCPWPAD string   // DHCP option 252, "" if none or unknown

@@ -1,0 +1,55 @@
+package cli
+
+import (
+	"context"
+
+	"updoc/internal/facts"
+	"updoc/internal/host"
+	"updoc/internal/lab"
+	"updoc/internal/proxyauth"
+	"updoc/internal/route"
+	"updoc/internal/route/pac"
+)
+
+// collectScenario collects the facts of a scenario's machine and, where the scenario
+// has a world, walks the machine's route in it.
+func collectScenario(ctx context.Context, s *lab.Scenario) (*facts.Facts, error) {
+	h, err := host.OpenFS(ctx, s.Evidence)
+	if err != nil {
+		return nil, err
+	}
+	defer h.Close()
+	f := facts.Collect(ctx, h, facts.Options{})
+	f.Machine.Source = "lab"
+	if s.World == nil {
+		return f, ctx.Err()
+	}
+	w, err := lab.Open(*s.World)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	f.AddWalk(walkWorld(ctx, f.RouteSettings(), w, s.World.Machine.Login))
+	return f, ctx.Err()
+}
+
+// walkWorld walks a machine's route in a world of the lab, with the machine's clock
+// and trust.
+func walkWorld(ctx context.Context, settings route.Settings, w *lab.World, login *lab.Login) *route.Walk {
+	p := route.Prober{Net: w, Roots: w.Trusted(), Microsoft: w.Roots(), Now: w.MachineNow, MaxTLS: settings.MaxTLS}
+	if login != nil {
+		c := proxyauth.ParseLogin(login.User, login.Password)
+		p.SignIn = func(string) (proxyauth.Credentials, bool) { return c, true }
+	}
+	prober := route.NewProber(p)
+	walker := route.Walker{
+		Exchanger: prober, As: "the lab", Scripts: &pac.Sandbox{}, Net: w, Now: w.MachineNow,
+		Times: []string{"time.windows.com:123"}, Repeat: diagnoseRepeat,
+		Env: pac.Env{Dialect: pac.JScript, Lookup: prober.Lookup, Now: w.MachineNow()},
+	}
+	return walker.Walk(ctx, settings, settings.Plan(route.PlanOptions{Now: w.MachineNow()}))
+}
+
+// diagnoseRepeat is how often a diagnosis asks each way again, to tell a steady line
+// from a flaky one.
+const diagnoseRepeat = 8
