@@ -52,6 +52,7 @@ type Client struct {
 	way      way
 	state    state
 	fresh    bool // the answer given last needs a new connection
+	moved    bool // there has been one since the answer before
 	legs     int  // sent, of NTLM or Negotiate
 	broken   int  // times a connection ended between two legs
 	staled   int  // stale nonces in a row
@@ -120,8 +121,9 @@ func (c *Client) Answer(method, uri string, challenges []Challenge) (scheme, hea
 			c.finished = err
 			return c.way.scheme(), "", err
 		}
-		c.fresh = c.way.bound()
+		c.fresh = c.way.bound() && !c.moved
 	}
+	c.moved = false
 	c.remember(challenges)
 	for w := noWay + 1; w < ways; w++ {
 		if c.spent[w] != nil || !c.suits(w) {
@@ -178,7 +180,9 @@ func (c *Client) Reconnected() {
 		}
 	case accepted:
 		c.state = idle
-	case idle, answered: // a complete answer stays one: its refusal may be what ended the connection
+	case answered: // and it stays so: its refusal may be what ended the connection
+		c.moved = true
+	case idle:
 	}
 }
 

@@ -232,6 +232,35 @@ func TestMore(t *testing.T) {
 	}
 }
 
+// TestFresh holds when a new connection is asked for: after a handshake failed on
+// this one, and not if there was a new one already, or after Digest.
+func TestFresh(t *testing.T) {
+	const offered = `NTLM, Digest realm="r", nonce="n", Basic realm="r"`
+	for name, closes := range map[string]bool{"the refusal leaves the connection open": false, "the refusal closes it": true} {
+		t.Run(name, func(t *testing.T) {
+			c := Client{Credentials: ParseLogin("anna", "x"), Weaker: true}
+			for i, step := range []struct {
+				challenge, scheme string
+				fresh             bool
+			}{{offered, NTLM, false}, {ntlmHeader(NTLM), NTLM, false}, {offered, Digest, !closes}, {offered, Basic, false}} {
+				if closes && i == 2 {
+					c.Reconnected()
+				}
+				scheme, _, err := c.Answer("GET", "/", ParseChallenges([]string{step.challenge}))
+				if err != nil || scheme != step.scheme || c.Fresh() != step.fresh {
+					t.Fatalf("step %d: %s, %v, Fresh %t; want %s, %t", i, scheme, err, c.Fresh(), step.scheme, step.fresh)
+				}
+				if c.Fresh() {
+					c.Reconnected()
+					if c.Fresh() {
+						t.Fatal("a new connection is not fresh")
+					}
+				}
+			}
+		})
+	}
+}
+
 // FuzzAnswer lets a hostile peer say anything three times over and looks at what is sent.
 func FuzzAnswer(f *testing.F) {
 	second := ntlmHeader(NTLM)
@@ -239,6 +268,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Add("Negotiate", ntlmHeader(Negotiate), "Negotiate", byte(3))
 	f.Add(`Digest realm="r", nonce="a", algorithm=SHA-256-sess, qop="auth-int"`, `Digest realm="\"", nonce="\\", stale=true`, "Basic", byte(1))
 	f.Add("NTLM", "NTLM TlRMTVNTUAACAAAA////////////////////////////////////////////////////////", "NTLM", byte(1))
+	f.Add("NTLM", "NTLM "+base64.StdEncoding.EncodeToString(challengeMessage([8]byte{})[:49]), "NTLM", byte(1))
 	f.Add(second, second[:len(second)/2], second[:60], byte(5))
 	f.Fuzz(func(t *testing.T, one, two, three string, how byte) {
 		const password = "qZ7!xK9vWm"
