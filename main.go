@@ -1,8 +1,8 @@
 // Command updoc is the Windows Update doctor: it finds out why updating fails on
 // a machine and proves the cause.
 //
-// This file hardens the process, wires the outside world to the command line and
-// turns the result into an exit code. Nothing else.
+// This file hardens the process, picks its role, wires the outside world to the
+// command line and turns the result into an exit code. Nothing else.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"updoc/internal/cli"
+	"updoc/internal/route/pac"
 )
 
 // version is set by release builds: -ldflags "-X main.version=1.2.3".
@@ -23,6 +24,9 @@ func main() { os.Exit(run()) }
 
 func run() int {
 	harden()
+	if os.Getenv(pac.Role) == pac.Child {
+		return pac.Serve(os.Stdin, os.Stdout, confine)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
