@@ -310,10 +310,7 @@ func (s *service) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 
 // call answers one SOAP request.
 func (s *service) call(rw http.ResponseWriter, r *http.Request, ns string) {
-	c, fault := readCall(r)
-	if fault == nil && c.v12 != s.secured {
-		fault = &soapFault{status: http.StatusUnsupportedMediaType}
-	}
+	c, fault := readCall(r, s.secured)
 	if fault != nil {
 		s.w.fault(rw, r, fault)
 		return

@@ -127,15 +127,16 @@ type call struct {
 	action string   // of SOAPAction or the content type
 }
 
-// readCall reads a request. The error is what ASP.NET would answer.
-func readCall(r *http.Request) (*call, *soapFault) {
+// readCall reads a request of one version of SOAP. The error is what ASP.NET would
+// answer.
+func readCall(r *http.Request, v12 bool) (*call, *soapFault) {
 	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	c := new(call)
-	switch strings.ToLower(strings.TrimSpace(kind)) {
-	case "text/xml":
-	case "application/soap+xml":
-		c.v12 = true
-	default:
+	c := &call{v12: v12}
+	speaks := "text/xml"
+	if v12 {
+		speaks = "application/soap+xml"
+	}
+	if !strings.EqualFold(strings.TrimSpace(kind), speaks) {
 		return nil, &soapFault{status: http.StatusUnsupportedMediaType}
 	}
 	doc, err := parseXML(r.Body)

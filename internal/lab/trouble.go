@@ -156,12 +156,13 @@ func (t *Trouble) hostile(rw http.ResponseWriter, r *http.Request, status int) {
 		h.Set("Content-Length", "4096")
 		rw.WriteHeader(status)
 		_, _ = rw.Write(make([]byte, 1024))
+		_ = http.NewResponseController(rw).Flush()
 		panic(http.ErrAbortHandler)
 	case BodyBomb:
 		h.Set("Content-Type", "text/xml; charset=utf-8")
 		h.Set("Content-Encoding", "gzip")
 		rw.WriteHeader(status)
-		z, _ := gzip.NewWriterLevel(rw, gzip.BestCompression)
+		z, _ := gzip.NewWriterLevel(rw, gzip.BestSpeed)
 		pump(z, bytes.Repeat([]byte(" "), 64<<10), 1<<30)
 		_ = z.Close()
 	case BodyDeep:

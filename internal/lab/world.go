@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -97,9 +98,10 @@ func ParseWorld(b []byte) (WorldSpec, error) {
 // LookupNetIP stand in for the operating system's. All methods may be called from
 // several goroutines.
 type World struct {
-	spec   WorldSpec
-	opened time.Time // by the process's clock
-	start  time.Time // the world's true time then
+	spec    WorldSpec
+	opened  time.Time    // by the process's clock
+	start   time.Time    // the world's true time then
+	skipped atomic.Int64 // time that passed without anybody waiting for it
 
 	zone    map[string][]netip.Addr // true names, lower case; "*.x" matches what has no entry of its own
 	sites   map[netip.AddrPort]*site
@@ -295,7 +297,12 @@ func (w *World) Close() error {
 }
 
 // Now is the true time in the world.
-func (w *World) Now() time.Time { return w.start.Add(time.Since(w.opened)) }
+func (w *World) Now() time.Time {
+	return w.start.Add(time.Since(w.opened) + time.Duration(w.skipped.Load()))
+}
+
+// Advance lets time pass in the world, for all clocks alike.
+func (w *World) Advance(d time.Duration) { w.skipped.Add(int64(d)) }
 
 // MachineNow is what the machine's clock shows.
 func (w *World) MachineNow() time.Time { return w.Now().Add(time.Duration(w.spec.Machine.Clock)) }

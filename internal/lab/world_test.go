@@ -54,6 +54,9 @@ func browser(t testing.TB, w *World, proxy string) *http.Client {
 	return &http.Client{Transport: tr, Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
+// most is how much of an answer the tests read.
+const most = 8 << 20
+
 type got struct {
 	status int
 	header http.Header
@@ -74,7 +77,7 @@ func do(t testing.TB, c *http.Client, method, url string, header map[string]stri
 		return got{}, err
 	}
 	defer resp.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	b, err := io.ReadAll(io.LimitReader(resp.Body, most))
 	return got{resp.StatusCode, resp.Header, b}, err
 }
 
