@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"updoc/internal/codes"
 )
 
 // Exchanger sends one request and tells what happened to it, hop by hop. A hop
@@ -112,6 +114,7 @@ type Hop struct {
 	Agent      string         `json:"agent,omitempty"`      // proxy, http: Via or Server of who answered
 	SignedIn   string         `json:"signedIn,omitempty"`   // proxy: the scheme that the given credentials satisfied
 	TLS        *TLS           `json:"tls,omitempty"`
+	Result     codes.HRESULT  `json:"result,omitzero"` // service: what the update agent makes of the answer, where that says so exactly
 }
 
 // Dial is one attempt to connect.

@@ -257,7 +257,7 @@ func (r *run) throughProxy(ctx context.Context, proxy *url.URL, h *host.Hop, met
 	var client *proxyauth.Client
 	if r.p.SignIn != nil {
 		if cred, ok := r.p.SignIn(proxy.Host); ok {
-			client = &proxyauth.Client{Credentials: cred, Weaker: true}
+			client = &proxyauth.Client{Credentials: cred}
 			r.secret = cred
 		}
 	}
@@ -292,21 +292,26 @@ func (r *run) throughProxy(ctx context.Context, proxy *url.URL, h *host.Hop, met
 			client.Reconnected()
 		}
 		if scheme, authorization, err = client.Answer(method, target, offered); err != nil {
-			h.Seen = strings.TrimSpace(scheme + " " + err.Error())
+			h.Seen = err.Error()
 			r.refused = errors.Is(err, proxyauth.ErrRefused)
 			return a, "", nil // the 407 stands
 		}
-		if err := r.again(ctx, a); err != nil {
+		fresh := client.Fresh()
+		if err := r.again(ctx, a, fresh); err != nil {
 			return nil, "", err
+		}
+		if fresh && !a.close {
+			client.Reconnected()
 		}
 	}
 }
 
 // again makes the connection ready for another request: the rest of the body is
-// read, or a new connection is made where the proxy closes this one.
-func (r *run) again(ctx context.Context, a *answer) error {
+// read, or a new connection is made where the proxy closes this one or the sign-in
+// needs it.
+func (r *run) again(ctx context.Context, a *answer, fresh bool) error {
 	const maxDrain = 256 << 10
-	if !a.close {
+	if !a.close && !fresh {
 		return r.within(ctx, answerTime, func() error {
 			n, err := io.Copy(io.Discard, io.LimitReader(a.body, maxDrain))
 			if err == nil && n == maxDrain {

@@ -2,6 +2,7 @@ package route
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"updoc/internal/host"
+	"updoc/internal/route/wusp"
 )
 
 // judge looks at an answer the way its caller in Windows does, and adds the hop
@@ -32,6 +34,10 @@ func judge(w Want, ex *host.Exchange) {
 		}
 	}
 	page := webPage(ex)
+	if w.Operation != "" && !page && (ex.Status == http.StatusOK || ex.Status == http.StatusInternalServerError) {
+		judgeSOAP(w, ex)
+		return
+	}
 	switch {
 	case ex.Status/100 == 3 && ex.Status != http.StatusNotModified && !slices.Contains(accepted, ex.Status):
 		to := ex.Get("Location")
@@ -68,11 +74,6 @@ func judge(w Want, ex *host.Exchange) {
 		return
 	}
 	switch body := bytes.TrimLeft(ex.Body, "\xef\xbb\xbf \t\r\n"); w.Body {
-	case SOAP:
-		if !bytes.HasPrefix(body, []byte("<")) || !bytes.Contains(body[:min(len(body), 4096)], []byte("Envelope")) {
-			add(host.HopService, host.FaultAnswer, "no SOAP envelope")
-			return
-		}
 	case Cabinet:
 		if ex.Status == http.StatusOK && !bytes.HasPrefix(ex.Body, []byte("MSCF")) {
 			add(host.HopService, host.FaultAnswer, "no cabinet")
@@ -97,6 +98,24 @@ func judge(w Want, ex *host.Exchange) {
 	if enc := ex.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") && !asked(ex, "Accept-Encoding") && (w.Range != nil || w.Length) {
 		add(host.HopContent, host.FaultHeader, "Content-Encoding: "+enc+", which nobody asked for")
 	}
+}
+
+// judgeSOAP reads the service's answer. A fault stands in an answer with status 500
+// and says more than that; where any answer of the service is good enough, it is one.
+func judgeSOAP(w Want, ex *host.Exchange) {
+	var err error
+	switch w.Operation {
+	case "GetConfig":
+		_, err = wusp.ReadConfig(*ex)
+	case "GetCookie":
+		_, err = wusp.ReadCookie(*ex)
+	}
+	var e *wusp.Error
+	if !errors.As(err, &e) || e.SOAP != nil && slices.Contains(w.Status, ex.Status) {
+		return
+	}
+	*ex = e.Mark(*ex)
+	ex.Broken().Result = e.Code
 }
 
 // ncsiText is what http://www.msftconnecttest.com/connecttest.txt holds.

@@ -128,13 +128,13 @@ func (p *planner) scan() {
 	}, false)
 	p.add(Task{
 		ID: "scan.config", Caller: Agent, Request: p.server(wusp.Public()).GetConfig(), Vital: true,
-		Want: Want{Body: SOAP, Pinned: true}, Purpose: "asks Microsoft Update for its rules", Source: sourceScan,
+		Want: Want{Body: SOAP, Operation: "GetConfig", Pinned: true}, Purpose: "asks Microsoft Update for its rules", Source: sourceScan,
 	}, false)
 	modern := p.server(wusp.Modern())
 	p.add(Task{
 		ID: "scan.cookie", Caller: Agent, Request: modern.GetCookie(nil, wusp.Cookie{}, modern.Now.UTC().Format(time.RFC3339)), Vital: true,
 		// A fault of the service answers the question as well as a cookie does.
-		Want: Want{Status: []int{200, 500}, Body: SOAP, Pinned: true}, Purpose: "asks Windows Update for a cookie, without saying who asks", Source: sourceScan,
+		Want: Want{Status: []int{200, 500}, Body: SOAP, Operation: "GetCookie", Pinned: true}, Purpose: "asks Windows Update for a cookie, without saying who asks", Source: sourceScan,
 	}, false)
 }
 
@@ -145,7 +145,7 @@ func (p *planner) wsus() {
 	server := p.server(wusp.WSUS(base))
 	p.add(Task{
 		ID: "wsus.config", Caller: Agent, Request: server.GetConfig(), Vital: true,
-		Want: Want{Body: SOAP}, Purpose: "asks the WSUS server for its rules", Source: "WUServer; " + sourceScan,
+		Want: Want{Body: SOAP, Operation: "GetConfig"}, Purpose: "asks the WSUS server for its rules", Source: "WUServer; " + sourceScan,
 	}, true)
 	auth := Task{
 		ID: "wsus.auth", Caller: Agent, Request: p.get("GET", base+"/SimpleAuthWebService/SimpleAuth.asmx"),

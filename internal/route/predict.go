@@ -91,7 +91,12 @@ func Predict(c Caller, ex *host.Exchange) Prediction {
 	if h == nil {
 		return Prediction{Caller: c}
 	}
-	return predict(c, h.Kind, h.Fault, h.Status)
+	p := predict(c, h.Kind, h.Fault, h.Status)
+	if h.Result != 0 && h.Result != p.Code {
+		p.Also = append([]codes.HRESULT{p.Code}, p.Also...)
+		p.Code = h.Result
+	}
+	return p
 }
 
 func predict(c Caller, hop host.HopKind, fault host.Fault, status int) Prediction {

@@ -125,6 +125,8 @@ type Want struct {
 	Range  *Range // the range that was asked for
 	Pinned bool   // TLS must lead to Microsoft's own roots
 	Length bool   // Content-Length must be there and right
+
+	Operation string // of SOAP: the call whose answer it must be, "GetConfig" or "GetCookie"
 }
 
 // Body is a kind of answer.
