@@ -77,10 +77,23 @@ func newStore(seed uint64) *store {
 		b := cabinet(inner, s.bytes(name, size))
 		s.files[name] = &file{name: name, size: len(b), make: func() []byte { return b }}
 	}
+	// What people and programs fetch to see whether content comes through.
+	// learn.microsoft.com: Using WUA to scan for updates offline; verify cache node
+	// functionality of Connected Cache.
+	const scan, picture = "wsusscn2.cab", "Microsoft.png"
+	s.files[scan] = &file{name: scan, size: packed("package.cab", 5<<20), make: func() []byte { return cabinet("package.cab", s.bytes(scan, 5<<20)) }}
+	s.files[picture] = &file{name: picture, size: 13 << 10, make: func() []byte {
+		return append([]byte("\x89PNG\r\n\x1a\n"), s.bytes(picture, 13<<10-8)...)
+	}}
+	// What is asked for to see whether content travels at all: the catalogue for scans
+	// without a connection, and the picture for Connected Cache.
+	for name, size := range map[string]int{"wsusscn2.cab": 3 << 20, "microsoft.png": 17 << 10} {
+		b := 36 + 8 + 16 + len("package.cab") + 1 + 8*((size+32<<10-1)/(32<<10)) + size
+		s.files[name] = &file{name: name, size: b, make: func() []byte { return cabinet("package.cab", s.bytes(name, size)) }}
+	}
 	for i, size := range []int{3<<20 + 4321, 1<<20 + 77, 40 << 10} {
 		name := fmt.Sprintf("windows10.0-kb50%05d-x64.cab", 10001+i)
-		b := 36 + 8 + 16 + len("payload.bin") + 1 + 8*((size+32<<10-1)/(32<<10)) + size
-		s.files[name] = &file{name: name, size: b, make: func() []byte { return cabinet("payload.bin", s.bytes(name, size)) }}
+		s.files[name] = &file{name: name, size: packed("payload.bin", size), make: func() []byte { return cabinet("payload.bin", s.bytes(name, size)) }}
 	}
 	return s
 }
@@ -94,6 +107,11 @@ func (s *store) bytes(name string, n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.NewChaCha8(key).Read(b)
 	return b
+}
+
+// packed is the size of a cabinet with one stored file.
+func packed(name string, size int) int {
+	return 36 + 8 + 16 + len(name) + 1 + 8*max(1, (size+32<<10-1)/(32<<10)) + size
 }
 
 // payload is the file of an update's number.
@@ -159,8 +177,13 @@ func (w *World) Files() []File {
 	var out []File
 	for _, f := range w.store.files {
 		u := []string{publicContent(f), "http://download.windowsupdate.com/c/msdownload/update/software/secu/2026/01/" + strings.TrimSuffix(f.name, ".cab") + "_" + f.hex() + ".cab"}
-		if strings.HasSuffix(f.name, "stl.cab") {
+		switch {
+		case strings.HasSuffix(f.name, "stl.cab"):
 			u = []string{"http://ctldl.windowsupdate.com/msdownload/update/v3/static/trustedr/en/" + f.name}
+		case f.name == "wsusscn2.cab":
+			u = []string{"http://download.windowsupdate.com/microsoftupdate/v6/wsusscan/" + f.name}
+		case f.name == "Microsoft.png":
+			u = []string{"http://dl.delivery.mp.microsoft.com/filestreamingservice/files/7bc846e0-af9c-49be-a03d-bb04428c9bb5/" + f.name}
 		}
 		out = append(out, File{f.name, int64(f.size), f.sha1(), f.sha256(), u})
 	}
@@ -201,6 +224,9 @@ func (c *cdn) serve(rw http.ResponseWriter, r *http.Request, f *file) {
 	data := f.bytes()
 	h := rw.Header()
 	h.Set("Content-Type", "application/octet-stream")
+	if path.Ext(f.name) == ".png" {
+		h.Set("Content-Type", "image/png")
+	}
 	h.Set("Last-Modified", c.w.start.Add(-21*24*time.Hour).UTC().Format(http.TimeFormat))
 	h.Set("ETag", `"`+f.hex()[:16]+`:0"`)
 	h.Set("Accept-Ranges", "bytes")
