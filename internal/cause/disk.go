@@ -48,6 +48,7 @@ func DISK() []*Cause {
 			Check: evidence(
 				strong("winre-no-space"),
 				winreUpdateFails,
+				both(Strong, "winre-no-space", "dism-image-no-space"),
 				against(Strong, "winre-disabled", "winre-gone"),
 				against(Moderate, "dotnet-update-named"),
 				missing("reagentc /info", "size and free space of the recovery partition"),

@@ -46,6 +46,7 @@ func SERVICING() []*Cause {
 				weak("note-named-old-kb-missing"),
 				code(Weak, codesStore...),
 				against(Moderate, "dism-store-healthy"),
+				storeMended,
 				against(Weak, "sfc-all-fine"),
 				against(Moderate, "sfc-known-false"),
 				storeCures,
@@ -291,5 +292,13 @@ func architectureDiffers(l *look) {
 	}
 	if foreign.Text != "" && own.Text == "" {
 		l.add(true, Moderate, foreign)
+	}
+}
+
+// storeMended: damage that the log itself calls repaired is no damage, as long
+// as nothing else fails on the machine.
+func storeMended(l *look) {
+	if seen, ok := l.Mark("cbs-all-repaired"); ok && len(l.Suffering()) == 0 {
+		l.add(false, Conclusive, seen)
 	}
 }

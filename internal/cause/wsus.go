@@ -171,7 +171,7 @@ func WSUS() []*Cause {
 			Stages:   []facts.Stage{facts.StageInstall},
 			Remedies: []string{"enable-features-from-windows-update", "install-feature-from-local-source", "restart-update-services"},
 			Check: evidence(
-				noWSUS,
+				against(Strong, "note-no-wsus"),
 				code(Strong, 0x800F0954),
 				featuresFromWSUS,
 				featureBesideWSUS,

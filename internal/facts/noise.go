@@ -8,11 +8,14 @@ import (
 	"strings"
 
 	"updoc/internal/codes"
+	"updoc/internal/winlog"
 )
 
 // Windows writes failing results on healthy machines all the time: answers to
 // questions ("is this package there?"), optional values, unsupported calls. A
-// result listed in noise.tsv is never a failure by itself.
+// result listed in noise.tsv is never a failure by itself. A row whose fifth
+// column says "info" holds only for lines that the program itself did not call
+// errors.
 
 //go:embed noise.tsv
 var noiseData string
@@ -23,6 +26,7 @@ type noiseTable map[codes.HRESULT][]noiseRow
 type noiseRow struct {
 	in    where
 	match []byte // lower-case; empty: any text
+	info  bool   // errors are none
 }
 
 func loadNoise() (noiseTable, error) {
@@ -53,17 +57,19 @@ func loadNoise() (noiseTable, error) {
 				return nil, fmt.Errorf("noise.tsv:%d: %w", n, err)
 			}
 		}
-		t[codes.HRESULT(h)] = append(t[codes.HRESULT(h)], noiseRow{in, []byte(strings.ToLower(cols[2]))})
+		info := len(cols) > 4 && cols[4] == "info"
+		t[codes.HRESULT(h)] = append(t[codes.HRESULT(h)], noiseRow{in, []byte(strings.ToLower(cols[2])), info})
 	}
 	return t, nil
 }
 
-// is reports whether a failing code in a text of this kind of source is noise.
-func (t noiseTable) is(in where, h codes.HRESULT, text []byte) bool {
+// is reports whether a failing code in a record of this kind of source is noise.
+func (t noiseTable) is(in where, h codes.HRESULT, rec *winlog.Record) bool {
+	text := rec.Text
 	var lower []byte
 	for _, rows := range [...][]noiseRow{t[h], t[0]} {
 		for _, row := range rows {
-			if row.in&in == 0 {
+			if row.in&in == 0 || row.info && rec.Level >= winlog.LevelError {
 				continue
 			}
 			if len(row.match) == 0 {

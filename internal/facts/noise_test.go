@@ -1,6 +1,10 @@
 package facts
 
-import "testing"
+import (
+	"testing"
+
+	"updoc/internal/winlog"
+)
 
 func TestNoise(t *testing.T) {
 	n, err := loadNoise()
@@ -11,20 +15,25 @@ func TestNoise(t *testing.T) {
 		t.Errorf("noise of %d codes", len(n))
 	}
 	for _, tt := range []struct {
-		in   where
-		code uint32
-		text string
-		want bool
+		in    where
+		code  uint32
+		level winlog.Level
+		text  string
+		want  bool
 	}{
-		{inWU, 0x80248007, "anything", true},
-		{inCBS, 0x80248007, "anything", false},                               // of another log
-		{inWU, 0x80246007, "IsCommitRequired failed", true},                  // letters of any case
-		{inWU, 0x80246007, "installing", false},                              // in some lines only
-		{inCBS, 0x80070005, "SQM: cannot upload", true},                      // any code in such a line
-		{inCBS, 0x80070005, "cannot open the key", false},                    //
-		{inDISM | inCBS, 0x800F0805, "in a log that quotes the other", true}, //
+		{inWU, 0x80248007, 0, "anything", true},
+		{inCBS, 0x80248007, 0, "anything", false},                               // of another log
+		{inWU, 0x80246007, 0, "IsCommitRequired failed", true},                  // letters of any case
+		{inWU, 0x80246007, 0, "installing", false},                              // in some lines only
+		{inCBS, 0x80070005, 0, "SQM: cannot upload", true},                      // any code in such a line
+		{inCBS, 0x80070005, 0, "cannot open the key", false},                    //
+		{inDISM | inCBS, 0x800F0805, 0, "in a log that quotes the other", true}, //
+		{inCBS, 0x80070020, winlog.LevelInfo, "Failed to move the log", true},   // put off
+		{inCBS, 0x80070020, winlog.LevelError, "Failed to move a file", false},  // the program calls it an error
+		{inCBS, 0x80070490, winlog.LevelError, "SQM: no value", true},           // and is not always right
 	} {
-		if got := n.is(tt.in, codeOf(tt.code), []byte(tt.text)); got != tt.want {
+		rec := winlog.Record{Level: tt.level, Text: []byte(tt.text)}
+		if got := n.is(tt.in, codeOf(tt.code), &rec); got != tt.want {
 			t.Errorf("0x%08X in %q: noise %v, want %v", tt.code, tt.text, got, tt.want)
 		}
 	}

@@ -81,7 +81,7 @@ func (r *servicingReading) record(rec *winlog.Record) error {
 	if r.frame(rec) {
 		r.failed = framed
 	}
-	if rec.Code != 0 && !r.noise.is(r.in, rec.Code, rec.Text) {
+	if rec.Code != 0 && !r.noise.is(r.in, rec.Code, rec) {
 		r.result(rec, marked)
 	}
 	if !repeated && len(r.repeats.seen) < maxRepeats {
@@ -396,7 +396,7 @@ func (r *setupReading) finish() {
 	passed := map[codes.HRESULT]bool{}
 	for i := range r.last {
 		rec := &r.last[i]
-		if r.noise.is(r.in, rec.Code, rec.Text) {
+		if r.noise.is(r.in, rec.Code, rec) {
 			continue
 		}
 		if origin == 0 {

@@ -139,6 +139,29 @@ func TestSetupDiagResult(t *testing.T) {
 	}
 }
 
+// Tools say in their own words that they ended well; beside trouble it means nothing.
+func TestGoodEndings(t *testing.T) {
+	for _, tt := range []struct {
+		name, file, text string
+		want             int
+	}{
+		{"ansible, nothing left", "ansible.log", "ok: [srv]\r\n    \"found_update_count\": 0,\r\n    \"failed_update_count\": 0,\r\n", 1},
+		{"ansible, installed", "ansible.log", "changed: [srv]\r\n    \"found_update_count\": 3,\r\n    \"installed_update_count\": 3,\r\n    \"failed\": false\r\n", 1},
+		{"ansible, one failed", "ansible.log", "changed: [srv]\r\n    \"installed_update_count\": 3,\r\n    \"failed_update_count\": 1,\r\n", 0},
+		{"packer", "packer.log", "    vm: Searching for Windows updates...\r\n    vm: No Windows updates found\r\n", 1},
+		{"packer in trouble", "packer.log", "    vm: Error: time-out\r\n    vm: No Windows updates found\r\n", 0},
+		{"history", "powershell.txt", "PC7   Installation   Succeeded  3/2/2025  2025-02 Cumulative Update\r\n", 1},
+		{"setup", "SetupDiagResults.log", "ProfileName        : FindSuccessfulUpgrade\r\nFailureData        : {SetupDiag reports successful upgrade found.}\r\n", 1},
+		{"setup, only looked", "SetupDiagResults.log", "SetupDiag v1.7.0.0\r\nSetupDiag: processing rule: FindSuccessfulUpgrade.\r\n..No match.\r\n", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := machine(t, map[string]string{tt.file: tt.text}).Successes; len(got) != tt.want {
+				t.Errorf("%d successes, want %d: %+v", len(got), tt.want, got)
+			}
+		})
+	}
+}
+
 func TestTypedReaders(t *testing.T) {
 	f := machine(t, map[string]string{
 		"hosts": "# comment\r\n127.0.0.1 localhost\r\n0.0.0.0 fe2.update.microsoft.com sls.update.microsoft.com # blocked\r\n",

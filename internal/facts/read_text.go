@@ -107,6 +107,8 @@ func (r *textReading) flush() {
 	}
 	if r.note {
 		r.symptoms()
+	} else {
+		r.ending()
 	}
 	r.kbs = append(r.kbs, kbPattern.FindAllString(string(r.text), 20)...)
 	if k := r.source.Kind; k != winlog.DISMOutput && k != winlog.SFCOutput { // their first version is the tool's own
@@ -114,6 +116,29 @@ func (r *textReading) flush() {
 	}
 	r.text, r.lines = r.text[:0], r.lines[:0]
 }
+
+// ending reads from a tool's output that it ended well. Tools say so in many
+// words; a text that speaks of trouble as well says nothing.
+func (r *textReading) ending() {
+	if len(r.failures) > 0 {
+		return
+	}
+	at := goodEnding.FindIndex(r.text)
+	if at == nil || badEnding.Match(noFailures.ReplaceAll(r.text, nil)) {
+		return
+	}
+	r.succeed(r.at(at[0]), StageAny, "output", Update{})
+}
+
+var (
+	// The words with which update tools end well: the counts of ansible's
+	// win_updates, the history of PSWindowsUpdate, the result codes of the update
+	// API (2: succeeded), packer's plug-ins, events of the Secure Boot update.
+	goodEnding = regexp.MustCompile(`(?i)"found_update_count": 0\b|"installed_update_count": [1-9]|\bno (new |windows |available )*updates? (were |was )?(found|available)|\b(installation )?result: 2\b|\binstallation\s+succeeded\b|\b(installed|applied|added|updated|upgraded) successfully|\bsuccessfully (installed|applied|added|upgraded)`)
+	badEnding  = regexp.MustCompile(`(?i)\b(err(or|ors)?|fail\w*|denied|cannot|can't|could ?n[o']t|unable|abort\w*|corrupt\w*|tim(ed|e) ?-?out|not (be|available|responding)|exception|fatal|retry\w*|stuck|refused)\b`)
+	// noFailures are counts of failures that say there are none.
+	noFailures = regexp.MustCompile(`(?i)"?fail(ed|ures?)\w*"?\s*[:=]\s*(0|false|\[\]|\{\})`)
+)
 
 var kbPattern = regexp.MustCompile(`(?i)\bKB ?\d{6,7}\b`)
 

@@ -118,9 +118,13 @@ func (r *windowsUpdateReading) record(rec *winlog.Record) error {
 // "* END * Finding updates CallerId = X, Id = N, Exit code = 0x...", the legacy
 // "WARNING: Exit code = 0x...", "Return code = 0x00000000, Result = Succeeded".
 func isCallEnd(text []byte) bool {
+	if bytes.Contains(text, []byte("Ending deployment for updates")) {
+		return false // the job ran to its end; what became of the updates stands elsewhere
+	}
 	return bytes.Contains(text, []byte("Exit code = 0x")) && !bytes.Contains(text, []byte("Queueing")) ||
 		bytes.HasPrefix(text, []byte("WARNING: WU client failed")) ||
 		bytes.Contains(text, []byte("install completed. Return code")) ||
+		bytes.HasPrefix(text, []byte("Install complete for update ID")) ||
 		bytes.Contains(text, []byte("Installer completed.")) ||
 		bytes.Contains(text, []byte("WU client calls back to"))
 }
@@ -180,12 +184,37 @@ func (r *windowsUpdateReading) finish() {
 		r.marks["wu-log-undecoded"] = []Seen{{Source: r.source.Path, Text: "Unknown( 10): ... (No Format Information found)"}}
 	}
 	r.settleSnippet(r.lines)
+	r.settleCalls()
 }
+
+// settleCalls lowers what a whole log reports inside its calls when the calls
+// ended well: a *FAILED* line is the reason of a failure only if a call failed
+// with it. The agent tries the other signature, the other proxy, the next
+// server, and writes a line for each try.
+func (r *windowsUpdateReading) settleCalls() {
+	if r.lines <= excerptLines || len(r.successes) == 0 {
+		return
+	}
+	ended := r.successes[len(r.successes)-1].Seen.Time
+	for i := range r.failures {
+		if x := &r.failures[i]; x.Weight >= decisive && x.Last.After(ended) {
+			return
+		}
+	}
+	for i := range r.failures {
+		if x := &r.failures[i]; x.Weight < decisive && !x.Last.After(ended) {
+			x.Weight = min(x.Weight, mentioned)
+		}
+	}
+}
+
+// excerptLines is how long a file may be to pass for an excerpt.
+const excerptLines = 60
 
 // settleSnippet raises what is only mentioned when the file is an excerpt: a
 // person who copies ten lines into a ticket copies the ones that matter.
 func (r *reading) settleSnippet(lines int) {
-	if lines > 60 {
+	if lines > excerptLines {
 		return
 	}
 	for i := range r.failures {
@@ -273,6 +302,9 @@ type resultReading struct {
 
 func (r *resultReading) record(rec *winlog.Record) error {
 	r.mark(rec)
+	if bytes.Contains(rec.Text, successfulUpgrade) || bytes.Contains(rec.Text, successfulRule) {
+		r.succeed(rec, r.stage, "upgrade", Update{})
+	}
 	found := false
 	for _, m := range codes.Find(string(rec.Text)) {
 		if !m.Code.HRESULT.Failed() {
@@ -288,3 +320,10 @@ func (r *resultReading) record(rec *winlog.Record) error {
 }
 
 func (r *resultReading) finish() {}
+
+// What SetupDiag says when setup went well, and the rule that finds it.
+// learn.microsoft.com: "SetupDiag", FindSuccessfulUpgrade.
+var (
+	successfulUpgrade = []byte("successful upgrade found")
+	successfulRule    = []byte("8A0824C8-A56D-4C55-95A0-22751AB62F3E")
+)
