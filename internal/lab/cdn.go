@@ -85,12 +85,6 @@ func newStore(seed uint64) *store {
 	s.files[picture] = &file{name: picture, size: 13 << 10, make: func() []byte {
 		return append([]byte("\x89PNG\r\n\x1a\n"), s.bytes(picture, 13<<10-8)...)
 	}}
-	// What is asked for to see whether content travels at all: the catalogue for scans
-	// without a connection, and the picture for Connected Cache.
-	for name, size := range map[string]int{"wsusscn2.cab": 3 << 20, "microsoft.png": 17 << 10} {
-		b := 36 + 8 + 16 + len("package.cab") + 1 + 8*((size+32<<10-1)/(32<<10)) + size
-		s.files[name] = &file{name: name, size: b, make: func() []byte { return cabinet("package.cab", s.bytes(name, size)) }}
-	}
 	for i, size := range []int{3<<20 + 4321, 1<<20 + 77, 40 << 10} {
 		name := fmt.Sprintf("windows10.0-kb50%05d-x64.cab", 10001+i)
 		s.files[name] = &file{name: name, size: packed("payload.bin", size), make: func() []byte { return cabinet("payload.bin", s.bytes(name, size)) }}

@@ -31,6 +31,7 @@ type Proxy struct {
 	KerberosOnly bool              `json:"kerberosOnly,omitempty"` // Negotiate with anything but Kerberos is refused
 	Digest       string            `json:"digest,omitempty"`       // its algorithm: MD5 (if empty), MD5-sess, SHA-256, SHA-256-sess
 	NonceLife    Duration          `json:"nonceLife,omitzero"`     // of Digest; then the challenge says that it is stale
+	Closes       bool              `json:"closes,omitempty"`       // it ends the connection with each 407, which no NTLM survives
 	Echo         bool              `json:"echo,omitempty"`         // its error pages repeat what the client sent to sign in
 
 	Rules  []Rule `json:"rules,omitempty"`
@@ -173,6 +174,9 @@ func (p *proxy) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		user, challenges := p.auth.admit(r)
 		if challenges != nil {
 			rw.Header()["Proxy-Authenticate"] = challenges
+			if p.spec.Closes {
+				rw.Header().Set("Connection", "close")
+			}
 			p.page(rw, r, http.StatusProxyAuthRequired, "ERR_CACHE_ACCESS_DENIED")
 			return
 		}

@@ -45,6 +45,7 @@ func listen(t *testing.T, w *World) *Doors {
 // Every scheme as curl speaks it (its NTLM knows ASCII only), on plain requests and tunnels, over real sockets.
 func TestProxySchemesWithCurl(t *testing.T) {
 	w := open(t, `{"proxies":[{"name":"proxy.fabrikam.example","auth":["NTLM","Digest","Basic"],"users":{"FABRIKAM\\jo":"pä ss:word","FABRIKAM\\ann":"p ss:word"}},
+		{"name":"closes.fabrikam.example","auth":["NTLM","Basic"],"closes":true,"users":{"ann":"p ss:word"}},
 		{"name":"sha.fabrikam.example","auth":["Digest"],"digest":"SHA-256","users":{"jo":"pw"}}]}`)
 	d := listen(t, w)
 	roots := filepath.Join(t.TempDir(), "roots.pem")
@@ -74,6 +75,8 @@ func TestProxySchemesWithCurl(t *testing.T) {
 		{"basic wrong", "proxy.fabrikam.example", "--proxy-basic", `jo:no`, plain, "000 407 0"},
 		{"digest wrong", "proxy.fabrikam.example", "--proxy-digest", `jo:no`, plain, "000 407 0"},
 		{"ntlm wrong", "proxy.fabrikam.example", "--proxy-ntlm", `FABRIKAM\jo:no`, plain, "000 407 0"},
+		{"ntlm closed", "closes.fabrikam.example", "--proxy-ntlm", `ann:p ss:word`, plain, "000 407 0"},
+		{"basic closed", "closes.fabrikam.example", "--proxy-basic", `ann:p ss:word`, plain, "000 200 0"},
 		{"ntlm other user", "proxy.fabrikam.example", "--proxy-ntlm", `FABRIKAM\bo:no`, slsURL, "407 000 56"},
 		{"nobody", "proxy.fabrikam.example", "--proxy-basic", ``, slsURL, "407 000 56"},
 	} {
@@ -370,6 +373,31 @@ func TestScripts(t *testing.T) {
 		g := get(t, c, "http://pac.fabrikam.example:8081"+path)
 		if got := fmt.Sprint(g.status, " ", g.header.Get("Content-Type")); got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+}
+
+// openssl judges the chain of the locator, over a real socket.
+func TestChainWithOpenSSL(t *testing.T) {
+	if _, err := exec.LookPath("openssl"); err != nil {
+		t.Skip("NOT RUN: openssl is not installed (Debian package openssl)")
+	}
+	for fault, want := range map[string]string{"": "Verify return code: 0 (ok)", "expired": "certificate has expired", "unknown": "unable to get local issuer certificate"} {
+		spec := `{}`
+		if fault != "" {
+			spec = `{"certificates":[{"host":"slscr.*","fault":"` + fault + `"}]}`
+		}
+		d := listen(t, open(t, spec))
+		door, _ := d.Find("tcp", "slscr.update.microsoft.com", 443)
+		roots := filepath.Join(t.TempDir(), "roots.pem")
+		if err := os.WriteFile(roots, d.Roots, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, "openssl", "s_client", "-connect", door.Real.String(), "-servername", "slscr.update.microsoft.com", "-verify_hostname", "slscr.update.microsoft.com", "-CAfile", roots)
+		if out, _ := cmd.CombinedOutput(); !bytes.Contains(out, []byte(want)) {
+			t.Errorf("%q: openssl says %s", fault, out)
 		}
 	}
 }

@@ -138,6 +138,14 @@ func (w *World) buildPublic() error {
 			return err
 		}
 	}
+	for _, name := range w.spec.Caches {
+		if _, err := w.settle(name, nil); err != nil {
+			return err
+		}
+		if err := w.addSite(80, site{names: []string{name}, http: cdn}); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

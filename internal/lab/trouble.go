@@ -262,6 +262,9 @@ func iisPage(rw http.ResponseWriter, status int) {
 	h := rw.Header()
 	if h.Get("Server") == "" {
 		h.Set("Server", "Microsoft-IIS/10.0")
+		if status == http.StatusServiceUnavailable { // where no application pool runs, http.sys answers
+			h.Set("Server", "Microsoft-HTTPAPI/2.0")
+		}
 	}
 	h.Set("Content-Type", "text/html")
 	if status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {

@@ -32,8 +32,9 @@ type WorldSpec struct {
 	Seed    uint64            `json:"seed,omitempty"` // of everything that happens by chance
 	Time    time.Time         `json:"time,omitzero"`  // the true time when the world opens; the real time if zero
 	Machine Machine           `json:"machine,omitzero"`
-	Names   map[string][]Addr `json:"names,omitempty"` // true names beside those that services bring along
-	Web     []string          `json:"web,omitempty"`   // further unrelated web sites, http and https
+	Names   map[string][]Addr `json:"names,omitempty"`  // true names beside those that services bring along
+	Web     []string          `json:"web,omitempty"`    // further unrelated web sites, http and https
+	Caches  []string          `json:"caches,omitempty"` // Connected Cache nodes: content by http, on the machine's network
 	WSUS    []WSUS            `json:"wsus,omitempty"`
 	Proxies []Proxy           `json:"proxies,omitempty"`
 	Scripts []Script          `json:"scripts,omitempty"` // PAC files and where they lie

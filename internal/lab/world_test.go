@@ -127,6 +127,32 @@ func TestHealthyWorld(t *testing.T) {
 	}
 }
 
+func TestScenarioWorldsOpen(t *testing.T) {
+	for _, name := range Names() {
+		s, err := Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.World == nil {
+			continue
+		}
+		w, err := Open(*s.World)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		_ = w.Close()
+	}
+}
+
+func TestCaches(t *testing.T) {
+	w := open(t, `{"caches":["cache01.fabrikam.example"]}`)
+	g := get(t, browser(t, w, ""), "http://cache01.fabrikam.example/filestreamingservice/files/7bc846e0-af9c-49be-a03d-bb04428c9bb5/Microsoft.png?cacheHostOrigin=dl.delivery.mp.microsoft.com")
+	if g.status != 200 || g.header.Get("Content-Type") != "image/png" || !bytes.HasPrefix(g.body, []byte("\x89PNG")) {
+		t.Errorf("%d %v", g.status, g.header)
+	}
+}
+
 // Chains are judged by crypto/tls, against the pool of Microsoft's authorities only.
 func TestChains(t *testing.T) {
 	for _, tt := range []struct{ fault, want string }{
