@@ -113,7 +113,7 @@ func newRouteOf(t *route.Trip) Route {
 	for i := range t.Attempts {
 		a := &t.Attempts[i]
 		way := Way{
-			As: string(a.Decision.As), Proxy: a.Exchange.Request.Via.Proxy, Setting: a.Decision.Proxy.Source, Why: a.Decision.Why,
+			As: string(a.Decision.As), Proxy: a.Exchange.Request.Via.Proxy, Setting: cmp.Or(a.Exchange.Request.Via.Source, a.Decision.Proxy.Source), Why: a.Decision.Why,
 			Decides: i == t.Decided, Beside: a.Beside, Skipped: cmp.Or(a.Decision.Skipped, a.Gap),
 			Status: a.Exchange.Status, TookMS: ms(a.Exchange.Took),
 		}
@@ -230,13 +230,19 @@ func (p *printer) route(doc *RouteDocument, all bool) {
 	}
 	p.line("%s", p.bold(p.word(routeVerdicts[doc.Verdict], "broken", fmt.Sprint(broken), "routes", fmt.Sprint(len(doc.Routes)))))
 	p.line("%s", p.fitted(p.word("route.walked", "as", doc.As, "took", took(doc.TookMS)), p.style.Width))
+	if len(doc.Causes) > 0 && doc.Verdict == "broken" {
+		c := doc.Causes[0]
+		p.line("")
+		p.wrap("", p.bold(p.word("cause"))+"  "+p.clean(c.Title))
+		p.line("  %s", p.faint(p.word("sure", "percent", percent(c.Probability), "id", c.ID)))
+	}
 	p.brokenRoutes(doc, all)
 	if open := slices.DeleteFunc(slices.Clone(doc.Routes), func(r Route) bool { return r.State != "open" }); len(open) > 0 && !all {
 		p.line("")
 		p.heading("route.open-ways")
 		for _, r := range open {
 			w := r.decides()
-			p.line("  %s %s", p.green(p.pick("✓", "+")), p.fitted(fmt.Sprintf("%s  %s  %s", way(w), r.URL, took(w.TookMS)), p.style.Width-4))
+			p.line("  %s %8s  %s", p.green(p.pick("✓", "+")), took(w.TookMS), p.fitted(r.Purpose+", "+siteOf(r.URL)+" "+way(w), p.style.Width-14))
 		}
 	}
 	if len(doc.Seen) > 0 {
@@ -334,6 +340,13 @@ func (r Route) decides() Way {
 		}
 	}
 	return Way{}
+}
+
+// siteOf is the host of an address.
+func siteOf(address string) string {
+	_, rest, _ := strings.Cut(address, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return host
 }
 
 // way names where a request goes.
