@@ -49,7 +49,7 @@ func TestEndpointOf(t *testing.T) {
 		{"SLSCR.Update.Microsoft.com.", "slscr.update.microsoft.com", RoleVital},
 		{"fe9.update.microsoft.com", "*.update.microsoft.com", RoleVital},
 		{"update.microsoft.com", "*.update.microsoft.com", RoleVital},
-		{"statsfe2.update.microsoft.com", "statsfe2.update.microsoft.com", RoleHelper},
+		{"statsfe2.update.microsoft.com", "*.statsfe2.update.microsoft.com", RoleHelper},
 		{"3.tlu.dl.delivery.mp.microsoft.com", "*.tlu.dl.delivery.mp.microsoft.com", RoleVital},
 		{"dl.delivery.mp.microsoft.com", "*.dl.delivery.mp.microsoft.com", RoleVital},
 		{"fe3cr.delivery.mp.microsoft.com", "fe3cr.delivery.mp.microsoft.com", RoleVital},
