@@ -20,6 +20,8 @@ func FuzzRedact(f *testing.F) {
 		"\"a\"=hex(7):41,00,\\\r\n 42,00\r\n", "10.20.30.40 1.2.3.4 ~1.2.3.4", "a@b.de:%40c.de", `\\\\a\b\\c\\d\\?\UNC\x`, "C:\\Users\\", "S-1-5-21-1-2-3",
 		"if (host == \"A\") return \"PROXY b:1\"", "net use \\\\a\\b c /user:d", "&lt;Password&gt;x&lt;/Password&gt;", `{"a":"\u00fc\ud83d\ude00\n\\\"x"}`, "http://:@:@/", "::::", "t=Ew",
 		"SerialNumber\nX1234\n", "Cookie: a=b\\r\\nX: y", "-Password \"x", "\x00a\x00b\x00c\x00d\x00", "Password=\"a\"\"b\"", "000\\Users\\\\", "UsernAme",
+		"Password: a b error 0x80246007 x", "Serial Number: A1 shows (0x800f0922)", "Cookie: a=b 0x8024401B;c", "password is = 'x y' for user jdoe", "pwd war: a=b",
+		"xoxb-1234567890-a.AKIAQ7RMBLTWFRK3WXYZ", "glpat-aBcDeFgHiJkLmNoP-.x", "target group = a b, c", "as user \"a b\" 0x80070005",
 	} {
 		f.Add([]byte(s))
 	}
