@@ -30,11 +30,12 @@ var house = map[string][]string{
 	"updoc/internal/redact":          {},
 	"updoc/internal/message":         {},
 	"updoc/internal/proxyauth":       {},
+	"updoc/internal/httpwire":        {},
 	"updoc/internal/win":             {},
 }
 
 // leaves may be used by any room; winlog itself uses codes and cab.
-var leaves = []string{"codes", "redact", "cab", "message", "winlog", "proxyauth"}
+var leaves = []string{"codes", "redact", "cab", "message", "winlog", "proxyauth", "httpwire"}
 
 // onlyIn lists packages from outside that belong to one room.
 var onlyIn = map[string][]string{
@@ -43,7 +44,7 @@ var onlyIn = map[string][]string{
 	"github.com/go-ole/go-ole":      {},
 	"github.com/Microsoft/go-winio": {},
 	"github.com/dop251/goja":        {"updoc/internal/route/pac"},
-	"net/http":                      {"updoc/internal/route", "updoc/internal/relay", "updoc/internal/lab"},
+	"net/http":                      {"updoc/internal/route", "updoc/internal/relay", "updoc/internal/lab", "updoc/internal/httpwire"},
 }
 
 func TestHouse(t *testing.T) {

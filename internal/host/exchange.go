@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"updoc/internal/codes"
+	"updoc/internal/httpwire"
 )
 
 // Exchanger sends one request and tells what happened to it, hop by hop. A hop
@@ -33,10 +34,7 @@ type Request struct {
 }
 
 // Field is one header field, with the letter case of the wire.
-type Field struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
-}
+type Field = httpwire.Field
 
 // Via is how a request leaves the machine, and who decided so.
 type Via struct {

@@ -29,10 +29,8 @@ const (
 
 // Bounds of what a peer may send.
 const (
-	maxHead   = 64 << 10
-	maxFields = 256
-	maxBody   = 16 << 20
-	keepBody  = 64 << 10
+	maxBody  = 16 << 20
+	keepBody = 64 << 10
 )
 
 // maxExchanges is how many requests are made at once. Each may race two connections,
