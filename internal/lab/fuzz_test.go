@@ -115,6 +115,7 @@ func FuzzByteRange(f *testing.F) {
 
 func FuzzXpress(f *testing.F) {
 	f.Add([]byte("abcabcabcabc"))
+	f.Add([]byte("0"))
 	f.Add(bytes.Repeat([]byte{0}, 40000))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if got := unxpress(t, xpress(b)); !bytes.Equal(got, b) {

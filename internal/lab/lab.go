@@ -38,6 +38,7 @@ type Expect struct {
 	Remedy     string   `json:"remedy_in_first_three"` //
 	NotBefore  []string `json:"not_before"`            // remedies that must not stand before it
 	Predict    string   `json:"predict,omitempty"`     // what Windows would report, by the walk: "0x8024401B"; "" if no route is broken
+	Deep       bool     `json:"deep,omitempty"`        // it takes calls that a WSUS may note, in the machine's own name
 	Task       string   `json:"task,omitempty"`        // the request that is predicted for; "": the first vital one that fails
 }
 

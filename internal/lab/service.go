@@ -636,7 +636,11 @@ func (s *service) updateInfo(i int) string {
 		action = "Install"
 		fragment = id + `<Properties UpdateType="Software"/><Relationships><Prerequisites><UpdateIdentity UpdateID="` + s.updateID(0) + `"/></Prerequisites></Relationships><ApplicabilityRules><IsInstalled><False/></IsInstalled><IsInstallable><True/></IsInstallable></ApplicabilityRules>`
 	} else {
-		fragment = id + `<Properties UpdateType="Category"/><ApplicabilityRules><IsInstalled><True/></IsInstalled></ApplicabilityRules>`
+		kind, installed := "Category", "True"
+		if i >= s.before { // what an overgrown server has without end: superseded updates that nobody declined
+			kind, installed = "Software", "False"
+		}
+		fragment = id + `<Properties UpdateType="` + kind + `"/><ApplicabilityRules><IsInstalled><` + installed + `/></IsInstalled></ApplicabilityRules>`
 	}
 	return tag("UpdateInfo",
 		textTag("ID", strconv.Itoa(firstID+i)),

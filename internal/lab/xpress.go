@@ -27,7 +27,7 @@ func xpress(b []byte) []byte {
 // lz77 compresses one block. [MS-XCA] section 2.3.4.
 func lz77(b []byte) []byte {
 	const farthest = 8192
-	out := make([]byte, 4, len(b))
+	out := make([]byte, 4, 4+len(b))
 	flagsAt, flags, count := 0, uint32(0), 0
 	half := -1 // where the next length of a match shares a byte
 	last := map[[3]byte]int{}
