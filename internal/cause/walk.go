@@ -101,7 +101,7 @@ func (g leg) directOpen() bool {
 // own reports a request to a server that policy names.
 func (g leg) own() bool {
 	id := g.trip.Task.ID
-	return strings.HasPrefix(id, "wsus.") || id == "report.wsus" || id == "download.alternate"
+	return strings.HasPrefix(id, "wsus.") || strings.HasPrefix(id, "wusp.") || id == "report.wsus" || id == "download.alternate"
 }
 
 func (g leg) source() string { return facts.WalkSource + g.trip.Task.ID }
@@ -132,8 +132,8 @@ func (g leg) tell() string {
 	return text
 }
 
-// asksToSignIn are the schemes that LocalSystem cannot answer at all, or only
-// where the proxy lets the computer's account in.
+// kerberosOnly reports that a proxy offers no scheme but those of Kerberos, which
+// LocalSystem can answer only where the proxy lets the computer's account in.
 func kerberosOnly(h *host.Hop) bool {
 	return len(h.Challenges) > 0 && !slices.ContainsFunc(h.Challenges, func(c host.Challenge) bool {
 		return c.Scheme != "Negotiate" && c.Scheme != "Kerberos"
@@ -170,7 +170,7 @@ func walkNeedless(l *look) {
 		return
 	}
 	g, ok := l.broken(func(g leg) bool {
-		return g.atProxy() && !g.unreached() && g.directOpen() && (g.way.Script == nil || !g.way.Script.Detected && g.way.Script.Lower == "")
+		return g.atProxy() && !g.unreached() && g.directOpen() && !l.leftBehind(g) && (g.way.Script == nil || !g.way.Script.Detected && g.way.Script.Lower == "")
 	})
 	if !ok {
 		return
@@ -187,14 +187,120 @@ func walkNeedless(l *look) {
 }
 
 // walkDeadProxy: the proxy that is set is not there any more: the direct way is
-// open, or it was one of this machine's own programs.
+// open, or it was one of this machine's own programs. Or it is there and refuses, and
+// this is not the network that it was set for.
 func walkDeadProxy(l *look) {
 	if g, ok := l.broken(func(g leg) bool {
-		return g.unreached() && (g.directOpen() || g.loopback()) && (g.way.Script == nil || !g.way.Script.Detected)
+		return g.unreached() && (g.directOpen() || g.loopback()) && (g.way.Script == nil || !g.way.Script.Detected) ||
+			g.atProxy() && g.directOpen() && l.leftBehind(g)
 	}); ok {
 		l.show(g)
 		l.Cure("clear-winhttp-proxy")
 	}
+}
+
+// leftBehind reports a fixed proxy that was set for another place or by a program: it
+// is one of this machine's own, or one of the organisation that the machine belongs
+// to, while the machine is on a network of somebody else's.
+func (l *look) leftBehind(g leg) bool {
+	if g.way.Script != nil {
+		return false
+	}
+	if g.loopback() {
+		return true
+	}
+	at, ok := g.proxied()
+	if !ok || l.Network.State != facts.Present || !related(at, l.Network.Value.Suffix) {
+		return false
+	}
+	away := false
+	for _, a := range l.Network.Value.Adapters {
+		if !a.Connected || a.Suffix == "" {
+			continue
+		}
+		if related(at, a.Suffix) {
+			return false
+		}
+		away = true
+	}
+	return away
+}
+
+// related reports that two names, perhaps with ports, belong to one organisation: that
+// their last two labels are the same. Where registries sell third labels it takes
+// strangers for relatives, and then nothing is concluded.
+func related(a, b string) bool {
+	domain := func(s string) string {
+		if h, _, err := net.SplitHostPort(s); err == nil {
+			s = h
+		}
+		labels := strings.Split(strings.ToLower(strings.Trim(s, ".")), ".")
+		return strings.Join(labels[max(0, len(labels)-2):], ".")
+	}
+	return b != "" && domain(a) == domain(b)
+}
+
+// below reports that a name lies under a DNS suffix.
+func below(name, suffix string) bool {
+	name, suffix = strings.ToLower(strings.Trim(name, ".")), strings.ToLower(strings.Trim(suffix, "."))
+	return suffix != "" && (name == suffix || strings.HasSuffix(name, "."+suffix))
+}
+
+// walkTunnel: the adapter of a VPN brings a DNS suffix, and the proxy that refuses, or
+// the script that names it, lies under that suffix. The way without it is open.
+func walkTunnel(l *look) {
+	if l.Network.State != facts.Present {
+		return
+	}
+	for _, a := range l.Network.Value.Adapters {
+		if a.VPN == "" || !a.Connected || a.Suffix == "" {
+			continue
+		}
+		if g, ok := l.broken(func(g leg) bool {
+			at, _ := g.proxied()
+			name, _, _ := net.SplitHostPort(at)
+			return g.atProxy() && g.directOpen() && (below(name, a.Suffix) || g.way.Script != nil && below(hostOf(g.way.Script.URL), a.Suffix))
+		}); ok {
+			l.For(Conclusive, g.source(), "%s; %s is the suffix that %s brings", g.tell(), a.Suffix, a.VPN)
+			return
+		}
+	}
+}
+
+// walkForeignServer: nobody here knows the name of the update server that policy
+// names, and it is of another organisation than this machine and its network.
+func walkForeignServer(l *look) {
+	g, ok := l.broken(func(g leg) bool {
+		name := hostOf(g.trip.Task.Request.URL)
+		return g.own() && strings.Contains(name, ".") && g.noDirectName() && l.strange(name)
+	})
+	if !ok {
+		return
+	}
+	l.For(Conclusive, g.source(), "%s; the name is not known here, and the machine belongs to %s", g.tell(), strings.Join(l.Route.Settings.Suffixes, ", "))
+	l.Cure("remove-stale-wsus-policy")
+}
+
+// noDirectName reports that the way without a proxy ends at the server's name.
+func (g leg) noDirectName() bool {
+	for i := range g.trip.Attempts {
+		a := &g.trip.Attempts[i]
+		if a.Walked && a.Exchange.Request.Via.Direct() {
+			if b := a.Exchange.Broken(); b != nil && b.Kind == host.HopDNS && b.Fault == host.FaultNoName {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// strange reports a name of another organisation than those whose suffixes this
+// machine has. Addresses belong to nobody.
+func (l *look) strange(name string) bool {
+	if _, err := netip.ParseAddr(name); err == nil || len(l.Route.Settings.Suffixes) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(l.Route.Settings.Suffixes, func(s string) bool { return related(name, s) })
 }
 
 // loopback reports a proxy on this machine.
@@ -316,10 +422,27 @@ func walkMangled(l *look) {
 	}
 	if g, ok := l.broken(func(g leg) bool {
 		_, proxied := g.proxied()
+		return proxied && g.fault(host.FaultAnswer) && g.unaskedCoding()
+	}); ok {
+		l.show(g)
+		return
+	}
+	if g, ok := l.broken(func(g leg) bool {
+		_, proxied := g.proxied()
 		return proxied && !g.atProxyAuth() && g.fault(host.FaultStatus, host.FaultProxyDenied, host.FaultProxyStatus, host.FaultNotHTTP, host.FaultAnswer, host.FaultRedirect) && g.hop.Status != 404 && l.otherMethodPasses(g)
 	}); ok {
 		l.show(g)
 	}
+}
+
+// unaskedCoding reports a body that was packed although the request does not say that
+// its sender can unpack.
+func (g leg) unaskedCoding() bool {
+	ex := &g.way.Exchange
+	coding := ex.Get("Content-Encoding")
+	return coding != "" && !strings.EqualFold(coding, "identity") && !slices.ContainsFunc(ex.Request.Header, func(f host.Field) bool {
+		return strings.EqualFold(f.Name, "Accept-Encoding")
+	})
 }
 
 func (g leg) atProxyAuth() bool { return g.fault(host.FaultProxyAuth, host.FaultSignIn) }
@@ -429,7 +552,9 @@ func walkClock(l *look) {
 	if c := l.Route.Clock; c != nil && c.Agree > 0 {
 		if c.Offset.Abs() > clockMatters+c.Uncertainty {
 			w := Strong
-			if dated {
+			// A ticket carries the time at which it was asked for, as a certificate does.
+			_, tickets := l.broken(func(g leg) bool { return g.fault(host.FaultProxyAuth) && kerberosOnly(g.hop) })
+			if dated || tickets {
 				w = Conclusive
 			}
 			l.For(w, facts.WalkSource+"clock", "this clock is off by %s (± %s, %d sources agree)", c.Offset.Round(time.Second), c.Uncertainty.Round(time.Millisecond), c.Agree)
@@ -489,7 +614,8 @@ func wsusGone(g leg) bool {
 
 func wsusBusy(g leg) bool {
 	return g.hop.Kind == host.HopHTTP && (g.hop.Status == 502 || g.hop.Status == 503 || g.hop.Status == 504 || g.fault(host.FaultTimeout)) ||
-		g.fault(host.FaultSOAP) && strings.Contains(g.hop.Seen, "ServerBusy")
+		g.fault(host.FaultSOAP) && strings.Contains(g.hop.Seen, "ServerBusy") ||
+		g.hop.Result == 0x80244010 // more round trips than an agent makes
 }
 
 func wsusLimit(g leg) bool {

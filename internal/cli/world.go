@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"net/netip"
+	"strings"
 
 	"updoc/internal/facts"
 	"updoc/internal/host"
@@ -29,22 +31,23 @@ func collectScenario(ctx context.Context, s *lab.Scenario) (*facts.Facts, error)
 		return nil, err
 	}
 	defer w.Close()
-	f.AddWalk(walkWorld(ctx, f.RouteSettings(), w, s.World.Machine.Login))
+	f.AddWalk(walkWorld(ctx, f, w, s))
 	return f, ctx.Err()
 }
 
-// walkWorld walks a machine's route in a world of the lab, with the machine's clock
-// and trust.
-func walkWorld(ctx context.Context, settings route.Settings, w *lab.World, login *lab.Login) *route.Walk {
-	p := route.Prober{Net: w, Roots: w.Trusted(), Microsoft: w.Roots(), Now: w.MachineNow, MaxTLS: settings.MaxTLS}
-	if login != nil {
+// walkWorld walks a machine's route in a world of the lab, with the machine's clock,
+// trust and hosts file.
+func walkWorld(ctx context.Context, f *facts.Facts, w *lab.World, s *lab.Scenario) *route.Walk {
+	settings := f.RouteSettings()
+	p := route.Prober{Net: w, Roots: w.Trusted(), Microsoft: w.Roots(), Now: w.MachineNow, MaxTLS: settings.MaxTLS, Hosts: hostsFile(f)}
+	if login := s.World.Machine.Login; login != nil {
 		c := proxyauth.ParseLogin(login.User, login.Password)
 		p.SignIn = func(string) (proxyauth.Credentials, bool) { return c, true }
 	}
 	prober := route.NewProber(p)
 	walker := route.Walker{
 		Exchanger: prober, As: "the lab", Scripts: &pac.Sandbox{}, Net: w, Now: w.MachineNow,
-		Times: []string{"time.windows.com:123"}, Repeat: diagnoseRepeat,
+		Times: []string{"time.windows.com:123"}, Repeat: diagnoseRepeat, Deep: s.Expect.Deep,
 		Env: pac.Env{Dialect: pac.JScript, Lookup: prober.Lookup, Now: w.MachineNow()},
 	}
 	return walker.Walk(ctx, settings, settings.Plan(route.PlanOptions{Now: w.MachineNow()}))
@@ -53,3 +56,30 @@ func walkWorld(ctx context.Context, settings route.Settings, w *lab.World, login
 // diagnoseRepeat is how often a diagnosis asks each way again, to tell a steady line
 // from a flaky one.
 const diagnoseRepeat = 8
+
+// hostsFile answers for names from a machine's hosts file, with the line that says so;
+// nil where nobody read one. Of several lines for a name Windows takes all.
+func hostsFile(f *facts.Facts) func(name string) ([]netip.Addr, string) {
+	if f.Hosts.State != facts.Present {
+		return nil
+	}
+	type entry struct {
+		addrs []netip.Addr
+		line  string
+	}
+	names := map[string]entry{}
+	for _, l := range f.Hosts.Value {
+		for _, n := range l.Names {
+			e := names[n]
+			e.addrs = append(e.addrs, l.Addr.Unmap())
+			if e.line == "" {
+				e.line = l.Source
+			}
+			names[n] = e
+		}
+	}
+	return func(name string) ([]netip.Addr, string) {
+		e := names[strings.ToLower(strings.TrimSuffix(name, "."))]
+		return e.addrs, e.line
+	}
+}

@@ -27,6 +27,7 @@ type Walker struct {
 	Net       Net                   // for what no single request shows: address families, time servers; nil: not looked at
 	Times     []string              // time servers to ask ("host:123"), where a wrong clock matters
 	Repeat    int                   // how often each deciding way is asked again, to tell steady from flaky; 0: not at all
+	Deep      bool                  // go on at the WSUS server with calls that it may note, in the machine's own name
 }
 
 // Evaluator asks a configuration script about addresses: [pac.Sandbox].
@@ -98,6 +99,11 @@ func (w *Walker) Walk(ctx context.Context, s Settings, plan []Task) *Walk {
 	walk.Gaps = slices.Compact(walk.Gaps)
 	for i := range walk.Trips {
 		walk.Trips[i].settle()
+	}
+	if w.Deep && ctx.Err() == nil {
+		if gap := w.deep(ctx, s, walk); gap != "" {
+			walk.Gaps = append(walk.Gaps, "deep: "+gap)
+		}
 	}
 	found := probes()
 	walk.Stray = slices.Concat(observe(walk), found.families)

@@ -18,9 +18,9 @@ const (
 	// clients fail with WARNING: SyncServerUpdatesInternal failed: 0x80244010".
 	MaxTrips = 200
 
-	defaultPages  = 20  // of SyncUpdates: enough to know that it works
-	maxInstalled  = 400 // WSUS refuses more InstalledNonLeafUpdateIDs. learn.microsoft.com: KB4096317
-	maxCached     = 20_000
+	defaultPages  = 20     // of SyncUpdates: enough to know that it works
+	maxInstalled  = 400    // WSUS refuses more InstalledNonLeafUpdateIDs. learn.microsoft.com: KB4096317
+	maxCached     = 20_000 // WSUS takes some more: maxCachedUpdates of its web.config is 22,000
 	maxRecoveries = 2
 )
 
@@ -44,8 +44,9 @@ type Session struct {
 	// database. Otherwise such a session ends with RegistrationRequired.
 	Register *Computer
 
-	Pages int              // of SyncUpdates, at most; 0 means 20. An agent makes up to MaxTrips.
-	Now   func() time.Time // nil: time.Now
+	Pages     int              // of SyncUpdates, at most; 0 means 20. An agent makes up to MaxTrips.
+	Installed int              // prerequisites that the server is told of, at most; 0 means the 400 that WSUS takes. An agent tells of all that it has.
+	Now       func() time.Time // nil: time.Now
 }
 
 // Step is one call and what came of it.
@@ -438,7 +439,11 @@ func (r *run) note(u Update) {
 	}
 	r.known[u.Revision] = true
 	r.scan.Updates = append(r.scan.Updates, u)
-	if u.Always && !u.IsLeaf && len(r.installed) < maxInstalled {
+	limit := r.Installed
+	if limit <= 0 {
+		limit = maxInstalled
+	}
+	if u.Always && !u.IsLeaf && len(r.installed) < limit {
 		r.installed = append(r.installed, u.Revision)
 	} else {
 		r.cached = append(r.cached, u.Revision)
