@@ -89,6 +89,7 @@ func Serve(in io.Reader, out io.Writer, confine func(memory int64, cpu time.Dura
 		return exitWrong
 	}
 	debug.SetMaxStack(maxStack)
+	time.Local = time.FixedZone(j.Zone, j.Offset) // the engine's dates are local; nothing else runs in this process yet
 	g := &guard{memory: j.Memory}
 	g.allow(j.Time)
 	go g.watch()
@@ -100,7 +101,7 @@ const (
 	headroom  = 64 << 20         // of the hard limit above the soft one, for the runtime itself
 	allCalls  = 4                // times the processor time of one call that all calls together may take
 	ownCPU    = 10 * time.Second // processor time beyond that, for the start and the compiler
-	oneStep   = time.Second      // processor time until a script that was interrupted must have ended
+	oneStep   = time.Second / 2  // processor time until a script that was interrupted must have ended
 	poll      = 2 * time.Millisecond
 	maxAnswer = 64 << 10
 )
@@ -162,14 +163,12 @@ var errLong = errors.New("line too long")
 
 // do evaluates every call of the job.
 func (c *child) do(j job, g *guard) int {
-	zone := time.FixedZone(j.Zone, j.Offset)
-	time.Local = zone // the engine's dates are local; this process does nothing else
 	began := time.Now()
 	answers := make(chan answer)
 	go c.listen(answers)
 	names := map[string]answer{}
 	w := world{
-		now:       func() time.Time { return j.Now.Add(time.Since(began)).In(zone) },
+		now:       func() time.Time { return j.Now.Add(time.Since(began)).Local() },
 		addresses: j.Addresses,
 		lookup: func(host string) ([]netip.Addr, error) {
 			a, ok := names[host]

@@ -12,7 +12,7 @@ func one(script string, dialect Dialect) outcome {
 	if fault != nil {
 		return outcome{Err: fault}
 	}
-	o := p.evaluate(Call{"http://wsus01.fabrikam.example:8530/", "wsus01.fabrikam.example"}, testWorld(time.Now()), 300*time.Millisecond)
+	o := p.evaluate(Call{"http://wsus01.fabrikam.example:8530/", "wsus01.fabrikam.example"}, testWorld(time.Now()), 100*time.Millisecond)
 	return o
 }
 

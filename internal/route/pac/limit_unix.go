@@ -27,7 +27,7 @@ func limit(memory int64, cpu time.Duration) error {
 		resource int
 		most     uint64
 	}{
-		{syscall.RLIMIT_DATA, uint64(dataSize() + hardMemory(memory))},
+		{syscall.RLIMIT_DATA, uint64(dataSize() + hardMemory(memory) + shadow)},
 		{syscall.RLIMIT_CPU, seconds},
 		{syscall.RLIMIT_FSIZE, 0},
 		{syscall.RLIMIT_CORE, 0},

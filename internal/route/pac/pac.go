@@ -70,7 +70,8 @@ type Env struct {
 
 	// Lookup resolves a name; nil means that no name resolves. It is called once
 	// per name and evaluation, from the goroutine of the caller, with names that
-	// have the letters of a host name and are no addresses.
+	// have the letters of a host name and are no addresses, and must end when its
+	// context does.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 }
 

@@ -213,8 +213,10 @@ func (e *evaluation) talk(script []byte) error {
 		case m.Outcome != nil:
 			e.take(*m.Outcome)
 		case m.Look != "" && len(e.names) < e.Lookups && isHostName(m.Look):
-			patience.Stop()
-			if err := e.in.Encode(e.look(m.Look)); err != nil {
+			patience.Stop() // it is not the child that takes its time
+			a := e.look(m.Look)
+			patience.Reset(e.Silence)
+			if err := e.in.Encode(a); err != nil {
 				return err
 			}
 		default:
@@ -325,10 +327,14 @@ func (e *evaluation) blame() *Error {
 	return nil
 }
 
-// noMemory is what Go's runtime says when the system gives it no more memory. It
-// does not ask everywhere whether it got some, and in a program without cgo nothing
-// but the runtime itself can end by SIGSEGV.
-var noMemory = []string{"out of memory", "cannot allocate memory", "failed to allocate", "cannot map pages", "SIGSEGV"}
+// noMemory is what Go's runtime says when the system gives it no more memory, for
+// the heap or for the stack of a thread. It does not ask everywhere whether it got
+// some, and in a program of Go alone nothing but the runtime itself can end by
+// SIGSEGV.
+var noMemory = []string{
+	"out of memory", "cannot allocate memory", "failed to allocate", "cannot map pages",
+	"failed to create new OS thread", "pthread_create failed", "SIGSEGV",
+}
 
 // firstBytes keeps the beginning of what a child complains about.
 type firstBytes struct{ bytes.Buffer }

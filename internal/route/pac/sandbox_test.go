@@ -250,7 +250,7 @@ func TestHostile(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := &pac.Sandbox{Time: time.Second, Memory: 64 << 20}
+			s := &pac.Sandbox{Time: 700 * time.Millisecond, Memory: 64 << 20}
 			began := time.Now()
 			results, err := s.Evaluate(t.Context(), []byte(c.script), env, []pac.Call{call(t, "http://a.example/"), call(t, "http://b.example/")})
 			if err != nil {
