@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"updoc/internal/cause"
 	"updoc/internal/facts"
@@ -32,6 +34,7 @@ var traceFormats = []string{"text", "json", "html"}
 type traceFlags struct {
 	proxy, pac, wsus string
 	urls, from       []string
+	names            []string
 	source, dns      string
 	trust            []string
 	format, output   string
@@ -78,6 +81,7 @@ be walked.`,
 	f.StringVar(&t.wsus, "wsus", "", "the WSUS that policy names, letter case as there")
 	f.StringArrayVar(&t.urls, "url", nil, "walk this address, and only those given; may be repeated")
 	f.StringArrayVar(&t.from, "from", nil, "take the settings from this evidence: a folder, zip or file; may be repeated")
+	f.StringArrayVar(&t.names, "name", nil, "the real name behind a pseudonym of redacted evidence: PSEUDONYM=NAME; may be repeated")
 	f.StringVar(&t.source, "source-address", "", "send from this address of this machine")
 	f.StringVar(&t.dns, "dns", "", "ask this name server (address or address:port) instead of the system's")
 	f.StringArrayVar(&t.trust, "trust", nil, "a PEM file of roots to trust beside the system's; may be repeated")
@@ -104,7 +108,9 @@ func (env *Env) trace(ctx context.Context, t traceFlags) error {
 	}
 	var settings route.Settings
 	if len(t.from) > 0 {
-		settings = route.Settings{} // TODO
+		if settings, err = env.realNames(f.RouteSettings(), t.names); err != nil {
+			return err
+		}
 	}
 	signIn, err := t.apply(&settings)
 	if err != nil {
@@ -148,6 +154,38 @@ func (env *Env) trace(ctx context.Context, t traceFlags) error {
 		return done(exit(ExitProblems))
 	}
 	return done(exit(ExitUnknown))
+}
+
+// realNames asks for the names that redaction took from the evidence: nobody can be
+// asked for a pseudonym. An empty answer leaves a name as it is.
+func (env *Env) realNames(s route.Settings, given []string) (route.Settings, error) {
+	names := map[string]string{}
+	for _, g := range given {
+		pseudonym, name, ok := strings.Cut(g, "=")
+		if !ok || pseudonym == "" || name == "" {
+			return s, usage("e.g. --name h-bcdfghj=proxy.corp.example", "--name %q is not PSEUDONYM=NAME", g)
+		}
+		names[pseudonym] = name
+	}
+	s = s.Rename(names)
+	if len(s.Redacted) == 0 {
+		return s, nil
+	}
+	in, ok := env.Stdin.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return s, usage("give the real names, e.g. --name "+s.Redacted[0]+"=proxy.corp.example", "names in the evidence are redacted: %s", strings.Join(s.Redacted, ", "))
+	}
+	lines := bufio.NewScanner(in)
+	for _, pseudonym := range s.Redacted {
+		fmt.Fprintf(env.Stderr, "The real name behind %s (empty: leave it out): ", oneLine(pseudonym))
+		if !lines.Scan() {
+			break
+		}
+		if name := strings.TrimSpace(lines.Text()); name != "" {
+			names[pseudonym] = name
+		}
+	}
+	return s.Rename(names), nil
 }
 
 // collectFor reads the evidence that settings are taken from.

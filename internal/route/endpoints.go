@@ -131,6 +131,13 @@ const (
 	AllowServer  Allow = "server"  // what a WSUS server needs
 )
 
+// Allowed reports whether a host is on a list. The names of content networks do not
+// count here: who lets a host through lets through that very name.
+func Allowed(kind Allow, name string) bool {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	return slices.ContainsFunc(AllowList(kind), func(e Endpoint) bool { return e.matches(name) })
+}
+
 // AllowList returns the hosts of a list, sorted by name reversed label by label, so
 // that relatives stand together. A row that another one covers is left out: squid
 // warns of a domain that is in a list beside its parent.
