@@ -191,9 +191,10 @@ func NETWORK() []*Cause {
 		{
 			ID: "vpn-client", Family: "network", Prior: 1.2,
 			Stages:   []facts.Stage{facts.StageScan, facts.StageDownload, facts.StageInstall},
-			LeadsTo:  []string{"network-unstable", "dns-failure", "firewall-block", "proxy-auth-required"},
+			LeadsTo:  []string{"network-unstable", "dns-failure", "firewall-block", "proxy-auth-required", "proxy-wpad-wrong", "proxy-misconfigured-winhttp"},
 			Remedies: []string{"test-without-vpn", "disconnect-vpn-during-updates", "tell-vendor-conflict"},
 			Check: evidence(
+				walkTunnel,
 				helped(Strong, "note-without-vpn-works"),
 				vpnTopic,
 				vpnAndOffline,

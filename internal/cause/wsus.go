@@ -65,9 +65,10 @@ func WSUS() []*Cause {
 		{
 			ID: "wsus-policy-stale", Family: "wsus", Prior: 1.5,
 			Stages:   []facts.Stage{facts.StageScan},
-			LeadsTo:  []string{"wsus-unreachable", "dns-failure", "not-offered"},
+			LeadsTo:  []string{"wsus-unreachable", "dns-failure", "not-offered", "proxy-misconfigured-winhttp", "proxy-auth-required"},
 			Remedies: []string{"remove-stale-wsus-policy", "correct-wsus-url", "tell-policy-owner"},
 			Check: evidence(
+				walkForeignServer,
 				noWSUS,
 				strong("note-wsus-gone"),
 				strong("note-left-domain"),

@@ -17,10 +17,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"updoc/internal/host/hosttest"
+	"updoc/internal/route/pac"
 )
 
 // TestMain makes the test binary serve as updoc in the scripts.
 func TestMain(m *testing.M) {
+	if os.Getenv(pac.Role) == pac.Child { // or as the child that evaluates scripts
+		os.Exit(pac.Serve(os.Stdin, os.Stdout, nil))
+	}
 	testscript.Main(m, map[string]func(){"updoc": func() {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 		defer stop()

@@ -110,6 +110,7 @@ type Hop struct {
 	Status     int            `json:"status,omitempty"`     // proxy, http
 	Challenges []Challenge    `json:"challenges,omitempty"` // proxy: what a 407 offers
 	Agent      string         `json:"agent,omitempty"`      // proxy, http: Via or Server of who answered
+	Date       time.Time      `json:"date,omitzero"`        // proxy: the time that its own answer carries
 	SignedIn   string         `json:"signedIn,omitempty"`   // proxy: the scheme that the given credentials satisfied
 	TLS        *TLS           `json:"tls,omitempty"`
 	Result     codes.HRESULT  `json:"result,omitzero"` // service: what the update agent makes of the answer, where that says so exactly

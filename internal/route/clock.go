@@ -15,20 +15,15 @@ import (
 	"updoc/internal/host"
 )
 
-// dates reads the clocks of the servers that answered: the Date field of HTTP, one
-// source per host. A clock that is wrong breaks TLS, but plain HTTP and an error page
-// carry a date all the same.
+// dates reads the clocks of the servers that answered, and those of proxies that
+// answered for themselves: the Date field of HTTP, one source per host. A clock that
+// is wrong breaks TLS, but plain HTTP and an error page carry a date all the same.
 func dates(w *Walk) []ClockSource {
 	best := map[string]ClockSource{}
-	for _, a := range w.walked {
-		ex := &a.Exchange
-		at, err := http.ParseTime(ex.Get("Date"))
-		u, uerr := url.Parse(ex.Request.URL)
-		if err != nil || uerr != nil || ex.Began.IsZero() {
-			continue
-		}
-		if age, err := strconv.Atoi(ex.Get("Age")); err == nil && age > 0 {
-			continue // a cache's answer carries the date at which it was stored (RFC 9111)
+	add := func(address string, ex *host.Exchange, at time.Time) {
+		u, err := url.Parse(address)
+		if err != nil || ex.Began.IsZero() {
+			return
 		}
 		// The answer was made between the request and its head; it counts whole seconds.
 		sent, got := answeredWithin(ex)
@@ -40,6 +35,21 @@ func dates(w *Walk) []ClockSource {
 		if have, ok := best[c.Name]; !ok || c.Uncertainty < have.Uncertainty {
 			best[c.Name] = c
 		}
+	}
+	for _, a := range w.walked {
+		ex := &a.Exchange
+		if b := ex.Broken(); b != nil && b.Kind == host.HopProxy && !b.Date.IsZero() {
+			add(ex.Request.Via.Proxy, ex, b.Date)
+			continue
+		}
+		at, err := http.ParseTime(ex.Get("Date"))
+		if err != nil {
+			continue
+		}
+		if age, err := strconv.Atoi(ex.Get("Age")); err == nil && age > 0 {
+			continue // a cache's answer carries the date at which it was stored (RFC 9111)
+		}
+		add(ex.Request.URL, ex, at)
 	}
 	var out []ClockSource
 	for _, c := range best {

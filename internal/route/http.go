@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"updoc/internal/host"
 	"updoc/internal/httpwire"
@@ -75,7 +76,7 @@ func (r *run) tunnel(ctx context.Context, proxy *url.URL) bool {
 		fault, seen := headFault(err)
 		return r.end(h, fault, seen)
 	}
-	h.Status, h.Agent = a.Status, agentOf(a)
+	h.Status, h.Agent, h.Date = a.Status, agentOf(a), dateOf(a)
 	if a.Status/100 == 2 {
 		h.SignedIn = auth
 		return r.end(h, "", "")
@@ -195,6 +196,15 @@ func (r *run) proxyFault(a *httpwire.Message) (host.Fault, string) {
 	return host.FaultProxyStatus, seen
 }
 
+// dateOf is the time that an answer carries, zero if it carries none.
+func dateOf(a *httpwire.Message) time.Time {
+	at, err := http.ParseTime(a.Get("Date"))
+	if err != nil {
+		return time.Time{}
+	}
+	return at
+}
+
 // agentOf names who answered: what proxies add, else the server's own name.
 func agentOf(a *httpwire.Message) string {
 	for _, name := range []string{"Via", "Server", "X-Squid-Error"} {
@@ -228,6 +238,7 @@ func (r *run) ask(ctx context.Context, proxy *url.URL) {
 	if absolute {
 		own := a.Status == http.StatusProxyAuthRequired || a.Status >= 400 && proxySpeaks(a)
 		if own {
+			h.Date = dateOf(a)
 			r.keep(ctx, a)
 			fault, seen := r.proxyFault(a)
 			r.end(h, fault, cmp.Or(h.Seen, seen))

@@ -73,6 +73,11 @@ func judge(w Want, ex *host.Exchange) {
 		}
 		return
 	}
+	packed := unasked(ex)
+	if packed != "" && (w.Body == Cabinet || w.Body == Text) {
+		add(host.HopService, host.FaultAnswer, packed) // it cannot be read, and says nothing of who made it
+		return
+	}
 	switch body := bytes.TrimLeft(ex.Body, "\xef\xbb\xbf \t\r\n"); w.Body {
 	case Cabinet:
 		if ex.Status == http.StatusOK && !bytes.HasPrefix(ex.Body, []byte("MSCF")) {
@@ -95,9 +100,18 @@ func judge(w Want, ex *host.Exchange) {
 		add(host.HopContent, host.FaultLength, "no Content-Length")
 		return
 	}
-	if enc := ex.Get("Content-Encoding"); enc != "" && !strings.EqualFold(enc, "identity") && !asked(ex, "Accept-Encoding") && (w.Range != nil || w.Length) {
-		add(host.HopContent, host.FaultHeader, "Content-Encoding: "+enc+", which nobody asked for")
+	if packed != "" && (w.Range != nil || w.Length) {
+		add(host.HopContent, host.FaultHeader, packed)
 	}
+}
+
+// unasked names the coding of a body that was coded although nobody asked for it.
+func unasked(ex *host.Exchange) string {
+	enc := ex.Get("Content-Encoding")
+	if enc == "" || strings.EqualFold(enc, "identity") || asked(ex, "Accept-Encoding") {
+		return ""
+	}
+	return "Content-Encoding: " + enc + ", which nobody asked for"
 }
 
 // judgeSOAP reads the service's answer. A fault stands in an answer with status 500

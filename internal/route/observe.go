@@ -311,7 +311,7 @@ func (w *Walker) repeat(ctx context.Context, walk *Walk) {
 			defer mu.Unlock()
 			a.Steady = &s
 			switch lost := s.Lost; {
-			case lost > 0 && lost < s.Sent, lost == 0 && a.Exchange.Broken() != nil && transient(a.Exchange.Broken().Fault):
+			case lost > 0 && lost < s.Sent, lost == 0 && transient(a.Exchange.Broken()):
 				walk.Stray = append(walk.Stray, Observation{
 					ID: "line-unsteady", Hop: host.HopTCP,
 					Seen: fmt.Sprintf("%d of %d short requests to %s were lost or late (fastest %s, jitter %s)", max(lost, 1), s.Sent, u.Hostname(), s.Fastest.Round(time.Millisecond), s.Jitter.Round(time.Millisecond)),
@@ -332,8 +332,19 @@ func (w *Walk) answered() bool {
 	return false
 }
 
-func transient(f host.Fault) bool {
-	return f == host.FaultTimeout || f == host.FaultReset || f == host.FaultClosed || f == host.FaultLength
+// transient reports a failure that comes and goes with the line. A length that is
+// missing from a whole answer is none.
+func transient(h *host.Hop) bool {
+	if h == nil {
+		return false
+	}
+	switch h.Fault {
+	case host.FaultTimeout, host.FaultReset, host.FaultClosed:
+		return true
+	case host.FaultLength:
+		return h.Kind != host.HopContent
+	}
+	return false
 }
 
 // probePause lies between two probes of one way, so that they do not share a burst.
@@ -362,7 +373,7 @@ func (w *Walker) steady(ctx context.Context, req host.Request) Steady {
 			continue
 		}
 		s.Sent++
-		if b := exs[i].Broken(); b != nil && transient(b.Fault) {
+		if transient(exs[i].Broken()) {
 			lost++
 			continue
 		}
