@@ -36,8 +36,9 @@ func same(a, b *Result) bool {
 // Windows Update passes the letters of the policy WUServer on to the script, and
 // the script's rules compare them one by one, so that a server written
 // WSUS01.CORP.EXAMPLE misses a rule for .corp.example and goes to the proxy, which
-// answers 407 or 502 (learn.microsoft.com: "Troubleshoot software update scan
-// failures"), while a browser on the same machine goes directly.
+// answers 502 or 407, while a browser on the same machine goes directly
+// (learn.microsoft.com: "Bad gateway error when deploying software updates in System
+// Center 2012 Configuration Manager").
 func (s *Sandbox) CaseSensitive(ctx context.Context, script []byte, env Env, calls []Call) ([]Letters, error) {
 	var asked []Call
 	first := make([]int, len(calls)) // of each call's questions

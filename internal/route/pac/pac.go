@@ -56,9 +56,12 @@ const (
 	// Modern is what today's browsers run, Microsoft Edge among them.
 	Modern Dialect = ""
 	// JScript is what WinHTTP runs: ECMAScript 3 with its library, and nothing
-	// newer unless the script itself brings it. Source of the engine:
-	// learn.microsoft.com "AutoProxy Issues in WinHTTP"; of the language:
-	// "JavaScript Version Information" there (JScript 5.7).
+	// newer unless the script itself brings it. That it runs Microsoft's JScript
+	// component says learn.microsoft.com, "AutoProxy Issues in WinHTTP"; that const
+	// alone makes it refuse a script that browsers take is a field report.
+	// Windows 11 24H2 has a younger component, JScript9Legacy, for what used
+	// JScript; no page says whether WinHTTP is among it, so that a script which only
+	// Modern runs is a suspicion there and no proof.
 	JScript Dialect = "jscript"
 )
 

@@ -87,6 +87,22 @@ func TestScripts(t *testing.T) {
 					t.Errorf("%s => %s, want %s (%v)", r.Call.URL, got, want[i], r.Err)
 				}
 			}
+			// WinHTTP decides the same, except about the script that it cannot read.
+			old := env
+			old.Dialect = pac.JScript
+			again, err := box().Evaluate(t.Context(), script, old, calls)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, r := range again {
+				if filepath.Base(file) == "modern.pac" {
+					if r.Err == nil || r.Err.Fault != pac.FaultDialect || r.Err.Line != 4 {
+						t.Errorf("JScript reads %s: %q, %v", r.Call.URL, r.List, r.Err)
+					}
+				} else if r.List != results[i].List {
+					t.Errorf("JScript: %s => %s, %v", r.Call.URL, r.List, r.Err)
+				}
+			}
 		})
 	}
 }
