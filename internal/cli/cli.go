@@ -135,7 +135,7 @@ command outputs, registry exports, a person's note. It changes nothing.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Sprintf("'%s --help' lists the flags", cmd.CommandPath()), "%w", err)
 	})
-	root.AddCommand(newDiagnose(env), newTrace(env), newExplain(env), newDemo(env), newLab(env), newCauses(env), newRemedies(env))
+	root.AddCommand(newDiagnose(env), newTrace(env), newExplain(env), newDemo(env), newLab(env), newRelay(env), newCauses(env), newRemedies(env))
 	return root
 }
 

@@ -112,6 +112,7 @@ type Hop struct {
 	Agent      string         `json:"agent,omitempty"`      // proxy, http: Via or Server of who answered
 	Date       time.Time      `json:"date,omitzero"`        // proxy: the time that its own answer carries
 	SignedIn   string         `json:"signedIn,omitempty"`   // proxy: the scheme that the given credentials satisfied
+	Silent     time.Duration  `json:"silent,omitempty"`     // http: how long nothing had come when the time for the body was over
 	TLS        *TLS           `json:"tls,omitempty"`
 	Result     codes.HRESULT  `json:"result,omitzero"` // service: what the update agent makes of the answer, where that says so exactly
 }

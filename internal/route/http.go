@@ -260,6 +260,20 @@ func proxySpeaks(a *httpwire.Message) bool {
 		a.Get("X-Proxy-Error") != "" || a.Get("Proxy-Connection") != ""
 }
 
+// watch notes when the last bytes came.
+type watch struct {
+	io.Reader
+	last time.Time
+}
+
+func (w *watch) Read(b []byte) (int, error) {
+	n, err := w.Reader.Read(b)
+	if n > 0 {
+		w.last = time.Now()
+	}
+	return n, err
+}
+
 // keep reads the body: the first bytes are kept, the rest is counted.
 func (r *run) keep(ctx context.Context, a *httpwire.Message) (host.Fault, string) {
 	limit := r.req.Keep
@@ -267,13 +281,14 @@ func (r *run) keep(ctx context.Context, a *httpwire.Message) (host.Fault, string
 		limit = keepBody
 	}
 	var kept bytes.Buffer
+	body := &watch{a.Body, time.Now()}
 	err := r.within(ctx, bodyTime, func() error {
-		n, err := io.Copy(&kept, io.LimitReader(a.Body, int64(limit)))
+		n, err := io.Copy(&kept, io.LimitReader(body, int64(limit)))
 		r.ex.Length = n
 		if err != nil || n < int64(limit) {
 			return err
 		}
-		n, err = io.Copy(io.Discard, io.LimitReader(a.Body, maxBody-n))
+		n, err = io.Copy(io.Discard, io.LimitReader(body, maxBody-n))
 		r.ex.Length += n
 		if err == nil && r.ex.Length == maxBody && a.Size != maxBody {
 			err = httpwire.ErrEndless
@@ -285,7 +300,12 @@ func (r *run) keep(ctx context.Context, a *httpwire.Message) (host.Fault, string
 	case errors.Is(err, httpwire.ErrEndless):
 		return host.FaultEndless, "more than 16 MiB"
 	case err != nil:
-		return faultOf(err)
+		fault, _ := faultOf(err)
+		if h := &r.ex.Hops[len(r.ex.Hops)-1]; fault == host.FaultTimeout {
+			h.Silent = time.Since(body.last)
+			return fault, fmt.Sprintf("%d bytes came, the last %s before the end of the wait", r.ex.Length, h.Silent.Round(100*time.Millisecond))
+		}
+		return fault, fmt.Sprintf("after %d bytes of the body", r.ex.Length)
 	case r.req.Method != http.MethodHead && a.Size > r.ex.Length && a.Status != http.StatusNotModified:
 		return host.FaultLength, fmt.Sprintf("%d of %d bytes", r.ex.Length, a.Size)
 	}

@@ -119,6 +119,8 @@ func blackHole(w *Walk) []Observation {
 		case b == nil || b.Fault != host.FaultTimeout:
 		case b.Kind == host.HopTLS:
 			handshake = cmp.Or(handshake, b.Target)
+		case b.Kind == host.HopHTTP && ex.Status != 0 && b.Silent < bodyTime/2:
+			// Bytes went on coming: the line is slow.
 		case b.Kind == host.HopHTTP && (ex.Status != 0 || largeRequest(ex)):
 			body = cmp.Or(body, ex.Request.URL)
 		case b.Kind == host.HopHTTP && wantsMuch(ex):
