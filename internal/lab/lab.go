@@ -21,6 +21,10 @@ var scenarios embed.FS
 // Demo is the scenario that a newcomer sees.
 const Demo = "proxy-auth-required"
 
+// Success stands in Expect.Predict for a walk on which nothing that updating depends
+// on fails.
+const Success = "success"
+
 // Scenario is a simulated machine and what must be found on it.
 type Scenario struct {
 	Name     string
@@ -37,7 +41,7 @@ type Expect struct {
 	AmongThree []string `json:"among_three"`           // causes that must be among the first three
 	Remedy     string   `json:"remedy_in_first_three"` //
 	NotBefore  []string `json:"not_before"`            // remedies that must not stand before it
-	Predict    string   `json:"predict,omitempty"`     // what Windows would report, by the walk: "0x8024401B"; "" if no route is broken
+	Predict    string   `json:"predict,omitempty"`     // what Windows would report, by the walk: "0x8024401B", or Success; "": no walk is needed
 	Deep       bool     `json:"deep,omitempty"`        // it takes calls that a WSUS may note, in the machine's own name
 	Task       string   `json:"task,omitempty"`        // the request that is predicted for; "": the first vital one that fails
 }
