@@ -358,8 +358,8 @@ const (
 
 // measuredClock judges the measured offset of the clock.
 func measuredClock(l *look) {
-	if l.Clock.State != facts.Present {
-		return
+	if l.Clock.State != facts.Present || strings.HasPrefix(l.Clock.Source, facts.WalkSource) {
+		return // walkClock judges what the walk measured
 	}
 	switch off := l.Clock.Value.Abs(); {
 	case off >= clockBroken:

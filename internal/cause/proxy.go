@@ -177,6 +177,7 @@ func PROXY() []*Cause {
 				walkOpen,
 				moderate("http-odd-status"),
 				strong("note-proxy-alters"),
+				moderate("note-without-proxy-works"),
 				moderate("note-web-gateway"),
 				strong("html-instead-of-soap"),
 				missing("the answer of the update service as it arrives, headers included"),
@@ -234,6 +235,7 @@ func PROXY() []*Cause {
 				strong("range-refused"),
 				strong("note-range-requests"),
 				moderate("note-caching-proxy"),
+				both(Moderate, "note-without-proxy-works", "wu-non-range"),
 				missing("a request with a Range header for a payload file, through the same proxy"),
 			),
 		},
@@ -335,7 +337,7 @@ func publicHost407(l *look) {
 // ownServer407: a 407 while asking a server of one's own. Such a server is to be
 // reached without a proxy, so the demand is a consequence of how it was chosen.
 func ownServer407(l *look) {
-	if _, ok := l.saw407(); !ok {
+	if _, ok := l.saw407(); !ok || l.ownDirect() {
 		return
 	}
 	if host, source, text := serverSeen(l); isOwn(l, host) {
@@ -365,7 +367,7 @@ func pacNotOverHTTP(l *look) {
 // stands in between: by the setting, or because the answer is a proxy's.
 func ownServerThroughProxy(l *look) {
 	host, source, text := serverSeen(l)
-	if !isOwn(l, host) {
+	if !isOwn(l, host) || l.ownDirect() {
 		return
 	}
 	m, known := l.machineProxy()

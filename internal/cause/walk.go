@@ -104,6 +104,15 @@ func (g leg) own() bool {
 	return strings.HasPrefix(id, "wsus.") || strings.HasPrefix(id, "wusp.") || id == "report.wsus" || id == "download.alternate"
 }
 
+// ownDirect reports that the machine asks its own update server without a proxy: if
+// one answers all the same, no setting of this machine chose it.
+func (l *look) ownDirect() bool {
+	return slices.ContainsFunc(l.legs(), func(g leg) bool {
+		_, proxied := g.proxied()
+		return g.own() && g.trip.Task.Caller == route.Agent && !proxied
+	})
+}
+
 func (g leg) source() string { return facts.WalkSource + g.trip.Task.ID }
 
 // proof is how far a leg speaks for what it shows.
@@ -324,9 +333,25 @@ func walkProxyDown(l *look) {
 // walkScriptCase: the script decides otherwise for the same name in small letters,
 // and what it decides for the capitals fails.
 func walkScriptCase(l *look) {
+	if source, list := l.sameInSmallLetters(); source != "" {
+		l.Against(Conclusive, source, "the script says %s, for small letters too", list)
+		return
+	}
 	if g, ok := l.broken(func(g leg) bool { return g.way.Script != nil && g.way.Script.Lower != "" }); ok {
 		l.For(Conclusive, g.source(), "%s; the script says %s, and for small letters %s", g.tell(), g.way.Script.List, g.way.Script.Lower)
 	}
+}
+
+// sameInSmallLetters reports that the script was asked for a server whose name policy
+// writes with capitals, and decides no otherwise for small letters.
+func (l *look) sameInSmallLetters() (source, list string) {
+	for _, g := range l.legs() {
+		name, s := hostOf(g.trip.Task.Request.URL), g.way.Script
+		if g.own() && name != strings.ToLower(name) && s != nil && s.Fault == "" && s.Lower == "" {
+			return g.source(), s.List
+		}
+	}
+	return "", ""
 }
 
 // walkDetected: a proxy that WPAD found refuses or is not there, and the direct way
@@ -551,11 +576,15 @@ func walkClock(l *look) {
 	g, dated := l.broken(func(g leg) bool { return g.fault(host.FaultExpired, host.FaultNotYet) })
 	if c := l.Route.Clock; c != nil && c.Agree > 0 {
 		if c.Offset.Abs() > clockMatters+c.Uncertainty {
-			w := Strong
 			// A ticket carries the time at which it was asked for, as a certificate does.
 			_, tickets := l.broken(func(g leg) bool { return g.fault(host.FaultProxyAuth) && kerberosOnly(g.hop) })
-			if dated || tickets {
+			_, other := l.broken(func(g leg) bool { return g.trip.Task.Vital })
+			w := Strong
+			switch {
+			case dated || tickets:
 				w = Conclusive
+			case other: // something is broken that no clock breaks
+				w = Moderate
 			}
 			l.For(w, facts.WalkSource+"clock", "this clock is off by %s (± %s, %d sources agree)", c.Offset.Round(time.Second), c.Uncertainty.Round(time.Millisecond), c.Agree)
 		} else {
