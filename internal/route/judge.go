@@ -50,6 +50,9 @@ func judge(w Want, ex *host.Exchange) {
 	case ex.Status == http.StatusNetworkAuthenticationRequired: // RFC 6585: what a captive portal should say
 		fail(host.FaultPortal, "HTTP 511")
 		return
+	case page && w.Body != AnyBody && ex.Status >= 400: // the server's own words about its status
+		fail(host.FaultStatus, "HTTP "+strconv.Itoa(ex.Status))
+		return
 	case page && w.Body != AnyBody && slices.Contains(accepted, ex.Status),
 		page && w.Range != nil && ex.Status == http.StatusOK:
 		fail(host.FaultPortal, "a web page instead of "+string(w.Body))
@@ -115,7 +118,8 @@ func unasked(ex *host.Exchange) string {
 }
 
 // judgeSOAP reads the service's answer. A fault stands in an answer with status 500
-// and says more than that; where any answer of the service is good enough, it is one.
+// and says more than that; where any answer of the service is good enough, it is one,
+// unless it would refuse every call of this machine.
 func judgeSOAP(w Want, ex *host.Exchange) {
 	var err error
 	switch w.Operation {
@@ -125,7 +129,7 @@ func judgeSOAP(w Want, ex *host.Exchange) {
 		_, err = wusp.ReadCookie(*ex)
 	}
 	var e *wusp.Error
-	if !errors.As(err, &e) || e.SOAP != nil && slices.Contains(w.Status, ex.Status) {
+	if !errors.As(err, &e) || e.SOAP != nil && slices.Contains(w.Status, ex.Status) && !e.SOAP.Expired() {
 		return
 	}
 	*ex = e.Mark(*ex)

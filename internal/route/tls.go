@@ -88,10 +88,9 @@ func (r *run) judge(cs tls.ConnectionState, seen *host.TLS) (host.Fault, string)
 	if r.req.Pinned {
 		// Whoever's the chain is comes before its dates: an interceptor stays one
 		// when the clock is right.
-		genuine := microsoftIssuer(cs.PeerCertificates)
-		if r.p.Microsoft != nil {
-			genuine = verify(r.p.Microsoft, "", middle(leaf)) == nil
-		}
+		// A chain with the right name that leads nowhere lacks a part, and is told so below.
+		genuine := microsoftIssuer(cs.PeerCertificates) ||
+			r.p.Microsoft != nil && verify(r.p.Microsoft, "", middle(leaf)) == nil
 		if !genuine {
 			return host.FaultIssuer, "issued by " + issuerName(cs.PeerCertificates)
 		}
@@ -115,7 +114,11 @@ func (r *run) judge(cs tls.ConnectionState, seen *host.TLS) (host.Fault, string)
 		// Microsoft's update roots are not in the stores of other systems.
 		return "", "issued by " + issuerName(cs.PeerCertificates) + "; that root is not in this machine's store"
 	}
-	return host.FaultUntrusted, "issued by " + issuerName(cs.PeerCertificates)
+	seenAs := "issued by " + issuerName(cs.PeerCertificates)
+	if len(cs.PeerCertificates) == 1 && leaf.CheckSignatureFrom(leaf) != nil {
+		seenAs += ", whose own certificate was not sent along"
+	}
+	return host.FaultUntrusted, seenAs
 }
 
 // middle is a time at which a certificate was valid, so that its chain is judged

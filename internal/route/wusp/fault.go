@@ -19,6 +19,7 @@ type Fault struct {
 	ID      string // under which the server logged it
 	Method  string // "http://.../SyncUpdates"
 	SOAP    string // SOAP's own code, in the words of 1.1: Client, Server, VersionMismatch, MustUnderstand
+	Sub     string // the first subcode of SOAP 1.2, without its prefix: "MessageExpired"
 	Reason  string // the fault's text, often "Fault occurred"
 
 	Meaning  string // in plain English
@@ -33,6 +34,9 @@ func (f *Fault) String() string {
 	s := word(f.Code)
 	if s == "" {
 		s = strings.TrimSpace("SOAP fault " + word(f.SOAP))
+		if sub := word(f.Sub); sub != "" {
+			s += ": " + sub
+		}
 	}
 	if m := word(f.Message); m != "" {
 		s += ": " + m
@@ -46,6 +50,10 @@ func (f *Fault) Genuine() bool {
 	_, ok := lookupFault(f.Code)
 	return ok && f.Code != ""
 }
+
+// Expired reports that the server refuses the time that the message bears: one of the
+// two clocks is wrong. OASIS WS-Security, SOAP Message Security 1.1, section 12.
+func (f *Fault) Expired() bool { return f.Sub == "MessageExpired" }
 
 // Recovery is what an agent does about a fault.
 type Recovery string
@@ -156,10 +164,18 @@ func (d *doc) fault(ns string) (*Fault, error) {
 			return field(&f.SOAP, 80)
 		case "faultstring":
 			return field(&f.Reason, 400)
-		case "Code": // 1.2: Code/Value; subcodes do not matter here
+		case "Code": // 1.2: Code/Value and Code/Subcode/Value
 			return d.children(func(e xml.StartElement) error {
-				if e.Name.Local == "Value" {
+				switch e.Name.Local {
+				case "Value":
 					return field(&f.SOAP, 80)
+				case "Subcode":
+					return d.children(func(e xml.StartElement) error {
+						if e.Name.Local == "Value" {
+							return field(&f.Sub, 80)
+						}
+						return nil
+					})
 				}
 				return nil
 			})
@@ -175,6 +191,7 @@ func (d *doc) fault(ns string) (*Fault, error) {
 	}
 	f.Method = strings.Trim(f.Method, `"`) // WSUS sends it within quotation marks
 	f.SOAP = soapCode(f.SOAP)
+	f.Sub = f.Sub[strings.LastIndexByte(f.Sub, ':')+1:]
 	f.explain()
 	return f, nil
 }
