@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"cmp"
 	"crypto/tls"
 	"fmt"
 	"strings"
@@ -36,7 +37,7 @@ func (f *Facts) AddWalk(w *route.Walk) {
 		a := t.Deciding()
 		seen := Seen{
 			Source: WalkSource + t.Task.ID, Time: w.Began, Code: t.Predict.Code,
-			Text: fmt.Sprintf("%s %s: %s", t.Task.Request.Method, t.Task.Request.URL, a.Exchange.Broken().Tell()),
+			Text: fmt.Sprintf("%s (%s): %s", t.Task.Purpose, cmp.Or(hostIn(t.Task.Request.URL), t.Task.Request.URL), a.Exchange.Broken().Tell()),
 		}
 		stage := stageWalked(t.Task)
 		if n := len(f.Failures); n > 0 && f.Failures[n-1].Code == t.Predict.Code && f.Failures[n-1].Stage == stage {

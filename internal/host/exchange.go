@@ -200,9 +200,9 @@ func (h *Hop) Tell() string {
 	if h == nil {
 		return "answered"
 	}
-	parts := []string{string(h.Kind), h.Target, string(h.Fault)}
-	if h.Status != 0 {
-		parts = append(parts, "HTTP "+strconv.Itoa(h.Status))
+	parts := []string{string(h.Kind) + " " + h.Target, string(h.Fault)}
+	if h.Status != 0 { // who answered and what says it all
+		parts = []string{string(h.Kind) + " answers " + strconv.Itoa(h.Status)}
 	}
 	var schemes []string
 	for _, c := range h.Challenges {
