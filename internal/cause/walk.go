@@ -436,6 +436,10 @@ func walkRanges(l *look) {
 	}
 }
 
+// refusedMethod are the statuses with which something refuses a kind of request that
+// the server itself knows.
+var refusedMethod = []int{400, 403, 405, 411, 413, 415, 501}
+
 // walkMangled: what comes back is not what the server sent, or a method that updates
 // need is forbidden on the way.
 func walkMangled(l *look) {
@@ -453,8 +457,10 @@ func walkMangled(l *look) {
 		return
 	}
 	if g, ok := l.broken(func(g leg) bool {
-		_, proxied := g.proxied()
-		return proxied && !g.atProxyAuth() && g.fault(host.FaultStatus, host.FaultProxyDenied, host.FaultProxyStatus, host.FaultNotHTTP, host.FaultAnswer, host.FaultRedirect) && g.hop.Status != 404 && l.otherMethodPasses(g)
+		if _, proxied := g.proxied(); !proxied { // a box in the way that nobody set
+			return g.fault(host.FaultStatus) && slices.Contains(refusedMethod, g.hop.Status) && l.otherMethodPasses(g)
+		}
+		return !g.atProxyAuth() && g.fault(host.FaultStatus, host.FaultProxyDenied, host.FaultProxyStatus, host.FaultNotHTTP, host.FaultAnswer, host.FaultRedirect) && g.hop.Status != 404 && l.otherMethodPasses(g)
 	}); ok {
 		l.show(g)
 	}
@@ -505,9 +511,29 @@ func walkNames(l *look) {
 	}); ok {
 		l.show(g)
 	}
+	if g, ok := l.broken(leg.lied); ok {
+		l.show(g)
+	}
 	for _, o := range l.observed("resolver-lies") {
 		l.For(Strong, facts.WalkSource+"dns", "%s", o.Seen)
 	}
+}
+
+// lied reports that the name server led a name of Microsoft's into a private network,
+// by which the leg went.
+func (g leg) lied() bool {
+	return slices.ContainsFunc(g.way.Exchange.Hops, func(h host.Hop) bool {
+		_, known := route.EndpointOf(h.Target)
+		return known && h.Kind == host.HopDNS && h.Resolver == "" && len(h.Addresses) > 0 && h.Addresses[0].IsPrivate()
+	})
+}
+
+// pinnedByHosts reports that the hosts file chose the address at which the leg ends.
+func (g leg) pinnedByHosts() bool {
+	_, proxied := g.proxied()
+	return !proxied && slices.ContainsFunc(g.way.Exchange.Hops, func(h host.Hop) bool {
+		return h.Kind == host.HopDNS && h.Resolver == "hosts file" && h.Fault == ""
+	})
 }
 
 // walkSunk: a name of Microsoft's leads to nothing or to this machine.
@@ -521,6 +547,11 @@ func walkSunk(l *look) {
 			l.Cure("tell-dns-filter-owner")
 		}
 		l.For(w, g.source(), "%s", g.tell())
+		return
+	}
+	if g, ok := l.broken(leg.pinnedByHosts); ok {
+		l.For(Conclusive, g.source(), "%s; the address is from the hosts file", g.tell())
+		l.Cure("comment-out-hosts-entries")
 	}
 }
 
@@ -534,7 +565,7 @@ func walkFiltered(l *look) {
 	}
 	if g, ok := l.broken(func(g leg) bool {
 		_, proxied := g.proxied()
-		return !proxied && !g.own() && (g.hop.Kind == host.HopTCP || g.hop.Kind == host.HopTLS || g.hop.Kind == host.HopHTTP) &&
+		return !proxied && !g.own() && !g.lied() && !g.pinnedByHosts() && !g.onlyIPv6() && (g.hop.Kind == host.HopTCP || g.hop.Kind == host.HopTLS || g.hop.Kind == host.HopHTTP) &&
 			g.fault(host.FaultTimeout, host.FaultReset, host.FaultRefused, host.FaultUnreachable, host.FaultClosed) && !l.unsteady() && len(l.observed("mtu")) == 0
 	}); ok {
 		l.show(g)
@@ -544,10 +575,17 @@ func walkFiltered(l *look) {
 // walkIntercepted: somebody else's certificate stands before a service whose roots
 // are pinned.
 func walkIntercepted(l *look) {
-	if g, ok := l.broken(func(g leg) bool { return g.fault(host.FaultIssuer) }); ok {
+	if g, ok := l.broken(func(g leg) bool { return g.fault(host.FaultIssuer) && !g.lied() && !g.pinnedByHosts() }); ok {
 		l.For(Conclusive, g.source(), "%s", g.tell())
+		if issuer := strings.ToLower(g.hop.Seen); slices.ContainsFunc(antivirusIssuers, func(s string) bool { return strings.Contains(issuer, s) }) {
+			l.Cure("test-without-antivirus-shield")
+		}
 	}
 }
+
+// antivirusIssuers are parts of the names with which products on the machine itself
+// sign: the vendors' pages on scanning of encrypted connections name them.
+var antivirusIssuers = []string{"antivirus", "anti-virus", "mail shield", "eset ssl filter", "kaspersky", "bitdefender", "avast", "avg ", "dr.web", "netfilter"}
 
 // walkOldTLS: the two sides have no version or cipher suite in common.
 func walkOldTLS(l *look) {
@@ -573,7 +611,9 @@ func walkClock(l *look) {
 	if l.Route == nil {
 		return
 	}
-	g, dated := l.broken(func(g leg) bool { return g.fault(host.FaultExpired, host.FaultNotYet) })
+	g, dated := l.broken(func(g leg) bool {
+		return g.fault(host.FaultExpired, host.FaultNotYet) || strings.Contains(g.hop.Seen, "MessageExpired")
+	})
 	if c := l.Route.Clock; c != nil && c.Agree > 0 {
 		if c.Offset.Abs() > clockMatters+c.Uncertainty {
 			// A ticket carries the time at which it was asked for, as a certificate does.
@@ -618,6 +658,23 @@ func walkIPv6(l *look) {
 	for _, o := range l.observed("ipv6-dead") {
 		l.For(Conclusive, facts.WalkSource+"ipv6", "%s", o.Seen)
 	}
+	g, dead := l.broken(leg.onlyIPv6)
+	four := slices.ContainsFunc(l.legs(), func(g leg) bool {
+		return slices.ContainsFunc(g.way.Exchange.Hops, func(h host.Hop) bool {
+			return h.Kind == host.HopTCP && h.Fault == "" && h.Remote.Addr().Is4()
+		})
+	})
+	if dead && four {
+		l.show(g)
+	}
+}
+
+// onlyIPv6 reports that the name led to IPv6 addresses alone, and that none of them was
+// reached.
+func (g leg) onlyIPv6() bool {
+	return g.hop.Kind == host.HopTCP && len(g.hop.Tried) > 0 && !slices.ContainsFunc(g.hop.Tried, func(d host.Dial) bool {
+		return d.Remote.Addr().Unmap().Is4()
+	})
 }
 
 func (l *look) observed(id string) []route.Observation {
@@ -653,6 +710,19 @@ func wsusLimit(g leg) bool {
 
 func wsusCertificate(g leg) bool {
 	return g.hop.Kind == host.HopTLS && g.fault(host.FaultUntrusted, host.FaultExpired, host.FaultNotYet, host.FaultCertName, host.FaultIssuer, host.FaultVersion)
+}
+
+// walkOwnCertificate: who has to act depends on what is wrong with the certificate.
+func walkOwnCertificate(l *look) {
+	walkOwn(wsusCertificate)(l)
+	g, ok := l.broken(func(g leg) bool { return g.own() && !g.atProxy() && wsusCertificate(g) })
+	switch {
+	case !ok:
+	case g.fault(host.FaultExpired, host.FaultNotYet, host.FaultVersion):
+		l.Cure("tell-wsus-correct-iis-site")
+	case g.fault(host.FaultCertName):
+		l.Cure("correct-wsus-url", "tell-wsus-correct-iis-site")
+	}
 }
 
 func wsusEmpty(g leg) bool {

@@ -157,7 +157,7 @@ func WSUS() []*Cause {
 			Stages:   []facts.Stage{facts.StageScan},
 			Remedies: []string{"trust-wsus-certificate", "tell-wsus-correct-iis-site", "correct-wsus-url"},
 			Check: evidence(
-				walkOwn(wsusCertificate),
+				walkOwnCertificate,
 				noWSUS,
 				secureServerRefused,
 				strong("note-wsus-certificate"),

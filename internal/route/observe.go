@@ -307,6 +307,9 @@ func (w *Walker) repeat(ctx context.Context, walk *Walk) {
 			continue
 		}
 		seen[u.Host] = true
+		if slow(walk, &a.Exchange) {
+			continue // it waits as long again and tells nothing new
+		}
 		wg.Go(func() {
 			s := w.steady(ctx, a.Exchange.Request)
 			mu.Lock()
@@ -322,6 +325,16 @@ func (w *Walker) repeat(ctx context.Context, walk *Walk) {
 		})
 	}
 	wg.Wait()
+}
+
+// slow reports an exchange that ran out of time for a reason that lies at the server or
+// in the size of what was sent: the line carried the request.
+func slow(w *Walk, ex *host.Exchange) bool {
+	b := ex.Broken()
+	if b == nil || b.Fault != host.FaultTimeout {
+		return false
+	}
+	return b.Kind == host.HopHTTP && ex.Status == 0 || slices.ContainsFunc(w.Stray, func(o Observation) bool { return o.ID == "mtu" })
 }
 
 // answered reports that some request got through.
