@@ -70,7 +70,7 @@ func start(t *testing.T, r *relay.Relay) string {
 }
 
 func client(w *lab.World, relayAt string) *http.Client {
-	return &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+	return &http.Client{Timeout: 2 * time.Minute, Transport: &http.Transport{
 		Proxy:             http.ProxyURL(&url.URL{Scheme: "http", Host: relayAt}),
 		TLSClientConfig:   &tls.Config{RootCAs: w.Trusted(), Time: w.Now},
 		DisableKeepAlives: false, MaxIdleConnsPerHost: 64,
@@ -230,7 +230,7 @@ func TestLease(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(4 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("it goes on")
 	}
 	idle.SetReadDeadline(time.Now().Add(time.Second))
