@@ -90,6 +90,7 @@ func AGENT() []*Cause {
 				strong("note-old-windows-endless"),
 				strong("note-old-agent"),
 				strong("note-sha2"),
+				strong("note-fresh-old-windows"),
 				strong("wu-metadata-memory"),
 				agentOfOldWindows,
 				both(Moderate, "wu-skip-selfupdate", "wu-old-agent"),

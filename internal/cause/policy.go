@@ -194,6 +194,7 @@ func POLICY() []*Cause {
 			Check: evidence(
 				strong("note-gradual-rollout"),
 				strong("note-optional-update"),
+				strong("note-shown-elsewhere"),
 				strong("note-other-products"),
 				driversExcluded,
 				otherProductsOff,

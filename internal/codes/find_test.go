@@ -36,6 +36,7 @@ func TestFind(t *testing.T) {
 		{"Hydration failed with error NTSTATUS_FROM_WIN32(ERROR_INVALID_DATA) .", "0x8007000D"},
 		{"Failed to add driver. Error: 0xD0000034[gle=0x00000002]", "0xD0000034"},
 		{"<<<  [Exit status: FAILURE(0xe0000219)]", ""},
+		{`winget: 0x8a15005e : The server certificate did not match any of the expected values.`, "0x8A15005E"},
 		{"<<<  [Exit status: FAILURE(0x800f0203)]", "0x800F0203"},
 
 		// ReportingEvents.log, event logs, ConfigMgr, ESENT, MSI.

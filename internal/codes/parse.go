@@ -535,6 +535,7 @@ func plausible(h HRESULT) bool {
 	case 0x8001, 0x8002, 0x8003, 0x8004, 0x8008, 0x8009, 0x800A, 0x800B, 0x8013, // COM, crypto, trust, .NET
 		0x8018, 0x801C, 0x8028, 0x8029, 0x8030, 0x8031, // enrolment, TPM, setup, BitLocker
 		0x803F, 0x8050, 0x8087, 0x8088, 0x80AD, // Store, Defender, update agents of devices
+		0x8A15,                 // winget
 		0x87D0, 0x87E1, 0x8DDD: // Configuration Manager, Store, the former update web site
 		// Facility 0 is left out: 0x80000002 is HKEY_LOCAL_MACHINE as often as a code.
 		return code != 0 && code < 0x8000

@@ -172,7 +172,7 @@ func (r *textReading) symptoms() {
 }
 
 // complaint finds the words with which people say that something does not work.
-var complaint = regexp.MustCompile(`(?i)\b(fail\w*|errors?|cannot|can't|can not|unable|block(s|ed)?|(does|do|did|will|would|is|are) not|(does|do|did|wo|is|are|could|would|was)n't|could not|was not|troubles?|problems?|difficult\w*|never|no (updates|longer)|stops?|refuse[sd]?|fehler|geht nicht|scheitert|schl\S+gt fehl|klappt nicht)\b`)
+var complaint = regexp.MustCompile(`(?i)\b(fail\w*|errors?|cannot|can't|can not|unable|block(s|ed)?|(does|do|did|will|would|is|are) not|(does|do|did|wo|is|are|could|would|was)n't|could not|was not|troubles?|problems?|difficult\w*|never|neither|no (updates|longer)|stops?|refuse[sd]?|fehler|geht nicht|scheitert|schl\S+gt fehl|klappt nicht)\b`)
 
 func symptomStage(k FailureKind) Stage {
 	switch k {
