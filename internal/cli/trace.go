@@ -123,6 +123,15 @@ func (env *Env) trace(ctx context.Context, t traceFlags) error {
 	if err != nil {
 		return err
 	}
+	if t.deep {
+		what, why := settings.GoesDeep()
+		if what == "" {
+			return usage("--from takes the id and the name from the machine's own evidence, --wsus names the server", "--deep: %s", why)
+		}
+		if _, err := fmt.Fprintln(env.Stderr, "going deep: "+what); err != nil {
+			return err
+		}
+	}
 	w, done, err := env.output(t.output)
 	if err != nil {
 		return err
@@ -131,7 +140,7 @@ func (env *Env) trace(ctx context.Context, t traceFlags) error {
 	walker := route.Walker{
 		Exchanger: prober, As: currentUser(), Scripts: &pac.Sandbox{},
 		Env: pac.Env{Dialect: pac.JScript, Lookup: prober.Lookup},
-		Net: prober.Net, Times: []string{"time.windows.com:123"}, Repeat: t.repeat,
+		Net: prober.Net, Times: []string{"time.windows.com:123"}, Repeat: t.repeat, Deep: t.deep,
 		Done: func(n, total int) { bar.step("walking", n, total) },
 	}
 	plan := route.PlanOptions{URLs: t.urls, Deep: t.deep, Now: time.Now()}
