@@ -56,7 +56,7 @@ Needs no network and touches nothing. Exits 0 when it went as it should.`,
 			}
 			if f.Route != nil {
 				fmt.Fprintln(env.Stdout)
-				if err := report.RouteText(env.Stdout, report.NewRoute(f.Route, doc), env.style(env.Stdout), false); err != nil {
+				if err := report.RouteText(env.Stdout, report.NewRoute(f.Route, doc), env.style(env.Stdout), report.RouteOptions{Told: true}); err != nil {
 					return err
 				}
 			}

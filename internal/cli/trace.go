@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -28,7 +27,7 @@ import (
 	"updoc/internal/route/pac"
 )
 
-var traceFormats = []string{"text", "json", "html"}
+var traceFormats = []string{"text", "json", "md", "html"}
 
 // traceFlags are what stands in for the settings of the sick machine.
 type traceFlags struct {
@@ -40,6 +39,7 @@ type traceFlags struct {
 	format, output   string
 	as               string
 	deep, all        bool
+	advice, redacted bool
 	repeat           int
 }
 
@@ -72,6 +72,9 @@ be walked.`,
   updoc trace --from evidence.zip                         with that machine's settings`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !cmd.Flags().Changed("redact") {
+				t.redacted = t.format == "md" || t.format == "html"
+			}
 			return env.trace(cmd.Context(), t)
 		},
 	}
@@ -89,7 +92,9 @@ be walked.`,
 	f.BoolVar(&t.deep, "deep", false, "go on with calls that may write on a WSUS, with the machine's own id")
 	f.IntVar(&t.repeat, "repeat", 0, "ask each way this many times more, to tell a steady line from a flaky one")
 	f.BoolVar(&t.all, "all", false, "draw every hop of every way")
-	f.StringVar(&t.format, "format", "text", "text, json or html (one file)")
+	f.BoolVar(&t.advice, "advice", false, "show everything that can be pasted, and not only what fits the cause")
+	f.StringVar(&t.format, "format", "text", "text, json, md (tickets) or html (one file)")
+	f.BoolVar(&t.redacted, "redact", false, "replace names and addresses by pseudonyms (on for md and html)")
 	f.StringVarP(&t.output, "output", "o", "", "write to this file instead of standard output")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(traceFormats, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
 	return cmd
@@ -152,8 +157,8 @@ func (env *Env) trace(ctx context.Context, t traceFlags) error {
 	if err := ctx.Err(); err != nil {
 		return done(err)
 	}
-	doc := report.NewRoute(f.Route, report.New(f, cause.Diagnose(f), report.Options{}))
-	if err := writeRoute(w, doc, t.format, env.style(w), t.all); err != nil {
+	doc := report.NewRoute(f.Route, report.New(f, cause.Diagnose(f), report.Options{Redact: t.redacted}))
+	if err := writeRoute(w, doc, t.format, env.style(w), report.RouteOptions{All: t.all, Advice: t.advice}); err != nil {
 		return done(err)
 	}
 	switch doc.Verdict {
@@ -310,12 +315,14 @@ func currentUser() string {
 	return u.Username
 }
 
-func writeRoute(w io.Writer, doc *report.RouteDocument, format string, style report.Style, all bool) error {
+func writeRoute(w io.Writer, doc *report.RouteDocument, format string, style report.Style, opt report.RouteOptions) error {
 	switch format {
 	case "json":
 		return report.WriteRouteJSON(w, doc)
+	case "md":
+		return report.RouteMarkdown(w, doc)
 	case "html":
-		return fmt.Errorf("html: %w", errors.ErrUnsupported)
+		return report.RouteHTML(w, doc)
 	}
-	return report.RouteText(w, doc, style, all)
+	return report.RouteText(w, doc, style, opt)
 }

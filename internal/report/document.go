@@ -36,8 +36,10 @@ type Document struct {
 	Escalation *Escalation `json:"escalation,omitempty"` // for whoever takes over
 	Rejected   []Rejected  `json:"rejected,omitempty"`   // with --why-not
 	Other      float64     `json:"other,omitempty"`      // probability that it is none of the catalogue
+	Route      *RoutePart  `json:"route,omitempty"`      // where the walk of its route breaks; nil: it was not walked
 
 	redactor *redact.Redactor // what redacted it; nil if nothing did
+	drawn    *RouteDocument   // the walk, for those who draw it
 }
 
 // Machine is the head of a report.
@@ -185,6 +187,7 @@ const (
 func New(f *facts.Facts, d cause.Diagnosis, opt Options) *Document {
 	doc := assemble(f, d, opt)
 	doc.settle(f, newRedactor(opt))
+	doc.addRoute(f)
 	return doc
 }
 

@@ -1,12 +1,11 @@
 package report
 
 import (
-	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,7 +27,7 @@ var pageStyle string
 
 var pageTemplate = sync.OnceValues(func() (*template.Template, error) {
 	words := message.English()
-	return template.New("page").Funcs(template.FuncMap{
+	return template.New("page").Funcs(routeFuncs(words)).Funcs(template.FuncMap{
 		"say":     words.Text,
 		"shown":   shown,
 		"stamp":   stamp,
@@ -41,7 +40,7 @@ var pageTemplate = sync.OnceValues(func() (*template.Template, error) {
 		"fields":  escalationFields,
 		"update":  updateName,
 		"width":   share100,
-	}).Parse(pageSource)
+	}).Parse(routeSource + pageSource)
 })
 
 // page is what the template draws.
@@ -72,6 +71,8 @@ type machinePage struct {
 	Cause    *Cause
 	Others   []Cause
 	Time     *timeline
+	Walk     string       // what a walk of the route says in a line; "" if there was none
+	Broken   []routeGroup // where the route breaks
 }
 
 const (
@@ -87,11 +88,11 @@ func WriteHTML(w io.Writer, list []Named) error {
 		return fmt.Errorf("page: %w", err)
 	}
 	list = labelled(list)
-	sum := sha256.Sum256([]byte(pageStyle))
-	p := page{
-		Style: template.CSS(pageStyle), Several: len(list) != 1,
-		Policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; img-src data:; base-uri 'none'; form-action 'none'",
+	style := pageStyle
+	if slices.ContainsFunc(list, func(n Named) bool { return n.Document != nil && n.Document.drawn != nil }) {
+		style += routeStyle
 	}
+	p := page{Style: template.CSS(style), Several: len(list) != 1, Policy: policyFor(style)}
 	words := message.English()
 	for i, n := range list {
 		m := newMachinePage(n, words)
@@ -145,6 +146,9 @@ func newMachinePage(n Named, words *message.Catalog) machinePage {
 		m.Cause, m.Others, m.Why = &doc.Causes[0], doc.Causes[1:], doc.Causes[0].Title
 	}
 	m.Time = newTimeline(doc)
+	if doc.drawn != nil {
+		m.Walk, m.Broken = routeVerdict(doc.drawn, words), routeGroups(doc.drawn, words)
+	}
 	return m
 }
 

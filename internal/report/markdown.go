@@ -119,6 +119,7 @@ func (m *markdown) document(doc *Document, level int) {
 	switch doc.Verdict {
 	case "problems":
 		m.cause(doc)
+		m.route(doc)
 		m.cure(doc)
 	default:
 		m.successes(doc)

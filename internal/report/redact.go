@@ -105,6 +105,12 @@ func (d *Document) eachForeign(f func(string) string) {
 			to(&e.Vectors[i])
 		}
 	}
+	if r := d.Route; r != nil {
+		for i := range r.Broken {
+			b := &r.Broken[i]
+			to(&b.URL, &b.Proxy, &b.Target, &b.Seen)
+		}
+	}
 }
 
 // visible takes out what nobody sees or what moves other characters about: control
@@ -151,6 +157,9 @@ var profileFolder = regexp.MustCompile(`(?i)[\\/](?:users|benutzer|documents and
 // they are also found where nothing around them tells that they are names.
 func learn(r *redact.Redactor, f *facts.Facts) {
 	r.Learn(redact.Computer, f.Machine.Name)
+	if f.Route != nil {
+		learnRoute(r, f.Route)
+	}
 	hosts := func(setting string) {
 		for _, h := range hostsIn(setting) {
 			r.Learn(redact.Host, h)

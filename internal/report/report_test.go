@@ -206,7 +206,7 @@ func TestSchema(t *testing.T) {
 	}
 	full := problemsDocument()
 	fillZero(reflect.ValueOf(full).Elem(), "x")
-	full.Verdict, full.Schema = "problems", Schema
+	full.Verdict, full.Schema, full.Route.Verdict, full.Route.Codes = "problems", Schema, "broken", []string{"0x8024401B"}
 	for name, doc := range map[string]*Document{
 		"problems": problemsDocument(), "healthy": healthyDocument(), "unknown": unknownDocument(),
 		"new":   New(&facts.Facts{}, cause.Diagnosis{Outcome: cause.Unclear}, Options{}),
@@ -477,7 +477,7 @@ func TestHostileData(t *testing.T) {
 
 var (
 	tag     = regexp.MustCompile(`<(/?)([a-zA-Z][a-zA-Z0-9]*)((?:\s+[^<>"]*(?:"[^"]*")?)*)\s*/?>`)
-	allowed = strings.Fields("html head meta title style body main header nav div p h1 h2 h3 span article section figure figcaption svg line circle path text rect g details summary ul ol li cite code strong time table thead tbody tr th td a dl dt dd footer")
+	allowed = strings.Fields("html head meta title style body main header nav div p h1 h2 h3 h4 span article section figure figcaption svg line circle path text rect g details summary ul ol li cite code pre br strong time table thead tbody tr th td a dl dt dd footer")
 	link    = regexp.MustCompile(`(?i)\s(href|src|style|on\w+|srcset|xlink:href|action)\s*=\s*"([^"]*)"`)
 )
 
@@ -499,7 +499,7 @@ func checkHTML(t *testing.T, name, text string) {
 			}
 		}
 		switch {
-		case el == "meta" || strings.HasSuffix(m[0], "/>"):
+		case el == "meta" || el == "br" || strings.HasSuffix(m[0], "/>"):
 		case m[1] == "/":
 			if len(open) == 0 || open[len(open)-1] != el {
 				t.Fatalf("%s: </%s> closes %v", name, el, open)
@@ -647,6 +647,7 @@ func TestEveryStringIsRedacted(t *testing.T) {
 		"Schema", "Verdict", "Failures.Kind", "Failures.Code", "Failures.Extend", "Failures.Phase", "Failures.Symbol", "Failures.Meaning", "Failures.Stage",
 		"Causes.ID", "Causes.Title", "Causes.Plain", "Causes.Stage", "Causes.Evidence.Weight", "Causes.Explains", "Causes.Remedies",
 		"Remedies.ID", "Remedies.Title", "Remedies.How", "Remedies.Mode", "Remedies.Risk", "Remedies.Restart", "Checked.Kind", "Successes.Stage",
+		"Route.Verdict", "Route.Codes", "Route.Broken.Route", "Route.Broken.Kind", "Route.Broken.Fault", "Route.Broken.Code",
 		"Escalation.Chain", "Rejected.ID", "Rejected.Title", "Rejected.Why", "Rejected.Against.Weight",
 	} {
 		ours[p] = true

@@ -31,7 +31,7 @@ const (
 type Snippet struct {
 	Kind  SnippetKind
 	Title string
-	Text  string // lines of at most 100 characters, but for WinHTTP's one command; no tab, no control character
+	Text  string // lines of at most 80 characters, but for WinHTTP's one command; no tab, no control character
 	Fits  bool   // it is meant for the cause that was given
 }
 
@@ -232,7 +232,7 @@ const (
 
 // acl writes a list of squid's: lines that begin alike add up.
 func acl(b *strings.Builder, name, kind string, values []string) {
-	const width = 96
+	const width = 78
 	head := "acl " + name + " " + kind
 	line := head
 	for _, v := range values {
@@ -268,9 +268,10 @@ func (a adviser) squidAllow() string {
 	var b strings.Builder
 	list := AllowList(AllowUpdates)
 	b.WriteString(`# Windows Update runs as the computer itself and cannot answer a sign-in.
-# Paste this into squid.conf below "http_access deny CONNECT !SSL_ports" and above the first
-# http_access line that names a proxy_auth list; then: squid -k parse && squid -k reconfigure
-# If others than your own networks reach this proxy, put "localnet" after each "allow".
+# Into squid.conf, below "http_access deny CONNECT !SSL_ports" and above the
+# first http_access line that names a proxy_auth list. Then:
+#   squid -k parse && squid -k reconfigure
+# If others than your own networks reach this proxy: "allow localnet" each.
 `)
 	acl(&b, aclHosts, "dstdomain", dstdomains(list, a.names()))
 	acl(&b, aclOwn, "dst", a.addresses())
@@ -286,8 +287,8 @@ func (a adviser) squidAllow() string {
 // squid-cache.org: SslPeekAndSplice.
 func (a adviser) squidIntact() string {
 	var b strings.Builder
-	b.WriteString(`# Windows Update accepts Microsoft's own certificates only: TLS to these hosts must not be opened.
-# Paste this into squid.conf above the first line that begins with ssl_bump.
+	b.WriteString(`# Windows Update accepts Microsoft's own certificates only: TLS to these hosts
+# must not be opened. Into squid.conf, above the first ssl_bump line.
 acl windowsupdate_greeting at_step SslBump1
 `)
 	acl(&b, aclIntact, "ssl::server_name", dstdomains(AllowList(AllowIntact), a.names()))
@@ -300,10 +301,11 @@ acl windowsupdate_greeting at_step SslBump1
 // quick_abort_min.
 func (a adviser) squidRanges() string {
 	var b strings.Builder
-	b.WriteString(`# Updates are fetched in parts: the Range field must reach the server, and its answer, 206 with
-# Content-Range and Content-Length, must come back as it is. Paste this into squid.conf above all
-# lines that begin with range_offset_limit, request_header_access or reply_header_access, and take
-# out "quick_abort_min -1", with which whole files are fetched although parts are wanted.
+	b.WriteString(`# Updates are fetched in parts: Range must reach the server, and its answer,
+# 206 with Content-Range and Content-Length, must come back as it is.
+# Into squid.conf, above all lines that begin with range_offset_limit,
+# request_header_access or reply_header_access. Take out "quick_abort_min -1":
+# with it, whole files are fetched where parts are wanted.
 `)
 	acl(&b, aclFiles, "dstdomain", dstdomains(AllowList(AllowRanges), a.names()))
 	fmt.Fprintf(&b, "range_offset_limit 0 %s\nquick_abort_min 0 KB\nquick_abort_max 0 KB\n", aclFiles)
@@ -376,7 +378,7 @@ func (a adviser) direct() (exact, families []string) {
 func (a adviser) pacDirect() string {
 	exact, families := a.direct()
 	var b strings.Builder
-	b.WriteString(`// Make this the first line of FindProxyForURL (and of FindProxyForURLEx, if there is one):
+	b.WriteString(`// Make this the first line of FindProxyForURL (and of FindProxyForURLEx):
 //     if (isWindowsUpdate(host)) return "DIRECT";
 // and put this function beside it.
 function isWindowsUpdate(host) {
@@ -399,7 +401,8 @@ function isWindowsUpdate(host) {
         if (name == exact[i]) return true;
     }
     for (i = 0; i < families.length; i++) {
-        if (name == families[i] || dnsDomainIs(name, "." + families[i])) return true;
+        if (name == families[i]) return true;
+        if (dnsDomainIs(name, "." + families[i])) return true;
     }
     return false;
 }
@@ -410,8 +413,8 @@ function isWindowsUpdate(host) {
 // pacLowerCase mends a script that compares names letter by letter. Browsers hand
 // over names in small letters; Windows Update hands over WUServer as it is written.
 func (a adviser) pacLowerCase() string {
-	return `// Make this the first line of FindProxyForURL (and of FindProxyForURLEx, if there is one):
-// Windows Update asks with the host name in the letters in which policy spells it.
+	return `// Make this the first line of FindProxyForURL (and of FindProxyForURLEx):
+// Windows Update hands over the host name in the letters of the policy.
     host = host.toLowerCase();
 `
 }
@@ -456,9 +459,9 @@ func (a adviser) winHTTP() string {
 		add("*." + s)
 	}
 	var b strings.Builder
-	b.WriteString("rem Run as administrator. This keeps the proxy and the exceptions that are set now and adds to them.\n")
+	b.WriteString("rem As administrator. The proxy and the exceptions that are set now are kept.\n")
 	for _, s := range left[:min(len(left), 5)] {
-		fmt.Fprintf(&b, "rem Left out, because Windows does not understand it: %.60s\n", s)
+		fmt.Fprintf(&b, "rem Left out, Windows does not understand it: %.32s\n", s)
 	}
 	fmt.Fprintf(&b, "netsh winhttp set proxy proxy-server=%q bypass-list=%q\n", p.Static, strings.Join(bypass, ";"))
 	return b.String()
@@ -488,7 +491,7 @@ func (a adviser) list() string {
 			fmt.Fprintf(&b, "%-42s %s\n", e.Host, strings.Join(ports, ","))
 		}
 	}
-	table("# To be let through without a sign-in, by name: Microsoft publishes no addresses. *.x is x and\n# every name below it.\n", AllowList(AllowUpdates), true)
+	table("# To be let through without a sign-in, by name: Microsoft publishes no\n# addresses. *.x is x and every name below it.\n", AllowList(AllowUpdates), true)
 	table("\n# Among them and beside them: TLS that must not be opened.\n", AllowList(AllowIntact), false)
 	table("\n# And HEAD, Range, 206, Content-Length and Content-Range must pass as they are.\n", AllowList(AllowRanges), false)
 	return b.String()

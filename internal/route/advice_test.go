@@ -79,7 +79,7 @@ func TestAdviceFits(t *testing.T) {
 				t.Errorf("%s has no title", s.Kind)
 			}
 			for line := range strings.Lines(s.Text) {
-				if len(line) > 101 && s.Kind != route.WinHTTP || strings.ContainsAny(line, "\t\r\x1b") {
+				if len(line) > 81 && s.Kind != route.WinHTTP || strings.ContainsAny(line, "\t\r\x1b") {
 					t.Errorf("%s: line %q", s.Kind, line)
 				}
 			}
@@ -105,7 +105,7 @@ func TestAdviceWinHTTP(t *testing.T) {
 			t.Errorf("%q is not in %s", want, list)
 		}
 	}
-	if strings.Contains(list, "10.0.0.0/8") || !strings.Contains(text, "rem Left out, because Windows does not understand it: 10.0.0.0/8\n") {
+	if strings.Contains(list, "10.0.0.0/8") || !strings.Contains(text, "rem Left out, Windows does not understand it: 10.0.0.0/8\n") {
 		t.Errorf("the entry that Windows does not understand:\n%s", text)
 	}
 	p := route.Proxy{Known: true, Static: "proxy.fabrikam.example:8080", Bypass: list}
