@@ -107,6 +107,18 @@ func contains(list []codes.HRESULT, c codes.HRESULT) bool {
 	return false
 }
 
+// A front end that finds the time of a message too far from its own says so in the
+// subcode of WS-Security, whatever prefix it gives that; free text in its place is not shown.
+func TestFaultExpired(t *testing.T) {
+	for sub, want := range map[string]bool{"o:MessageExpired": true, "wsu:MessageExpired": true, "MessageExpired": true, "o:InvalidSecurity": false, "Basic am9lOmh1bnRlcjI=": false} {
+		_, err := ReadCookie(answer(500, soap12(`<env:Fault><env:Code><env:Value>env:Sender</env:Value><env:Subcode><env:Value>`+sub+`</env:Value></env:Subcode></env:Code></env:Fault>`)))
+		e := problem(t, err)
+		if e.SOAP == nil || e.SOAP.Expired() != want || e.SOAP.SOAP != "Client" || strings.Contains(e.Seen, "am9l") {
+			t.Errorf("%s: %+v, seen %q", sub, e.SOAP, e.Seen)
+		}
+	}
+}
+
 // What a fault holds beyond known words may be anything: it is bounded and stays
 // out of what is shown in a line.
 func TestFaultHostile(t *testing.T) {

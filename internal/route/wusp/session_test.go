@@ -412,6 +412,27 @@ func TestScanLimits(t *testing.T) {
 	}
 }
 
+// Told to, a session says all that is installed, as an agent does: then it meets the limit.
+func TestScanBeyondLimit(t *testing.T) {
+	var many strings.Builder
+	for i := range 450 {
+		many.WriteString(info(i+1, "Category", "Evaluate", false, always))
+	}
+	sc := healthy()
+	sc[opSync] = []host.Exchange{page(many.String(), true), answer(500, fault11("Client", "InvalidParameters", "parameters.InstalledNonLeafUpdateIDs"))}
+	w := sc.wire()
+	s := deepSession(w)
+	s.Installed = 1000
+	scan, err := s.Scan(t.Context())
+	if err != nil || scan.Problem == nil || scan.Problem.Code != 0x80244007 || scan.Problem.Seen != "InvalidParameters: parameters.InstalledNonLeafUpdateIDs" {
+		t.Fatalf("%v, %v", scan.Problem, err)
+	}
+	installed, _, _ := strings.Cut(string(w.sent[6].Body), "</InstalledNonLeafUpdateIDs>")
+	if n := strings.Count(installed, "<int>"); n != 450 {
+		t.Errorf("%d installed", n)
+	}
+}
+
 func TestScanPublic(t *testing.T) {
 	sc := healthy()
 	// The public service names other plug-ins, with addresses of their own.
