@@ -2,7 +2,6 @@ package route
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,8 +81,7 @@ func (r *run) tunnel(ctx context.Context, proxy *url.URL) bool {
 		return r.end(h, "", "")
 	}
 	r.keep(ctx, a)
-	fault, seen := r.proxyFault(a)
-	return r.end(h, fault, cmp.Or(h.Seen, seen))
+	return r.end(h, r.proxyFault(a), "")
 }
 
 // maxLegs bounds the conversation with a proxy; the longest sign-in takes four.
@@ -180,20 +178,19 @@ func (r *run) lastTCP() string {
 }
 
 // proxyFault names what a proxy's own refusal means.
-func (r *run) proxyFault(a *httpwire.Message) (host.Fault, string) {
-	seen := "HTTP " + strconv.Itoa(a.Status)
+func (r *run) proxyFault(a *httpwire.Message) host.Fault {
 	switch a.Status {
 	case http.StatusProxyAuthRequired:
 		if r.refused {
-			return host.FaultSignIn, seen
+			return host.FaultSignIn
 		}
-		return host.FaultProxyAuth, seen
+		return host.FaultProxyAuth
 	case http.StatusForbidden, http.StatusUnauthorized, http.StatusMethodNotAllowed, http.StatusUnavailableForLegalReasons:
-		return host.FaultProxyDenied, seen
+		return host.FaultProxyDenied
 	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return host.FaultProxyGateway, seen
+		return host.FaultProxyGateway
 	}
-	return host.FaultProxyStatus, seen
+	return host.FaultProxyStatus
 }
 
 // dateOf is the time that an answer carries, zero if it carries none.
@@ -240,8 +237,7 @@ func (r *run) ask(ctx context.Context, proxy *url.URL) {
 		if own {
 			h.Date = dateOf(a)
 			r.keep(ctx, a)
-			fault, seen := r.proxyFault(a)
-			r.end(h, fault, cmp.Or(h.Seen, seen))
+			r.end(h, r.proxyFault(a), "")
 			return
 		}
 		r.end(h, "", "")

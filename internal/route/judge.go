@@ -64,9 +64,9 @@ func judge(w Want, ex *host.Exchange) {
 		add(host.HopContent, host.FaultRange, "HTTP 416")
 		return
 	case !slices.Contains(accepted, ex.Status):
-		fail(host.FaultStatus, "HTTP "+strconv.Itoa(ex.Status))
+		last.Fault = host.FaultStatus
 		if after := ex.Get("Retry-After"); after != "" {
-			last.Seen += ", Retry-After: " + after
+			last.Seen = "Retry-After: " + after
 		}
 		return
 	}
