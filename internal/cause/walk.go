@@ -101,7 +101,7 @@ func (g leg) directOpen() bool {
 // own reports a request to a server that policy names.
 func (g leg) own() bool {
 	id := g.trip.Task.ID
-	return strings.HasPrefix(id, "wsus.") || strings.HasPrefix(id, "wusp.") || id == "report.wsus" || id == "download.alternate"
+	return strings.HasPrefix(id, "wsus.") || strings.HasPrefix(id, "wusp.") || id == "reporting.wsus" || id == "download.alternate"
 }
 
 // ownDirect reports that the machine asks its own update server without a proxy: if
@@ -479,12 +479,14 @@ func (g leg) unaskedCoding() bool {
 func (g leg) atProxyAuth() bool { return g.fault(host.FaultProxyAuth, host.FaultSignIn) }
 
 // otherMethodPasses reports that another request reaches the same server by the same
-// proxy: it is the request that is refused, not the host.
+// proxy: it is the request that is refused, not the host. Of a WSUS only
+// the sign-in service counts: a server may want https for that and for the scan, and
+// never does for content and reports. learn.microsoft.com: Configure WSUS (SSL).
 func (l *look) otherMethodPasses(g leg) bool {
 	at, _ := g.proxied()
 	for _, o := range l.legs() {
 		to, _ := o.proxied()
-		if o.hop == nil && to == at && hostOf(o.trip.Task.Request.URL) == hostOf(g.trip.Task.Request.URL) && o.trip.Task.Request.Method != g.trip.Task.Request.Method {
+		if o.hop == nil && to == at && hostOf(o.trip.Task.Request.URL) == hostOf(g.trip.Task.Request.URL) && (!g.own() || o.trip.Task.ID == "wsus.auth") && o.trip.Task.Request.Method != g.trip.Task.Request.Method {
 			return true
 		}
 	}
