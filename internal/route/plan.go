@@ -257,13 +257,13 @@ func (p *planner) report() {
 	if p.usesWSUS() {
 		base := trimURL(cmp.Or(p.WSUSStatus, p.WSUS))
 		p.add(Task{
-			ID: "report.wsus", Caller: Other, Request: p.get("GET", base+"/ReportingWebService/ReportingWebService.asmx"),
+			ID: "reporting.wsus", Caller: Other, Request: p.get("GET", base+"/ReportingWebService/ReportingWebService.asmx"),
 			Want: Want{}, Purpose: "sees whether the WSUS server takes reports", Source: "WUStatusServer; [MS-WUSP] 2.1",
 		}, true)
 	}
 	if p.asksMicrosoft() {
 		p.add(Task{
-			ID: "report.microsoft", Caller: Other, Request: p.get("GET", reportURL),
+			ID: "reporting.microsoft", Caller: Other, Request: p.get("GET", reportURL),
 			Want: reachable(), Purpose: "sees whether Microsoft's service for reports answers", Source: sourceClient,
 		}, false)
 	}

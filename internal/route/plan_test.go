@@ -279,11 +279,11 @@ func TestPlanRequests(t *testing.T) {
 	})
 	t.Run("reports", func(t *testing.T) {
 		s := Settings{UseWSUS: true, WSUS: "http://wsus.fabrikam.example:8530"}
-		if u := task(t, s.Plan(PlanOptions{}), "report.wsus").Request.URL; !strings.HasPrefix(u, s.WSUS+"/Reporting") {
+		if u := task(t, s.Plan(PlanOptions{}), "reporting.wsus").Request.URL; !strings.HasPrefix(u, s.WSUS+"/Reporting") {
 			t.Errorf("%s", u)
 		}
 		s.WSUSStatus = "http://report.fabrikam.example:8530/"
-		if u := task(t, s.Plan(PlanOptions{}), "report.wsus").Request.URL; !strings.HasPrefix(u, "http://report.fabrikam.example:8530/Reporting") {
+		if u := task(t, s.Plan(PlanOptions{}), "reporting.wsus").Request.URL; !strings.HasPrefix(u, "http://report.fabrikam.example:8530/Reporting") {
 			t.Errorf("%s", u)
 		}
 	})
