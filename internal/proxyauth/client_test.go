@@ -276,9 +276,11 @@ func FuzzAnswer(f *testing.F) {
 		if how&8 != 0 {
 			c.Tokens = &tokens{words: []string{"one", "two"}}
 		}
+		var offered []Challenge // so far: what was offered once may be answered later
 		for _, s := range []string{one, two, three, one, two, three} {
-			offered := ParseChallenges(strings.Split(s, "\n"))
-			scheme, header, err := c.Answer("GET", "http://wsus.fabrikam.example/", offered)
+			now := ParseChallenges(strings.Split(s, "\n"))
+			offered = append(offered, now...)
+			scheme, header, err := c.Answer("GET", "http://wsus.fabrikam.example/", now)
 			if err != nil {
 				if header != "" || !errors.Is(err, ErrNoScheme) && !errors.Is(err, ErrRefused) && !errors.Is(err, ErrHandshake) {
 					t.Fatalf("header %q, error %v", header, err)
