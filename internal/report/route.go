@@ -427,6 +427,9 @@ var via = regexp.MustCompile(`^[\w/.]+ \S+ \(([^()]+)\)$`)
 // settle makes the strings of a new document safe: bounded, without what nobody sees
 // and without credentials; and redacts them if r is not nil.
 func (d *RouteDocument) settle(w *route.Walk, r *redact.Redactor) {
+	if r != nil {
+		d.removeRealms()
+	}
 	d.eachForeign(func(s string) string {
 		s = withoutSecrets(visible(s))
 		if rs := []rune(s); len(rs) > maxHopRunes {
@@ -440,6 +443,24 @@ func (d *RouteDocument) settle(w *route.Walk, r *redact.Redactor) {
 	learnRoute(r, w)
 	d.redacted = true
 	d.eachForeign(func(s string) string { return hide(r, s) })
+}
+
+// removeRealms takes out how proxies call what they guard: prose, in which nobody can
+// tell the name of a company from the rest.
+func (d *RouteDocument) removeRealms() {
+	for _, r := range d.Routes {
+		for _, w := range r.Ways {
+			for i := range w.Hops {
+				h := &w.Hops[i]
+				for j := range h.Challenges {
+					if realm := h.Challenges[j].Realm; realm != "" {
+						h.Seen = strings.ReplaceAll(h.Seen, fmt.Sprintf("%q", realm), redact.Mark)
+						h.Challenges[j].Realm = redact.Mark
+					}
+				}
+			}
+		}
+	}
 }
 
 // eachForeign replaces every string of the document that did not come from updoc's

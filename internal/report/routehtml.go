@@ -317,7 +317,7 @@ func newWaterfall(doc *RouteDocument, words *message.Catalog) *waterfall {
 	var alt []string
 	for n, r := range rows {
 		y := n*fallRowHeight + 13
-		out := fallRow{Label: r.Purpose, Took: took(r.way.TookMS + r.shift), Y: y, Base: y + 22}
+		out := fallRow{Label: r.Purpose, Took: took(r.way.TookMS + r.shift), Y: y, Base: y + 13}
 		told := r.Purpose + " " + out.Took
 		for i, h := range r.way.Hops {
 			at := h.AtMS + r.shift
@@ -329,7 +329,7 @@ func newWaterfall(doc *RouteDocument, words *message.Catalog) *waterfall {
 			}
 			width := min(max(h.TookMS/total, leastBar), 1)
 			b := fallBar{
-				Kind: h.Kind, X: share100(min(at/total, 1-width)), W: share100(width), Top: y + 15, Broken: h.Fault != "",
+				Kind: h.Kind, X: share100(min(at/total, 1-width)), W: share100(width), Top: y + 6, Broken: h.Fault != "",
 				Tip: hopName(h.Kind, words) + " " + took(h.TookMS),
 			}
 			if h.Fault != "" {
@@ -337,11 +337,8 @@ func newWaterfall(doc *RouteDocument, words *message.Catalog) *waterfall {
 				out.Broken, f.AnyBroken = true, true
 				told += ", " + b.Tip
 			}
-			if width >= namedBar {
+			if width >= namedBar && !b.Broken { // hatching leaves no room for words
 				b.Name = hopName(h.Kind, words)
-				if b.Broken {
-					b.Name = "✗ " + b.Name
-				}
 			}
 			if !slices.Contains(f.Legend, h.Kind) {
 				f.Legend = append(f.Legend, h.Kind)

@@ -237,15 +237,15 @@ func hopSays(r Route, w Way, h Hop) bool {
 
 // hop draws one leg in a line; the one that is broken, and a decision, may take more.
 func (p *printer) hop(h Hop) {
-	const indent = 22
-	mark, name := " ", fmt.Sprintf("%-8s", p.clean(h.Kind))
+	const indent = 23
+	mark, name := " ", fmt.Sprintf("%-8s", p.fitted(h.Kind, 8))
 	text := h.Seen
 	if text == "" && (h.Kind == "tcp" || h.Kind == "dns") {
 		text = h.Target
 	}
 	if h.Fault != "" {
 		mark, name = p.red(p.pick("✗", "x")), p.red(name)
-		text = strings.TrimSuffix(p.words.Text("fault."+h.Fault)+": "+text, ": ")
+		text = strings.TrimSuffix(faultName(h.Fault, p.words)+": "+text, ": ")
 	}
 	lines := 1
 	if h.Fault != "" || h.Kind == "decision" {
@@ -265,7 +265,7 @@ func (p *printer) hop(h Hop) {
 func (p *printer) beside(w Way) {
 	result := p.word("route.result-open", "took", took(w.TookMS), "status", w.Status)
 	if h := w.Broken(); h != nil {
-		result = p.word("route.result-broken", "hop", h.Kind, "fault", p.words.Text("fault."+h.Fault))
+		result = p.word("route.result-broken", "hop", h.Kind, "fault", faultName(h.Fault, p.words))
 	}
 	title := p.wayName(w)
 	if w.Beside {
@@ -443,9 +443,7 @@ func (p *printer) snippets(doc *RouteDocument, all bool) {
 		p.line("")
 		p.line("%s", p.bold(p.fitted(p.word("route.paste", "what", a.Title), p.style.Width)))
 		for line := range strings.Lines(a.Text) {
-			line = strings.TrimRight(line, "\n")
-			rest := strings.TrimLeft(line, " ")
-			p.line("%s", line[:len(line)-len(rest)]+p.clean(rest))
+			p.line("%s", eachLine(strings.TrimRight(line, "\n"), visible))
 		}
 	}
 	if n := len(doc.Advice) - shown; n > 0 && shown > 0 {
