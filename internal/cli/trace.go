@@ -289,20 +289,16 @@ func (t *traceFlags) prober(signIn func(string) (proxyauth.Credentials, bool)) (
 	}
 	p := route.Prober{Net: sys, SignIn: signIn}
 	if len(t.trust) > 0 {
-		roots, err := x509.SystemCertPool()
-		if err != nil {
-			roots = x509.NewCertPool()
-		}
+		p.Trust = x509.NewCertPool()
 		for _, name := range t.trust {
 			pem, err := os.ReadFile(name)
 			if err != nil {
 				return nil, usage("check the path given to --trust", "%w", err)
 			}
-			if !roots.AppendCertsFromPEM(pem) {
+			if !p.Trust.AppendCertsFromPEM(pem) {
 				return nil, usage("give a PEM file with BEGIN CERTIFICATE blocks", "%s holds no certificate", name)
 			}
 		}
-		p.Roots = roots
 	}
 	return route.NewProber(p), nil
 }

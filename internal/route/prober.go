@@ -52,6 +52,7 @@ type Net interface {
 type Prober struct {
 	Net       Net
 	Roots     *x509.CertPool                                      // trusted roots; nil: the system's
+	Trust     *x509.CertPool                                      // further roots that are trusted; nil: none
 	Microsoft *x509.CertPool                                      // the roots that pinned requests must lead to; nil: judged by the names of the issuers
 	MaxTLS    uint16                                              // the newest TLS version that the sick machine speaks; 0: no limit
 	Now       func() time.Time                                    // the clock that certificates are judged by; nil: time.Now
