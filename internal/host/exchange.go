@@ -54,6 +54,7 @@ type Exchange struct {
 	Status  int           `json:"status,omitempty"`
 	Header  []Field       `json:"answer,omitempty"` // of the answer, as received
 	Body    []byte        `json:"body,omitempty"`   // its first bytes, decoded from chunks
+	Closed  bool          `json:"closed,omitempty"` // whoever answered lets nothing follow on the connection
 	Length  int64         `json:"length,omitempty"` // bytes of body that were received
 }
 

@@ -245,6 +245,7 @@ func (r *run) ask(ctx context.Context, proxy *url.URL) {
 		h.Status, h.Agent = a.Status, a.Get("Server")
 	}
 	r.ex.Status, r.ex.Header = a.Status, a.Fields
+	r.ex.Closed = a.Close && !a.Chunked // a chunked body is simply not followed here
 	fault, seen := r.keep(ctx, a)
 	r.end(h, fault, seen)
 }

@@ -18,7 +18,7 @@ import (
 // observe says what several trips show together.
 func observe(w *Walk) []Observation {
 	var out []Observation
-	for _, f := range []func(*Walk) []Observation{interceptors, liars, blackHole, changed} {
+	for _, f := range []func(*Walk) []Observation{interceptors, liars, blackHole, changed, hangsUp} {
 		out = append(out, f(w)...)
 	}
 	return out
@@ -163,6 +163,23 @@ func changed(w *Walk) []Observation {
 		}
 	}
 	return out
+}
+
+// hangsUp: a proxy that ends the connection after each answer. Delivery Optimization
+// fetches a file in pieces of 1 MiB and keeps its connections; with a new one for each
+// piece, and a sign-in for each of those, downloads crawl.
+func hangsUp(w *Walk) []Observation {
+	for i := range w.Trips {
+		t := &w.Trips[i]
+		d := t.Deciding()
+		if c := t.Task.Caller; d == nil || c != DO && c != BITS || d.Exchange.Request.Via.Direct() || !d.Exchange.Closed {
+			continue
+		}
+		if b := t.Beside(); b != nil && b.Exchange.Status != 0 && !b.Exchange.Closed {
+			return []Observation{{ID: "no-keep-alive", Hop: host.HopProxy, Seen: t.Task.ID + ": the proxy closes the connection after each answer, the server does not"}}
+		}
+	}
+	return nil
 }
 
 // DiffHeader lists the fields that differ: "-Name: value" is gone, "+Name: value" is
