@@ -14,6 +14,7 @@ var house = map[string][]string{
 	"updoc/internal/cli":             {"lab", "relay", "report", "repair", "cause", "facts", "route", "route/pac", "host"},
 	"updoc/internal/lab":             {},
 	"updoc/internal/report":          {"repair", "cause", "facts", "route", "host"},
+	"updoc/internal/peers":           {}, // tests alone, beside programs that others wrote
 	"updoc/internal/repair":          {},
 	"updoc/internal/relay":           {"route", "route/pac", "host"},
 	"updoc/internal/cause":           {"facts", "route", "host"},

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"updoc/internal/host"
@@ -51,7 +50,7 @@ func judge(w Want, ex *host.Exchange) {
 		fail(host.FaultPortal, "HTTP 511")
 		return
 	case page && w.Body != AnyBody && ex.Status >= 400: // the server's own words about its status
-		fail(host.FaultStatus, "HTTP "+strconv.Itoa(ex.Status))
+		fail(host.FaultStatus, retryAfter(ex))
 		return
 	case page && w.Body != AnyBody && slices.Contains(accepted, ex.Status),
 		page && w.Range != nil && ex.Status == http.StatusOK:
@@ -64,10 +63,7 @@ func judge(w Want, ex *host.Exchange) {
 		add(host.HopContent, host.FaultRange, "HTTP 416")
 		return
 	case !slices.Contains(accepted, ex.Status):
-		last.Fault = host.FaultStatus
-		if after := ex.Get("Retry-After"); after != "" {
-			last.Seen = "Retry-After: " + after
-		}
+		fail(host.FaultStatus, retryAfter(ex))
 		return
 	}
 	if ex.Request.Method == http.MethodHead {
@@ -106,6 +102,15 @@ func judge(w Want, ex *host.Exchange) {
 	if packed != "" && (w.Range != nil || w.Length) {
 		add(host.HopContent, host.FaultHeader, packed)
 	}
+}
+
+// retryAfter says when a server that refuses wants to be asked again. The status itself
+// is a field of the hop.
+func retryAfter(ex *host.Exchange) string {
+	if after := ex.Get("Retry-After"); after != "" {
+		return "Retry-After: " + after
+	}
+	return ""
 }
 
 // unasked names the coding of a body that was coded although nobody asked for it.
