@@ -236,9 +236,10 @@ func TestRouteSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	full := NewRoute(proxyWalk(), causeOfWalk())
-	every := full.Routes[0]
 	fillZero(reflect.ValueOf(full).Elem(), "x")
-	fillZero(reflect.ValueOf(&every).Elem(), "x")
+	for i := range full.Routes {
+		full.Routes[i].Predict.Code = "0x8024401B"
+	}
 	full.Schema, full.Verdict, full.Clock.State = RouteSchema, "broken", "wrong"
 	for name, doc := range map[string]*RouteDocument{
 		"proxy": NewRoute(proxyWalk(), causeOfWalk()), "open": NewRoute(openWalk(), nil), "unwalked": NewRoute(unwalked(), nil), "empty": NewRoute(&route.Walk{}, nil), "every": full,

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -208,7 +209,7 @@ func (p *printer) way(r Route, w Way) {
 	case w.Beside:
 		title = p.word("route.beside", "way", title)
 	case !w.Walked():
-		p.wrap("  ", p.clean(p.word("route.skipped", "way", title, "why", w.Skipped)))
+		p.wrap("  ", p.clean(p.word("route.skipped", "way", cmp.Or(w.Why, title), "why", w.Skipped)))
 		return
 	case !w.Decides:
 		title = p.word("route.before", "way", title)

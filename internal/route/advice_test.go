@@ -4,9 +4,19 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
+	"io/fs"
+	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -251,7 +261,7 @@ func TestAdviceSquid(t *testing.T) {
 		names += "127.0.0.1 " + strings.TrimPrefix(e.Host, "*.") + " " + strings.Replace(e.Host, "*.", "some.", 1) + "\n"
 	}
 
-	before := squid(t, "", names)
+	before := squid(t, "", signIn, names)
 	walk := scan(t, settings(before))
 	trip := walk.Trips[0]
 	if trip.Predict.Code != 0x8024401B {
@@ -262,7 +272,7 @@ func TestAdviceSquid(t *testing.T) {
 		t.Fatalf("before: advice is %s", advice.Kind)
 	}
 
-	after := squid(t, advice.Text, names)
+	after := squid(t, advice.Text, signIn, names)
 	walk = scan(t, settings(after))
 	if trip := walk.Trips[0]; trip.Predict.Code != 0 || trip.Deciding().Exchange.Status != 200 || trip.Deciding().Exchange.Request.Via.Direct() {
 		t.Errorf("after: %s, %+v", trip.Predict.Code, trip.Deciding())
@@ -290,6 +300,84 @@ func TestAdviceSquid(t *testing.T) {
 	}
 	if got := ask(t, after, http.MethodGet, "http://intranet.fabrikam.example/"); got != 407 {
 		t.Errorf("after: another site gets %d, want 407 as before", got)
+	}
+}
+
+// TestAdviceSquidIntact: a squid that opens every TLS connection opens those of update
+// hosts no longer, and all others as before.
+func TestAdviceSquidIntact(t *testing.T) {
+	origin := httptest.NewTLSServer(http.NotFoundHandler())
+	defer origin.Close()
+	port := origin.Listener.Addr().(*net.TCPAddr).Port
+	names := "127.0.0.1 slscr.update.microsoft.com www.fabrikam.example\n"
+	before, after := squid(t, "", bump, names), squid(t, snippet(t, corporate(), route.SquidIntact), bump, names)
+	for _, tt := range []struct {
+		proxy, name string
+		opened      bool
+	}{
+		{before, "slscr.update.microsoft.com", true},
+		{before, "www.fabrikam.example", true},
+		{after, "slscr.update.microsoft.com", false},
+		{after, "www.fabrikam.example", true},
+	} {
+		conn, err := net.DialTimeout("tcp", tt.proxy, 5*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		fmt.Fprintf(conn, "CONNECT %s:%d HTTP/1.1\r\n\r\n", tt.name, port)
+		if resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: http.MethodConnect}); err != nil || resp.StatusCode != 200 {
+			t.Fatalf("CONNECT %s: %v, %v", tt.name, resp, err)
+		}
+		c := tls.Client(conn, &tls.Config{ServerName: tt.name, InsecureSkipVerify: true}) // whose certificate it is, is the question
+		if err := c.Handshake(); err != nil {
+			t.Fatalf("%s: %v", tt.name, err)
+		}
+		chain := c.ConnectionState().PeerCertificates
+		if opened := chain[0].Issuer.CommonName == inspector; opened != tt.opened {
+			t.Errorf("%s is signed by %s", tt.name, chain[0].Issuer)
+		}
+	}
+}
+
+const inspector = "Fabrikam Inspection"
+
+// certificateStore makes what squid needs to sign for others.
+func certificateStore(t *testing.T, dir string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: inspector}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})...)
+	if err := os.WriteFile(filepath.Join(dir, "ca.pem"), text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	db := filepath.Join(dir, "certdb")
+	if out, err := exec.CommandContext(t.Context(), "/usr/lib/squid/security_file_certgen", "-c", "-s", db, "-M", "4MB").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	err = filepath.WalkDir(db, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Chmod(path, 0o777)
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -353,20 +441,48 @@ func squidProgram(t *testing.T) string {
 	return program
 }
 
-// squid runs one that asks everybody to sign in, after the given rules, until the test
-// ends. hosts is its hosts file.
-func squid(t *testing.T, rules, hosts string) (address string) {
+// signIn are the rules of a proxy that asks everybody, and bump those of one that opens
+// every TLS connection. ADVICE is where a snippet belongs.
+const (
+	signIn = `http_port ADDRESS
+auth_param basic program /usr/lib/squid/basic_ncsa_auth DIR/users
+auth_param basic children 1
+auth_param basic realm Fabrikam web access
+acl signed proxy_auth REQUIRED
+ADVICE
+http_access allow signed
+http_access deny all
+`
+	bump = `http_port ADDRESS ssl-bump cert=DIR/ca.pem generate-host-certificates=on dynamic_cert_mem_cache_size=1MB
+sslcrtd_program /usr/lib/squid/security_file_certgen -s DIR/certdb -M 4MB
+sslcrtd_children 1
+tls_outgoing_options flags=DONT_VERIFY_PEER
+ADVICE
+acl begin at_step SslBump1
+ssl_bump peek begin
+ssl_bump bump all
+http_access allow all
+`
+)
+
+// squid runs one by the given rules, with the advice in them, until the test ends.
+// hosts is its hosts file.
+func squid(t *testing.T, advice, rules, hosts string) (address string) {
 	t.Helper()
 	program := squidProgram(t)
-	const basic = "/usr/lib/squid/basic_ncsa_auth"
-	if _, err := os.Stat(basic); err != nil {
-		t.Skip("squid's helpers are not where Debian puts them: " + basic)
+	for _, helper := range []string{"/usr/lib/squid/basic_ncsa_auth", "/usr/lib/squid/security_file_certgen"} {
+		if _, err := os.Stat(helper); err != nil {
+			t.Skip("squid's helpers are not where Debian puts them: " + helper)
+		}
 	}
 	dir := t.TempDir()
 	for _, d := range []string{dir, filepath.Dir(dir)} { // squid, started by root, goes on as another user
 		if err := os.Chmod(d, 0o777); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if strings.Contains(rules, "DIR/certdb") {
+		certificateStore(t, dir)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -376,14 +492,7 @@ func squid(t *testing.T, rules, hosts string) (address string) {
 	l.Close()
 	for name, text := range map[string]string{
 		"hosts": hosts, "users": "",
-		"squid.conf": strings.ReplaceAll("http_port "+address+`
-auth_param basic program `+basic+` DIR/users
-auth_param basic children 1
-auth_param basic realm Fabrikam web access
-acl signed proxy_auth REQUIRED
-`+rules+`
-http_access allow signed
-http_access deny all
+		"squid.conf": strings.NewReplacer("DIR", dir, "ADDRESS", address, "ADVICE", advice).Replace(rules + `
 cache deny all
 cache_mem 0
 memory_cache_shared off
@@ -399,7 +508,7 @@ shutdown_lifetime 0 seconds
 dns_nameservers 127.0.0.1
 dns_timeout 1 seconds
 connect_timeout 2 seconds
-`, "DIR", dir),
+`),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
