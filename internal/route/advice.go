@@ -303,17 +303,19 @@ func (a adviser) squidRanges() string {
 	var b strings.Builder
 	b.WriteString(`# Updates are fetched in parts: Range must reach the server, and its answer,
 # 206 with Content-Range and Content-Length, must come back as it is.
-# Into squid.conf, above all lines that begin with range_offset_limit,
-# request_header_access or reply_header_access. Take out "quick_abort_min -1":
-# with it, whole files are fetched where parts are wanted.
+# Into squid.conf, above all lines that begin with range_offset_limit. Take out
+# "quick_abort_min -1": with it, whole files are fetched where parts are wanted.
 `)
 	acl(&b, aclFiles, "dstdomain", dstdomains(AllowList(AllowRanges), a.names()))
 	fmt.Fprintf(&b, "range_offset_limit 0 %s\nquick_abort_min 0 KB\nquick_abort_max 0 KB\n", aclFiles)
+	// Not without the comment sign: where no line denies a field, an allow for some
+	// hosts would deny it to all others.
+	b.WriteString("# Where a line below denies one of these fields, its line before that one:\n")
 	for _, f := range []string{"Range", "If-Range"} {
-		fmt.Fprintf(&b, "request_header_access %s allow %s\n", f, aclFiles)
+		fmt.Fprintf(&b, "#request_header_access %s allow %s\n", f, aclFiles)
 	}
-	for _, f := range []string{"Accept-Ranges", "Content-Range", "Content-Length", "Content-Type", "ETag", "Last-Modified"} {
-		fmt.Fprintf(&b, "reply_header_access %s allow %s\n", f, aclFiles)
+	for _, f := range []string{"Accept-Ranges", "Content-Range", "Content-Length"} {
+		fmt.Fprintf(&b, "#reply_header_access %s allow %s\n", f, aclFiles)
 	}
 	return b.String()
 }

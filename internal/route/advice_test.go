@@ -23,6 +23,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -176,6 +177,7 @@ func TestPACChild(t *testing.T) {
 // sends everything to a proxy or compares letter by letter, and evaluates it as WinHTTP
 // would.
 func TestAdvicePAC(t *testing.T) {
+	t.Parallel()
 	const (
 		proxy  = "PROXY proxy.fabrikam.example:8080"
 		script = `function FindProxyForURL(url, host) {
@@ -234,6 +236,7 @@ func TestAdvicePAC(t *testing.T) {
 // TestAdviceSquid starts squid with a rule that asks everybody to sign in, walks the
 // scan of a machine behind it, pastes the advice, and walks again.
 func TestAdviceSquid(t *testing.T) {
+	t.Parallel()
 	squidProgram(t)
 	w, err := lab.Open(lab.WorldSpec{WSUS: []lab.WSUS{{Name: "wsus.corp.fabrikam.example"}}})
 	if err != nil {
@@ -306,6 +309,7 @@ func TestAdviceSquid(t *testing.T) {
 // TestAdviceSquidIntact: a squid that opens every TLS connection opens those of update
 // hosts no longer, and all others as before.
 func TestAdviceSquidIntact(t *testing.T) {
+	t.Parallel()
 	origin := httptest.NewTLSServer(http.NotFoundHandler())
 	defer origin.Close()
 	port := origin.Listener.Addr().(*net.TCPAddr).Port
@@ -338,6 +342,58 @@ func TestAdviceSquidIntact(t *testing.T) {
 		if opened := chain[0].Issuer.CommonName == inspector; opened != tt.opened {
 			t.Errorf("%s is signed by %s", tt.name, chain[0].Issuer)
 		}
+	}
+}
+
+// TestAdviceSquidRanges: ranges of updates pass a squid that asks for whole files, or that
+// takes the field out, and those of other sites fare as before.
+func TestAdviceSquidRanges(t *testing.T) {
+	t.Parallel()
+	var seen atomic.Value
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		seen.Store(r.Header.Get("Range"))
+		http.ServeContent(w, r, "x.cab", time.Time{}, bytes.NewReader(make([]byte, 4096)))
+	}))
+	defer origin.Close()
+	port := origin.Listener.Addr().(*net.TCPAddr).Port
+	const names = "127.0.0.1 download.windowsupdate.com www.fabrikam.example\n"
+	advice := snippet(t, corporate(), route.SquidRanges)
+	const (
+		whole = "http_port ADDRESS\nADVICE\ncache allow all\nrange_offset_limit none\nhttp_access allow all\n"
+		taken = "http_port ADDRESS\nADVICE\nrequest_header_access Range deny all\nhttp_access allow all\n"
+		plain = "http_port ADDRESS\nADVICE\nhttp_access allow all\n"
+	)
+	for _, tt := range []struct {
+		name, rules, advice string
+		updates, others     bool // the range reaches the server
+	}{
+		{"whole files, before", whole, "", false, false},
+		{"whole files, after", whole, advice, true, false},
+		{"field taken out, before", taken, "", false, false},
+		{"field taken out, after", taken, strings.ReplaceAll(advice, "\n#re", "\nre"), true, false},
+		{"nothing wrong, after", plain, advice, true, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			proxy := squid(t, tt.advice, tt.rules, names)
+			for name, want := range map[string]bool{"download.windowsupdate.com": tt.updates, "www.fabrikam.example": tt.others} {
+				seen.Store("")
+				conn, err := net.DialTimeout("tcp", proxy, 5*time.Second)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+				fmt.Fprintf(conn, "GET http://%s:%d/x.cab HTTP/1.1\r\nHost: %s:%d\r\nRange: bytes=1024-2047\r\nConnection: close\r\n\r\n", name, port, name, port)
+				resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: http.MethodGet})
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
+				if got := seen.Load() == "bytes=1024-2047"; got != want || want && (resp.StatusCode != 206 || resp.ContentLength != 1024) {
+					t.Errorf("%s: %d, %d bytes, the server saw range %q", name, resp.StatusCode, resp.ContentLength, seen.Load())
+				}
+			}
+		})
 	}
 }
 
