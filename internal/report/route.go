@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -695,16 +694,6 @@ func (r Route) others() []Way {
 		out = append(out, w)
 	}
 	return out
-}
-
-// siteOf is the host of an address, with its port if it has one.
-func siteOf(address string) string {
-	if u, err := url.Parse(address); err == nil && u.Host != "" {
-		return u.Host
-	}
-	_, rest, _ := strings.Cut(address, "://")
-	host, _, _ := strings.Cut(rest, "/")
-	return host
 }
 
 // proxyName is a proxy's address without the scheme.
