@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -93,7 +92,7 @@ func (env *Env) relay(ctx context.Context, t relayFlags) error {
 		}
 		creds = proxyauth.ParseLogin(t.user, password)
 	}
-	l, err := net.Listen("tcp", t.listen)
+	l, err := relay.Listen(t.listen)
 	if err != nil {
 		return usage("choose a free port of this machine, e.g. --listen 127.0.0.1:0", "listen: %w", err)
 	}
@@ -107,9 +106,6 @@ func (env *Env) relay(ctx context.Context, t relayFlags) error {
 	s := r.Stats()
 	fmt.Fprintf(env.Stdout, "passed %d, failed %d, refused: %d other destinations, %d other machines, %d too many, %d malformed; %d bytes sent, %d received\n",
 		s.Passed, s.Failed, s.RefusedHost, s.RefusedPeer, s.RefusedBusy, s.Malformed, s.Sent, s.Received)
-	if errors.Is(err, relay.ErrLoopback) {
-		return usage("e.g. --listen 127.0.0.1:0", "%w", err)
-	}
 	return err
 }
 

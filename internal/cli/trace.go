@@ -112,7 +112,10 @@ func (env *Env) trace(ctx context.Context, t traceFlags) error {
 		return err
 	}
 	var settings route.Settings
-	if len(t.from) > 0 {
+	switch {
+	case len(t.from) == 0 && len(t.names) > 0:
+		return usage("give the redacted evidence with --from", "--name is for names in evidence")
+	case len(t.from) > 0:
 		if settings, err = env.realNames(f.RouteSettings(), t.names); err != nil {
 			return err
 		}
@@ -152,8 +155,10 @@ func (env *Env) trace(ctx context.Context, t traceFlags) error {
 	if len(t.urls) > 0 {
 		plan.Only = []string{"url"}
 	}
+	prepared := prepare()
 	f.AddWalk(walker.Walk(ctx, settings, settings.Plan(plan)))
 	bar.done()
+	<-prepared
 	if err := ctx.Err(); err != nil {
 		return done(err)
 	}
@@ -168,6 +173,19 @@ func (env *Env) trace(ctx context.Context, t traceFlags) error {
 		return done(exit(ExitProblems))
 	}
 	return done(exit(ExitUnknown))
+}
+
+// prepare has the tables read from which the report of a walk is made, while the walk
+// waits for others: the report of nothing needs them all. The channel is closed then.
+func prepare() <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		var f facts.Facts
+		f.AddWalk(&route.Walk{})
+		report.NewRoute(f.Route, report.New(&f, cause.Diagnose(&f), report.Options{}))
+	}()
+	return done
 }
 
 // realNames asks for the names that redaction took from the evidence: nobody can be

@@ -86,15 +86,28 @@ func (r *Relay) Stats() Stats {
 // ErrLoopback: a relay that others can reach would lend them the credentials.
 var ErrLoopback = errors.New("a relay listens on loopback only")
 
+// Listen opens a listener for a relay; the error is [ErrLoopback] if others could
+// reach it.
+func Listen(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	if !onLoopback(l.Addr()) {
+		l.Close()
+		return nil, ErrLoopback
+	}
+	return l, nil
+}
+
 // Serve serves clients until the context ends, which is how a lease ends. What is
 // under way then has a few seconds to finish. It returns nil after that.
 func (r *Relay) Serve(ctx context.Context, l net.Listener) error {
 	defer l.Close()
-	at, err := netip.ParseAddrPort(l.Addr().String())
-	if err != nil || !at.Addr().Unmap().IsLoopback() {
+	if !onLoopback(l.Addr()) {
 		return ErrLoopback
 	}
-	r.address = at.String()
+	r.address = l.Addr().String()
 	r.conns = map[net.Conn]struct{}{}
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
@@ -115,7 +128,7 @@ func (r *Relay) Serve(ctx context.Context, l net.Listener) error {
 			wg.Wait()
 			return fmt.Errorf("accept: %w", err)
 		}
-		if !fromHere(conn) {
+		if !onLoopback(conn.RemoteAddr()) {
 			r.stats.peer.Add(1)
 			conn.Close()
 			continue
@@ -148,9 +161,9 @@ func (r *Relay) Serve(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
-func fromHere(conn net.Conn) bool {
-	a, err := netip.ParseAddrPort(conn.RemoteAddr().String())
-	return err == nil && a.Addr().Unmap().IsLoopback()
+func onLoopback(a net.Addr) bool {
+	at, err := netip.ParseAddrPort(a.String())
+	return err == nil && at.Addr().Unmap().IsLoopback()
 }
 
 func (r *Relay) keep(c net.Conn) {
