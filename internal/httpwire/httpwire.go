@@ -90,7 +90,7 @@ func ReadAnswer(in *bufio.Reader, method string) (*Message, error) {
 			method == http.MethodConnect && m.Status/100 == 2:
 			m.Body = strings.NewReader("")
 		case m.Chunked:
-			m.Body = httputil.NewChunkedReader(in)
+			m.Body = newChunks(in)
 			m.Close = true // trailers are not read
 		case m.Size >= 0:
 			m.Body = io.LimitReader(in, m.Size)
@@ -113,7 +113,7 @@ func ReadRequest(in *bufio.Reader) (*Message, error) {
 	}
 	switch {
 	case m.Chunked:
-		m.Body = httputil.NewChunkedReader(in)
+		m.Body = newChunks(in)
 		m.Close = true
 	case m.Size > 0:
 		m.Body = io.LimitReader(in, m.Size)
@@ -231,6 +231,42 @@ func (m *Message) lengths() error {
 		m.Chunked, m.Size = true, -1
 	}
 	return nil
+}
+
+// chunks reads a body that travels in chunks. Where the chunks make no sense it says
+// ErrNotHTTP; an error of the connection stays what it is. It may read beyond the end of
+// the body: nothing follows.
+type chunks struct {
+	body io.Reader
+	err  error // of the connection
+}
+
+// source passes reads on and remembers how the connection failed.
+type source struct {
+	in *bufio.Reader
+	c  *chunks
+}
+
+func newChunks(in *bufio.Reader) io.Reader {
+	c := &chunks{}
+	c.body = httputil.NewChunkedReader(source{in, c})
+	return c
+}
+
+func (s source) Read(b []byte) (int, error) {
+	n, err := s.in.Read(b)
+	if err != nil {
+		s.c.err = err
+	}
+	return n, err
+}
+
+func (c *chunks) Read(b []byte) (int, error) {
+	n, err := c.body.Read(b)
+	if err != nil && err != io.EOF && c.err == nil {
+		err = ErrNotHTTP
+	}
+	return n, err
 }
 
 // AppendHead writes the head of a message: its first line and its fields, each kept

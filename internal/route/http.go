@@ -296,6 +296,8 @@ func (r *run) keep(ctx context.Context, a *httpwire.Message) (host.Fault, string
 	switch {
 	case errors.Is(err, httpwire.ErrEndless):
 		return host.FaultEndless, "more than 16 MiB"
+	case errors.Is(err, httpwire.ErrNotHTTP):
+		return host.FaultNotHTTP, "chunks that make no sense"
 	case err != nil:
 		fault, _ := faultOf(err)
 		if h := &r.ex.Hops[len(r.ex.Hops)-1]; fault == host.FaultTimeout {

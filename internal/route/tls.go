@@ -1,6 +1,7 @@
 package route
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -8,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -37,6 +39,10 @@ func (r *run) handshake(ctx context.Context) bool {
 			return nil
 		},
 	}
+	if n := r.in.Buffered(); n > 0 { // it came together with the proxy's answer
+		early, _ := r.in.Peek(n)
+		r.conn = &spoken{r.conn, bytes.NewReader(bytes.Clone(early))}
+	}
 	conn := tls.Client(r.conn, cfg)
 	err := r.within(ctx, tlsTime, func() error { return conn.HandshakeContext(ctx) })
 	if len(seen.Chain) > 0 {
@@ -50,11 +56,27 @@ func (r *run) handshake(ctx context.Context) bool {
 		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 			fault = host.FaultTimeout
 		}
+		if fault == host.FaultReset && !isErrno(err, errnoReset) { // crypto/tls gave up, not the connection
+			fault, text = host.FaultNotTLS, "a handshake that makes no sense"
+		}
 		return r.end(h, fault, text)
 	}
 	r.conn = conn
 	r.in.Reset(conn)
 	return r.end(h, "", why)
+}
+
+// spoken is a connection of which some bytes have been read already.
+type spoken struct {
+	net.Conn
+	early *bytes.Reader
+}
+
+func (c *spoken) Read(b []byte) (int, error) {
+	if c.early.Len() > 0 {
+		return c.early.Read(b)
+	}
+	return c.Conn.Read(b)
 }
 
 var errJudged = errors.New("the chain is not accepted")
