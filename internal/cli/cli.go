@@ -99,8 +99,9 @@ func hintFor(err error) *hinted {
 	return &hinted{err, "'updoc help' lists the commands, 'updoc help COMMAND' explains one", ExitUsage}
 }
 
-// oneLine keeps a message from breaking its line or the terminal.
-func oneLine(s string) string { return report.Clean(s) }
+// oneLine keeps a message from breaking its line or the terminal, and from telling a
+// password: people put the address of a proxy behind the wrong flag.
+func oneLine(s string) string { return report.WithoutPasswords(report.Clean(s)) }
 
 func newRoot(env *Env) *cobra.Command {
 	root := &cobra.Command{

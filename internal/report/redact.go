@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"updoc/internal/facts"
+	"updoc/internal/proxyauth"
 	"updoc/internal/redact"
 	"updoc/internal/winlog"
 )
@@ -36,9 +37,8 @@ const maxHashes = 40 // lines that one escalation gives the hash of
 // settle makes the strings of a new document safe, redacts them if r is not nil,
 // and takes the hashes.
 func (d *Document) settle(f *facts.Facts, r *redact.Redactor) {
-	if r == nil {
-		d.eachForeign(visible)
-	} else {
+	d.eachForeign(func(s string) string { return WithoutPasswords(visible(s)) })
+	if r != nil {
 		learn(r, f)
 		d.eachForeign(func(s string) string {
 			for _, m := range profileFolder.FindAllStringSubmatch(s, -1) {
@@ -53,6 +53,26 @@ func (d *Document) settle(f *facts.Facts, r *redact.Redactor) {
 		d.Escalation.Hashes = hashes(d)
 	}
 }
+
+// WithoutPasswords takes users and passwords out of the addresses of proxies and servers
+// in a text, redacted or not: "http://anna:secret@proxy.example", or without a scheme.
+// An "@" alone is no sign of them: the names of people and of files hold it.
+func WithoutPasswords(s string) string {
+	if !strings.Contains(s, "@") {
+		return s
+	}
+	words := strings.Split(s, " ")
+	for i, word := range words {
+		if strings.Contains(word, "://") || login.MatchString(word) {
+			words[i], _ = proxyauth.CutUserinfo(word)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// login finds what may be a user and a password before a host. One letter and a
+// backslash is a drive.
+var login = regexp.MustCompile(`^[^\s:@/]*[^\s:@/]{2}:[^\\].*@|^[^\s:@/]*[^\s:@/]{2}:@`)
 
 // eachForeign replaces every string of the document that did not come from updoc's
 // own tables. Identifiers of causes and remedies, codes, symbols, weights and the
