@@ -348,7 +348,7 @@ func (r *run) dial(ctx context.Context, target string, addrs []netip.Addr, port 
 	tried := make([]host.Dial, len(addrs))
 	started, waiting := 0, 0
 	next := func() {
-		if started == len(addrs) || waiting == maxRacing || ctx.Err() != nil {
+		if started == len(addrs) || waiting == maxRacing || started > 0 && ctx.Err() != nil {
 			return
 		}
 		i := started

@@ -56,6 +56,9 @@ func (r *run) handshake(ctx context.Context) bool {
 		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
 			fault = host.FaultTimeout
 		}
+		if fault == host.FaultVersion && len(seen.Chain) > 0 { // they had agreed: it wants something else, as a certificate of ours
+			fault = host.FaultAlert
+		}
 		if fault == host.FaultReset && !isErrno(err, errnoReset) { // crypto/tls gave up, not the connection
 			fault, text = host.FaultNotTLS, "a handshake that makes no sense"
 		}
