@@ -46,6 +46,14 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// full skips what takes long, or a large package, unless ./test full runs it.
+func full(t *testing.T) {
+	t.Helper()
+	if os.Getenv("UPDOC_FULL") == "" {
+		t.Skip("./test full runs it (UPDOC_FULL=1)")
+	}
+}
+
 // program finds a peer, also where an ordinary user's path does not lead.
 func program(t *testing.T, name string) string {
 	t.Helper()
