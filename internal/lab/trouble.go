@@ -162,9 +162,7 @@ func (t *Trouble) hostile(rw http.ResponseWriter, r *http.Request, status int) {
 		h.Set("Content-Type", "text/xml; charset=utf-8")
 		h.Set("Content-Encoding", "gzip")
 		rw.WriteHeader(status)
-		z, _ := gzip.NewWriterLevel(rw, gzip.BestSpeed)
-		pump(z, bytes.Repeat([]byte(" "), 64<<10), 1<<30)
-		_ = z.Close()
+		bomb(rw)
 	case BodyDeep:
 		h.Set("Content-Type", "text/xml; charset=utf-8")
 		rw.WriteHeader(status)
@@ -192,6 +190,17 @@ func (t *Trouble) hostile(rw http.ResponseWriter, r *http.Request, status int) {
 			pump(c, []byte("X-Padding: "+strings.Repeat("x", 1000)+"\r\n"), 1<<40)
 		})
 	}
+}
+
+// bomb writes a gigabyte of blanks as gzip: one member of a mebibyte, which is packed
+// once, again and again (RFC 1952 section 2.2), so that only whoever unpacks it has work.
+func bomb(w io.Writer) {
+	const member, size = 1 << 20, 1 << 30
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	_, _ = z.Write(bytes.Repeat([]byte(" "), member))
+	_ = z.Close()
+	pump(w, packed.Bytes(), int64(packed.Len())*(size/member))
 }
 
 // pump writes the same bytes until so many are out or nobody takes more.

@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/sha1"
 	"crypto/tls"
@@ -363,5 +364,21 @@ func TestProxyBasic(t *testing.T) {
 	}
 	if users == 0 {
 		t.Error("the log does not say who signed in")
+	}
+}
+
+// TestBomb: the bomb is small on the wire and a gigabyte for whoever unpacks it.
+func TestBomb(t *testing.T) {
+	var packed bytes.Buffer
+	bomb(&packed)
+	if packed.Len() > 2<<20 {
+		t.Errorf("%d bytes travel", packed.Len())
+	}
+	z, err := gzip.NewReader(&packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.Copy(io.Discard, z); n != 1<<30 || err != nil {
+		t.Errorf("%d bytes are in it (%v)", n, err)
 	}
 }
