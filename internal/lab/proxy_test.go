@@ -22,7 +22,7 @@ import (
 func curl(t *testing.T, args ...string) (out string, status string) {
 	t.Helper()
 	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("NOT RUN: curl is not installed (Debian package curl)")
+		t.Skip("curl is not installed (Debian package curl)")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -380,7 +380,7 @@ func TestScripts(t *testing.T) {
 // openssl judges the chain of the locator, over a real socket.
 func TestChainWithOpenSSL(t *testing.T) {
 	if _, err := exec.LookPath("openssl"); err != nil {
-		t.Skip("NOT RUN: openssl is not installed (Debian package openssl)")
+		t.Skip("openssl is not installed (Debian package openssl)")
 	}
 	for fault, want := range map[string]string{"": "Verify return code: 0 (ok)", "expired": "certificate has expired", "unknown": "unable to get local issuer certificate"} {
 		spec := `{}`
@@ -410,7 +410,7 @@ func TestListenSamePorts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !d.Same {
-		t.Skip("NOT RUN: ports below 1024 or 127.77.0.0/16 are not for this user")
+		t.Skip("ports below 1024 or 127.77.0.0/16 are not for this user")
 	}
 	r := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "udp", d.DNS.String())

@@ -18,7 +18,7 @@ import (
 // than it may: the limits are measured, not believed.
 func TestPeakMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("NOT RUN: only Linux counts private mappings against RLIMIT_DATA")
+		t.Skip("only Linux counts private mappings against RLIMIT_DATA")
 	}
 	const memory = 64 << 20
 	self, err := os.Executable()
