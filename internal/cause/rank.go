@@ -28,6 +28,18 @@ type Finding struct {
 	WhyNot      string // message key of the reason it was rejected, "" if it was not
 }
 
+// CureOrder returns the remedies of the finding, those first that its evidence
+// singles out.
+func (f Finding) CureOrder() []string {
+	out := []string{}
+	for _, id := range slices.Concat(f.Cures, f.Remedies) {
+		if !slices.Contains(out, id) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
 // Diagnosis is what the facts of a machine amount to.
 type Diagnosis struct {
 	Outcome  Outcome

@@ -84,12 +84,6 @@ func Load(name string) (*Scenario, error) {
 				return nil, fmt.Errorf("scenario %s: %w", name, err)
 			}
 			s.World = &spec
-		case f.Name == "world.json":
-			world, err := ParseWorld(f.Data)
-			if err != nil {
-				return nil, fmt.Errorf("scenario %s: %w", name, err)
-			}
-			s.World = &world
 		case strings.HasPrefix(f.Name, "evidence/"):
 			evidence.Files = append(evidence.Files, txtar.File{Name: strings.TrimPrefix(f.Name, "evidence/"), Data: f.Data})
 		default:

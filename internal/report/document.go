@@ -223,7 +223,7 @@ func assemble(f *facts.Facts, d cause.Diagnosis, opt Options) *Document {
 			doc.Causes = append(doc.Causes, newCause(x, words))
 		}
 	}
-	doc.Remedies = remedies(d.Findings, words)
+	doc.Remedies = remedies(d, words)
 	doc.Other = round(d.Other)
 	doc.Escalation = escalation(f)
 	if opt.WhyNot {
@@ -272,7 +272,7 @@ func newCause(x cause.Finding, words *message.Catalog) Cause {
 	out := Cause{
 		ID: x.ID, Title: words.Text("cause." + x.ID + ".title"), Plain: words.Text("cause." + x.ID + ".plain"),
 		Probability: round(x.Probability), Root: x.Root, Stage: stages(x.Stages),
-		Evidence: []Evidence{}, Missing: []string{}, Explains: []string{}, Remedies: cureOrder(x),
+		Evidence: []Evidence{}, Missing: []string{}, Explains: []string{}, Remedies: x.CureOrder(),
 	}
 	for _, e := range x.Evidence {
 		out.Evidence = append(out.Evidence, newEvidence(e))
@@ -305,74 +305,19 @@ func stages(list []facts.Stage) string {
 // and so would 1.
 func round(p float64) float64 { return min(float64(int(p*1000+0.5))/1000, 0.999) }
 
-// cureOrder puts the remedies first that the evidence singles out.
-func cureOrder(x cause.Finding) []string {
-	out := []string{}
-	for _, id := range slices.Concat(x.Cures, x.Remedies) {
-		if !slices.Contains(out, id) {
-			out = append(out, id)
-		}
-	}
-	return out
-}
-
-// remedies orders the cures of all findings by what they are likely to settle
-// for what they cost: decision-theoretic troubleshooting (Breese and Heckerman
-// 1996) with the expert's order within a cause as the chance that a step cures it.
-func remedies(findings []cause.Finding, words *message.Catalog) []Remedy {
-	type entry struct {
-		repair.Remedy
-		value float64
-	}
-	var list []entry
-	for _, x := range findings {
-		if x.Probability < 0.05 && len(list) > 0 {
+// remedies are the first cures of the plan.
+func remedies(d cause.Diagnosis, words *message.Catalog) []Remedy {
+	out := []Remedy{}
+	for _, c := range repair.Order(d) {
+		if len(out) == maxRemedies {
 			break
 		}
-		chance := x.Probability
-		for _, id := range cureOrder(x) {
-			r, ok := repair.Lookup(id)
-			if !ok {
-				continue
-			}
-			value := chance / cost(r)
-			if i := slices.IndexFunc(list, func(e entry) bool { return e.ID == id }); i >= 0 {
-				list[i].value += value
-			} else {
-				list = append(list, entry{r, value})
-			}
-			chance *= 0.6
-		}
-	}
-	slices.SortStableFunc(list, func(a, b entry) int {
-		switch {
-		case a.value > b.value:
-			return -1
-		case a.value < b.value:
-			return 1
-		}
-		return 0
-	})
-	out := []Remedy{}
-	for _, e := range list[:min(len(list), maxRemedies)] {
 		out = append(out, Remedy{
-			ID: e.ID, Title: words.Text("remedy." + e.ID + ".title"), How: words.Text("remedy." + e.ID + ".how"), Mode: e.How,
-			Risk: string(e.Risk), Minutes: e.Minutes, Restart: e.Restart,
+			ID: c.ID, Title: words.Text("remedy." + c.ID + ".title"), How: words.Text("remedy." + c.ID + ".how"), Mode: c.How,
+			Risk: string(c.Risk), Minutes: c.Minutes, Restart: c.Restart,
 		})
 	}
 	return out
-}
-
-// cost is what a remedy takes: time on a gentle scale, and what it can hurt.
-func cost(r repair.Remedy) float64 {
-	c := 1 + float64(r.Minutes)/60
-	switch r.Risk {
-	case repair.RiskRestart:
-		c *= 1.2
-	case repair.RiskPermanent:
-		c *= 1.4
-	}
-	return c
 }
 
 func successes(f *facts.Facts) []Success {

@@ -361,7 +361,7 @@ func (x *explainer) causesOf(e *Explanation, c codes.Code, s codes.Structure) {
 		}
 	}
 	e.Remedies = x.remedyList(x.looks(e, findings)...)
-	for _, r := range remedies(findings, x.words) {
+	for _, r := range remedies(cause.Diagnosis{Findings: findings}, x.words) {
 		twice := slices.ContainsFunc(e.Remedies, func(o Remedy) bool { return o.ID == r.ID })
 		if !twice && len(e.Remedies) < maxTried {
 			e.Remedies = append(e.Remedies, r)

@@ -1,0 +1,115 @@
+package repair
+
+import (
+	"updoc/internal/cause"
+	"updoc/internal/facts"
+	"updoc/internal/host"
+)
+
+// A remedy is fitted to a machine by a function that reads the facts and says
+// what would be changed, in order:
+//
+//	"clear-winhttp-proxy": func(f *fit) {
+//		blob := f.Value(connections, "WinHttpSettings")
+//		switch {
+//		case !blob.Known():
+//			f.not("plan.not-looked", "what", `WinHttpSettings`)
+//		case f.owner(policyKey) != "":
+//			f.not("plan.owned", "owner", f.owner(policyKey))
+//		default:
+//			f.do(host.Set(connections, "WinHttpSettings", direct))
+//		}
+//	},
+//
+// One file per family (fit_proxy.go, fit_network.go, ...). The function is pure
+// and sees facts alone, so that the same plan is made on a live machine, from a
+// bundle and in a test.
+type fitter func(*fit)
+
+// fit is one remedy being fitted to one machine.
+type fit struct {
+	*facts.Facts
+	diagnosis cause.Diagnosis
+	run       string
+	out       Treatment
+	why       Line
+}
+
+// fitters lists every remedy that is more than its sentence.
+func fitters() map[string]fitter {
+	all := map[string]fitter{}
+	for _, family := range []map[string]fitter{
+		fitAgent(), fitNetwork(), fitPolicy(), fitProxy(), fitServices(), fitServicing(), fitState(), fitSystem(),
+	} {
+		for id, f := range family {
+			all[id] = f
+		}
+	}
+	return all
+}
+
+// Carried says how a remedy is carried out on a machine that it fits:
+// automatic, guided or advice.
+func Carried(r Remedy) string {
+	if _, ok := fitters()[r.ID]; !ok {
+		return Advice // its sentence is all there is
+	}
+	return r.How
+}
+
+// fit fits the chosen remedy; a line with an id says why it does not fit.
+func (c Choice) fit(f *facts.Facts, d cause.Diagnosis, run string) (Treatment, Line) {
+	x := &fit{Facts: f, diagnosis: d, run: run, out: Treatment{
+		ID: c.ID, Risk: c.Risk, How: c.How, Minutes: c.Minutes, Restart: c.Restart, Causes: c.Causes, Chance: c.Chance,
+	}}
+	if f, ok := fitters()[c.ID]; ok {
+		f(x)
+	}
+	if x.why.ID == "" && len(x.out.Lead) == 0 && (c.How != Automatic || len(x.out.Steps) == 0 && c.Risk != RiskNone) {
+		x.lead("remedy." + c.ID + ".how")
+	}
+	if len(x.out.Steps) == 0 && x.out.How == Automatic && c.Risk != RiskNone {
+		x.out.How = Guided // nothing for updoc to change: a person is led
+	}
+	return x.out, x.why
+}
+
+// do adds changes that the host can take back.
+func (f *fit) do(changes ...host.Change) {
+	for _, c := range changes {
+		f.out.Steps = append(f.out.Steps, Step{Change: c})
+	}
+}
+
+// step adds a step that needs more than its change.
+func (f *fit) step(s Step) { f.out.Steps = append(f.out.Steps, s) }
+
+// run adds a tool whose effect needs no undo; lasting says why.
+func (f *fit) runs(lasting, tool string, args ...string) {
+	f.step(Step{Change: host.Change{Kind: host.Run, Path: tool, Args: args}, Lasting: lasting})
+}
+
+// lead adds a sentence for the person: what to do, or what to tell whom.
+// Arguments come as name, value, name, value.
+func (f *fit) lead(id string, args ...string) { f.out.Lead = append(f.out.Lead, line(id, args)) }
+
+// not says why the remedy does not fit this machine. The first reason counts.
+func (f *fit) not(id string, args ...string) {
+	if f.why.ID == "" {
+		f.why = line(id, args)
+	}
+}
+
+func line(id string, args []string) Line {
+	l := Line{ID: id}
+	for i := 0; i+1 < len(args); i += 2 {
+		if l.Args == nil {
+			l.Args = map[string]string{}
+		}
+		l.Args[args[i]] = args[i+1]
+	}
+	return l
+}
+
+// aside is where something is moved: beside where it stood, named for the run.
+func (f *fit) aside(path string) string { return path + ".updoc-" + f.run }

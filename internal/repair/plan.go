@@ -1,0 +1,179 @@
+package repair
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"updoc/internal/cause"
+	"updoc/internal/codes"
+	"updoc/internal/facts"
+	"updoc/internal/host"
+)
+
+// Schema names the JSON form of a Plan.
+const Schema = "updoc.plan/1"
+
+// Plan is the frozen cure of one machine: what will be tried, in which order, and
+// what each part changes. It is shown, approved, journaled and applied; nothing
+// is added to it while it is applied.
+type Plan struct {
+	Schema     string       `json:"schema"`
+	Run        string       `json:"run"` // names the run, and what is moved aside in it
+	Machine    host.Machine `json:"machine"`
+	Failure    Failure      `json:"failure"`
+	Causes     []string     `json:"causes"` // that the plan is for, likeliest first
+	Treatments []Treatment  `json:"treatments"`
+	LeftOut    []LeftOut    `json:"leftOut"` // remedies of these causes that do not come into question, and why
+}
+
+// Failure is what is wrong, and so what has to end well for a cure.
+type Failure struct {
+	Code   codes.HRESULT `json:"code"`
+	Stage  facts.Stage   `json:"stage"`
+	Update facts.Update  `json:"update"`
+}
+
+// Treatment is one remedy fitted to one machine.
+type Treatment struct {
+	ID      string   `json:"id"` // of the remedy
+	Risk    Risk     `json:"risk"`
+	How     string   `json:"how"` // automatic, guided, advice: of this treatment; never more than the remedy's own
+	Minutes int      `json:"minutes"`
+	Restart string   `json:"restart"`
+	Causes  []string `json:"causes"` // that it is for
+	Chance  float64  `json:"chance"` // that it settles the failure, as far as is known beforehand
+	Steps   []Step   `json:"steps,omitempty"`
+	Lead    []Line   `json:"lead,omitempty"` // what the person does, or tells whom
+}
+
+// Step is one change of a treatment. What it asks for is also its own test: a
+// step whose state is there already is left out, and is done once it is.
+type Step struct {
+	Change host.Change `json:"change"`
+	// Undo takes back what the host has no inverse of.
+	Undo []host.Change `json:"undo,omitempty"`
+	// Lasting is the id of the sentence that says why nothing has to be taken back:
+	// a cache that fills by itself, a clock that is right.
+	Lasting string `json:"lasting,omitempty"`
+	Restart bool   `json:"restart,omitempty"` // has effect after a restart of the machine
+	// Lease, if not 0, is for how many minutes the change may stand: an experiment
+	// that is taken back by itself, even if updoc is killed.
+	Lease int `json:"lease,omitempty"`
+}
+
+// Line is a sentence of the message catalogue with its arguments, by name.
+type Line struct {
+	ID   string            `json:"id"`
+	Args map[string]string `json:"args,omitempty"`
+}
+
+// LeftOut is a remedy that is no part of a plan, and the sentence that says why.
+type LeftOut struct {
+	ID  string `json:"id"`
+	Why Line   `json:"why"`
+}
+
+// Options of New.
+type Options struct {
+	Run     string // names the run; letters, digits and hyphens
+	MaxRisk Risk   // the greatest risk of a treatment; "" means restart
+}
+
+// New plans the cure of what a diagnosis found. It is pure. The plan of a healthy
+// machine has no treatment.
+func New(f *facts.Facts, d cause.Diagnosis, opt Options) *Plan {
+	p := &Plan{Schema: Schema, Run: opt.Run, Machine: f.Machine, Treatments: []Treatment{}, LeftOut: []LeftOut{}, Causes: []string{}}
+	p.Failure = failure(f)
+	if d.Outcome != cause.Problems {
+		return p
+	}
+	for _, c := range Order(d) {
+		for _, id := range c.Causes {
+			if !slices.Contains(p.Causes, id) {
+				p.Causes = append(p.Causes, id)
+			}
+		}
+		if !opt.MaxRisk.allows(c.Remedy) {
+			p.LeftOut = append(p.LeftOut, LeftOut{c.ID, Line{ID: "plan.too-risky", Args: map[string]string{"risk": string(c.Risk)}}})
+			continue
+		}
+		t, why := c.fit(f, d, opt.Run)
+		if why.ID != "" {
+			p.LeftOut = append(p.LeftOut, LeftOut{c.ID, why})
+			continue
+		}
+		p.Treatments = append(p.Treatments, t)
+	}
+	return p
+}
+
+// Hash identifies exactly this plan: who approved one hash approved every change
+// in it.
+func (p *Plan) Hash() string {
+	b, err := json.Marshal(p)
+	if err != nil { // a Plan holds nothing that JSON cannot say
+		return ""
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// Check holds a plan to the rules that every plan obeys, whoever wrote it: a plan
+// comes back from a journal, and a journal is data on a sick machine's disk.
+func (p *Plan) Check() error {
+	if p.Schema != Schema {
+		return fmt.Errorf("plan: schema %q, want %q", p.Schema, Schema)
+	}
+	if !validRun(p.Run) {
+		return fmt.Errorf("plan: %q is no name of a run", p.Run)
+	}
+	for _, t := range p.Treatments {
+		r, ok := Lookup(t.ID)
+		if !ok {
+			return fmt.Errorf("plan: no such remedy: %q", t.ID)
+		}
+		for i, s := range t.Steps {
+			for _, c := range slices.Concat([]host.Change{s.Change}, s.Undo) {
+				if err := c.Check(); err != nil {
+					return fmt.Errorf("plan: %s, step %d: %w", t.ID, i+1, err)
+				}
+			}
+			if s.Change.Kind == host.Run && s.Undo == nil && s.Lasting == "" && r.Risk != RiskPermanent && r.Risk != RiskNone {
+				return fmt.Errorf("plan: %s, step %d: cannot be taken back, and the remedy claims that it can", t.ID, i+1)
+			}
+		}
+	}
+	return nil
+}
+
+func validRun(run string) bool {
+	for _, r := range run {
+		if !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-') {
+			return false
+		}
+	}
+	return run != "" && len(run) <= 64
+}
+
+// failure picks what has to end well: the heaviest failure that was not settled.
+func failure(f *facts.Facts) Failure {
+	for _, x := range f.Failures {
+		if !x.Resolved && !x.Consequence {
+			return Failure{x.Code, x.Stage, x.Update}
+		}
+	}
+	return Failure{Stage: facts.StageScan}
+}
+
+// allows reports whether a remedy is within the greatest risk that was asked for.
+// What somebody else has to do hurts nothing here.
+func (most Risk) allows(r Remedy) bool {
+	if most == "" {
+		most = RiskRestart
+	}
+	scale := []Risk{RiskNone, RiskReversible, RiskRestart, RiskPermanent}
+	return r.Risk == RiskOutside || slices.Index(scale, r.Risk) <= slices.Index(scale, most)
+}
