@@ -111,6 +111,7 @@ type Facts struct {
 	services map[string]Fact[host.Service] // by lower-case name
 
 	Hosts     Fact[[]HostsLine]                // the hosts file
+	HostsText []byte                           // the same as it is; nil if it is not known, or too large to be changed
 	WinHTTP   Fact[winlog.WinHTTPProxy]        // the machine's WinHTTP proxy
 	Filters   Fact[[]winlog.Filter]            // loaded file system filter drivers
 	Network   Fact[winlog.IPConfiguration]     // adapters, name servers, tunnels

@@ -18,7 +18,7 @@ import (
 // sets what it found on the Facts and returns the text, which is then read for
 // codes and signatures like any other.
 var typedReaders = map[winlog.Kind]typedReader{
-	winlog.Hosts:       typed(winlog.ReadHosts, (*Facts).setHosts),
+	winlog.Hosts:       readHosts,
 	winlog.WinHTTPShow: typed(winlog.ReadWinHTTP, (*Facts).setWinHTTP),
 	winlog.ScQuery:     typed(winlog.ReadServices, (*Facts).setServices),
 	winlog.SystemInfo:  typed(winlog.ReadSystemInfo, (*Facts).setSystemInfo),
@@ -85,6 +85,27 @@ func (r *reading) readTyped(src io.Reader) (io.Reader, error) {
 		r.typed = append(r.typed, set)
 	}
 	return bytes.NewReader(text), errors.Join(errs...)
+}
+
+// maxHostsText bounds a hosts file that is kept as it is. Block lists that people
+// publish have 5 MB.
+const maxHostsText = 8 << 20
+
+// readHosts keeps the hosts file as it is, besides what it says: whoever changes a
+// line of it has to write all others as they were.
+func readHosts(r *reading, text []byte) (func(*Facts), error) {
+	h, err := winlog.ReadHosts(bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	return func(f *Facts) {
+		if f.Hosts.Known() || h.Cut || len(text) > maxHostsText {
+			f.HostsText = nil // of two files nobody knows which one Windows reads
+		} else {
+			f.HostsText = text
+		}
+		f.setHosts(r, h)
+	}, nil
 }
 
 func (f *Facts) setHosts(r *reading, h winlog.HostsFile) {
