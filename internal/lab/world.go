@@ -31,7 +31,7 @@ import (
 type WorldSpec struct {
 	Seed    uint64            `json:"seed,omitempty"` // of everything that happens by chance
 	Time    time.Time         `json:"time,omitzero"`  // the true time when the world opens; the real time if zero
-	Machine Machine           `json:"machine,omitzero"`
+	Machine Place             `json:"machine,omitzero"`
 	Names   map[string][]Addr `json:"names,omitempty"`  // true names beside those that services bring along
 	Web     []string          `json:"web,omitempty"`    // further unrelated web sites, http and https
 	Caches  []string          `json:"caches,omitempty"` // Connected Cache nodes: content by http, on the machine's network
@@ -48,8 +48,8 @@ type WorldSpec struct {
 	Content      []Content     `json:"content,omitempty"`      // what is wrong with content
 }
 
-// Machine is where the world's requests come from.
-type Machine struct {
+// Place is where the world's requests come from: the machine as its network sees it.
+type Place struct {
 	Clock     Duration          `json:"clock,omitzero"`      // how far its clock is ahead of the truth
 	Addresses []Addr            `json:"addresses,omitempty"` // 192.0.2.20 and 2001:db8:2::20 if empty
 	Suffixes  []string          `json:"suffixes,omitempty"`  // of DNS, tried for names without a dot
@@ -103,6 +103,7 @@ type World struct {
 	opened  time.Time    // by the process's clock
 	start   time.Time    // the world's true time then
 	skipped atomic.Int64 // time that passed without anybody waiting for it
+	ahead   atomic.Int64 // how far the machine's clock is ahead of the truth
 
 	zone    map[string][]netip.Addr // true names, lower case; "*.x" matches what has no entry of its own
 	sites   map[netip.AddrPort]*site
@@ -204,6 +205,7 @@ func Open(spec WorldSpec) (*World, error) {
 	if w.start.IsZero() {
 		w.start = w.opened
 	}
+	w.ahead.Store(int64(spec.Machine.Clock))
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	if err := w.build(); err != nil {
 		w.cancel()
@@ -306,7 +308,10 @@ func (w *World) Now() time.Time {
 func (w *World) Advance(d time.Duration) { w.skipped.Add(int64(d)) }
 
 // MachineNow is what the machine's clock shows.
-func (w *World) MachineNow() time.Time { return w.Now().Add(time.Duration(w.spec.Machine.Clock)) }
+func (w *World) MachineNow() time.Time { return w.Now().Add(time.Duration(w.ahead.Load())) }
+
+// SetMachineClock sets how far the machine's clock is ahead of the truth.
+func (w *World) SetMachineClock(ahead time.Duration) { w.ahead.Store(int64(ahead)) }
 
 // Roots returns what Windows Update accepts at the end of a chain: the authorities
 // that stand for Microsoft's own in this world.
