@@ -1,6 +1,401 @@
 package repair
 
-// fitServices fits the remedies for the services that updating needs.
+import (
+	_ "embed"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"updoc/internal/facts"
+	"updoc/internal/host"
+	"updoc/internal/winlog"
+)
+
+// Registry places of services and of work that waits for a restart.
+const (
+	keyServices       = `HKLM\SYSTEM\CurrentControlSet\Services\`
+	keyCBS            = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing`
+	keyAgentRestart   = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired`
+	keyCurrentVersion = `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`
+)
+
+// fitServices fits the remedies for services: how they start, who may start them,
+// whether they hang.
 func fitServices() map[string]fitter {
-	return map[string]fitter{}
+	return map[string]fitter{
+		"restore-service-start-types":             fitStartTypes,
+		"restart-update-services":                 fitRestartServices,
+		"set-trustedinstaller-auto-until-restart": fitServicingAtStart,
+		"repair-service-permissions":              fitServiceRights,
+		"restore-renamed-service-files":           fitRenamedServiceFiles,
+		"restore-deleted-service":                 fitDeletedService,
+		"check-service-state":                     fitLookAtServices,
+	}
+}
+
+// generation is a line of releases that share the defaults of their services.
+type generation int
+
+const (
+	unknownWindows generation = iota
+	windows7
+	windows8
+	windows10
+	windows11
+)
+
+// generation tells the line by the build; learn.microsoft.com: "Operating System Version".
+func (f *fit) generation() generation {
+	switch n := f.build(); {
+	case n >= 22000:
+		return windows11
+	case n >= 10240:
+		return windows10
+	case n >= 9200:
+		return windows8
+	case n >= 7600:
+		return windows7
+	}
+	return unknownWindows
+}
+
+// build is the number of the build: 22631. 0 is unknown.
+func (f *fit) build() int {
+	text := f.Machine.Build
+	if v := f.Text(keyCurrentVersion, "CurrentBuild"); text == "" && v.State == facts.Present {
+		text = v.Value
+	}
+	text, _, _ = strings.Cut(text, ".")
+	n, _ := strconv.Atoi(text)
+	return n
+}
+
+//go:embed services.tsv
+var serviceData string
+
+// How a start type is put back.
+const (
+	byManager  = "start"  // and the service is started
+	onDemand   = "demand" // Windows starts it when it is needed
+	byRegistry = "key"    // the service manager refuses to change it; its database is read at the next start
+)
+
+// shippedService is how Windows ships one service, in the order in which services
+// depend on each other. services.msc shows the start types of a fresh installation
+// of each release; the descriptors are those of Windows 10 and later.
+type shippedService struct {
+	name  string
+	start [windows11 + 1]*host.Start // nil: that release has no such service
+	how   string
+	sddl  string // "" is not known
+}
+
+var shippedServices = sync.OnceValues(func() ([]shippedService, error) {
+	starts := map[string]*host.Start{
+		"-": nil, "auto": {Type: 2}, "delayed": {Type: 2, Delayed: true}, "manual": {Type: 3},
+	}
+	var out []shippedService
+	n := 0
+	for row := range strings.Lines(serviceData) {
+		if n++; n == 1 {
+			continue
+		}
+		cols := strings.Split(strings.TrimRight(row, "\r\n"), "\t")
+		if len(cols) != 8 || !slices.Contains([]string{byManager, onDemand, byRegistry}, cols[5]) {
+			return out, fmt.Errorf("services.tsv:%d: malformed", n)
+		}
+		s := shippedService{name: cols[0], how: cols[5], sddl: strings.TrimPrefix(cols[6], "-")}
+		for i, word := range cols[1:5] {
+			start, ok := starts[word]
+			if !ok {
+				return out, fmt.Errorf("services.tsv:%d: start type %q", n, word)
+			}
+			s.start[int(windows7)+i] = start
+		}
+		out = append(out, s)
+	}
+	return out, nil
+})
+
+// shipped returns how this Windows ships a service; nil if it has none. Of an
+// unknown release it says what the two current ones agree on.
+func (f *fit) shipped(s shippedService) *host.Start {
+	g := f.generation()
+	if g != unknownWindows {
+		return s.start[g]
+	}
+	a, b := s.start[windows10], s.start[windows11]
+	if a == nil || b == nil || *a != *b {
+		return nil
+	}
+	return a
+}
+
+// hasService reports that a service may be there: this Windows has it, and nobody
+// looked in vain.
+func (f *fit) hasService(name string) bool {
+	if f.Service(name).State == facts.Absent {
+		return false
+	}
+	table, _ := shippedServices()
+	i := slices.IndexFunc(table, func(s shippedService) bool { return strings.EqualFold(s.name, name) })
+	return i < 0 || f.generation() == unknownWindows || table[i].start[f.generation()] != nil
+}
+
+// startType is how a service starts: what the service manager said, else the
+// registry. -1 is unknown.
+func (f *fit) startType(name string) int {
+	if s := f.Service(name); s.State == facts.Present && s.Value.Start >= 0 {
+		return s.Value.Start
+	}
+	if v := f.DWord(keyServices+name, "Start"); v.State == facts.Present && v.Value <= winlog.ServiceDisabled {
+		return int(v.Value)
+	}
+	return -1
+}
+
+func (f *fit) disabled(name string) bool { return f.startType(name) == winlog.ServiceDisabled }
+
+// running reports that a service was running when the machine was looked at.
+func (f *fit) running(name string) bool {
+	s := f.Service(name)
+	return s.State == facts.Present && s.Value.State == winlog.ServiceRunning
+}
+
+// stopped stops services, lets work be done on what they hold, and starts again
+// those that ran. Windows starts the others when it needs them.
+func (f *fit) stopped(services []string, work func()) {
+	for _, s := range services {
+		if f.hasService(s) {
+			f.do(host.Change{Kind: host.ServiceStop, Path: s})
+		}
+	}
+	work()
+	for _, s := range slices.Backward(services) {
+		if f.hasService(s) && f.running(s) && !f.disabled(s) {
+			f.do(host.Change{Kind: host.ServiceRun, Path: s})
+		}
+	}
+}
+
+// restartPending reports that a restart has to finish earlier work, and says so:
+// nothing that this work needs may be moved before.
+func (f *fit) restartPending() bool {
+	for _, key := range []string{keyCBS + `\RebootPending`, keyCBS + `\RebootInProgress`, keyAgentRestart} {
+		if f.Subkeys(key).State == facts.Present {
+			f.not("plan.restart-first")
+			return true
+		}
+	}
+	return false
+}
+
+// fitStartTypes puts back what was disabled. Other start types are left alone:
+// BITS and TrustedInstaller change theirs by themselves, and a service that is
+// started on demand instead of automatically still serves.
+func fitStartTypes(f *fit) {
+	if _, ok := f.Mark("note-services-by-policy"); ok {
+		f.not("plan.start-types-by-policy")
+		return
+	}
+	_, held := f.Mark("trustedinstaller-start-by-policy")
+	table, _ := shippedServices()
+	known := false
+	var run []string
+	for _, s := range table {
+		now, want := f.startType(s.name), f.shipped(s)
+		known = known || now >= 0
+		if now != winlog.ServiceDisabled || want == nil || !f.hasService(s.name) {
+			continue
+		}
+		if held && s.name == "TrustedInstaller" {
+			continue // a policy would disable it again
+		}
+		if s.how == byRegistry {
+			f.setStartInRegistry(s.name, *want)
+			continue
+		}
+		f.do(host.Change{Kind: host.ServiceStart, Path: s.name, Start: want})
+		if s.how == byManager {
+			run = append(run, s.name)
+		}
+	}
+	for _, name := range run {
+		f.do(host.Change{Kind: host.ServiceRun, Path: name})
+	}
+	switch {
+	case len(f.out.Steps) > 0:
+	case !known:
+		f.not("plan.not-looked-start-types")
+	default:
+		f.not("plan.start-types-fine")
+	}
+}
+
+// setStartInRegistry writes what the service manager refuses to change, as tools
+// that disable these services do. It reads it at the next start.
+func (f *fit) setStartInRegistry(name string, want host.Start) {
+	f.step(Step{Change: host.Set(keyServices+name, "Start", dword(want.Type)), Restart: true})
+	if want.Delayed {
+		f.step(Step{Change: host.Set(keyServices+name, "DelayedAutostart", dword(1)), Restart: true})
+	}
+}
+
+// dword is a REG_DWORD.
+func dword(n uint32) winlog.RegValue {
+	return winlog.RegValue{Type: winlog.RegDWord, Data: binary.LittleEndian.AppendUint32(nil, n)}
+}
+
+// updateServices are the services of updating in the order in which they are
+// stopped: the one that orders the others about first, so that it starts none of
+// them again. learn.microsoft.com: "Additional resources for Windows Update".
+var updateServices = []string{"UsoSvc", "wuauserv", "bits", "DoSvc", "cryptsvc"}
+
+// fitRestartServices ends and starts what updating runs in. A service that hangs
+// on its way to a stop cannot be stopped once more: then the machine is restarted.
+func fitRestartServices(f *fit) {
+	for _, name := range updateServices {
+		if s := f.Service(name); s.State == facts.Present && s.Value.State == winlog.ServiceStopPending {
+			f.not("plan.hangs-stopping", "service", name)
+			return
+		}
+	}
+	var usable []string
+	for _, name := range updateServices {
+		if f.hasService(name) && !f.disabled(name) {
+			usable = append(usable, name)
+			f.do(host.Change{Kind: host.ServiceStop, Path: name})
+		}
+	}
+	for _, name := range slices.Backward(usable) {
+		f.do(host.Change{Kind: host.ServiceRun, Path: name})
+	}
+	if len(usable) == 0 {
+		f.not("plan.services-disabled")
+	}
+}
+
+// fitServicingAtStart lets TrustedInstaller start with the machine, so that it
+// ends a transaction that waits. It sets itself back to manual when nothing waits.
+func fitServicingAtStart(f *fit) {
+	if _, ok := f.Mark("trustedinstaller-start-by-policy"); ok {
+		f.not("plan.start-types-by-policy")
+		return
+	}
+	asked := f.disabled("TrustedInstaller")
+	for _, id := range []string{"cbs-pending-transaction", "driver-queue-unreadable", "driver-queue-identity-missing", "driver-queue-value-missing", "operations-pending"} {
+		_, seen := f.Mark(id)
+		asked = asked || seen
+	}
+	switch {
+	case !asked:
+		f.not("plan.log-does-not-ask")
+	case f.startType("TrustedInstaller") == 2:
+		f.not("plan.nothing-to-change", "what", "TrustedInstaller")
+	default:
+		f.step(Step{Change: host.Change{Kind: host.ServiceStart, Path: "TrustedInstaller", Start: &host.Start{Type: 2}}, Restart: true})
+	}
+}
+
+// displayNames are how events name services whose descriptor is known.
+var displayNames = map[string][]string{
+	"wuauserv":         {"wuauserv", "windows update service", "the windows update"},
+	"bits":             {"bits", "background intelligent transfer"},
+	"cryptsvc":         {"cryptsvc", "cryptographic services"},
+	"TrustedInstaller": {"trustedinstaller", "windows modules installer"},
+}
+
+// fitServiceRights sets the descriptor that Windows ships on the services that the
+// evidence names, and on the two that reset scripts damage where it names none.
+func fitServiceRights(f *fit) {
+	if f.generation() < windows10 {
+		f.not("plan.no-descriptor")
+		return
+	}
+	var text strings.Builder
+	for _, id := range []string{"sddl-denies", "sddl-of-reset-scripts", "scm-access-denied", "start-access-denied", "sc-access-denied", "note-service-rights", "note-start-type-locked", "note-sc-access-denied"} {
+		for _, seen := range f.Marks(id) {
+			text.WriteString(strings.ToLower(seen.Source + " " + seen.Text + "\n"))
+		}
+	}
+	table, _ := shippedServices()
+	set := func(wanted func(string) bool) {
+		for _, s := range table {
+			if s.sddl != "" && f.hasService(s.name) && wanted(s.name) {
+				f.do(host.Change{Kind: host.ServiceSecurity, Path: s.name, SDDL: s.sddl})
+			}
+		}
+	}
+	set(func(name string) bool {
+		return slices.ContainsFunc(displayNames[name], func(w string) bool { return strings.Contains(text.String(), w) })
+	})
+	if len(f.out.Steps) == 0 {
+		set(func(name string) bool { return name == "wuauserv" || name == "bits" })
+	}
+}
+
+// serviceFiles are the files in System32 that tools rename, and whose they are.
+var serviceFiles = []struct{ file, service string }{
+	{"wuaueng.dll", "wuauserv"},
+	{"usosvc.dll", "UsoSvc"},
+	{"qmgr.dll", "bits"},
+	{"WaaSMedicSvc.dll", "WaaSMedicSvc"},
+}
+
+// fitRenamedServiceFiles gives files their names back that a log or a listing
+// shows under another, and asks Windows whether they are its own.
+func fitRenamedServiceFiles(f *fit) {
+	dir := f.windows() + `\System32\`
+	for _, seen := range f.Marks("service-files-renamed") {
+		lower := strings.ToLower(seen.Text)
+		for _, x := range serviceFiles {
+			base := strings.TrimSuffix(x.file, ".dll")
+			for _, renamed := range []string{"Wu10Man_" + x.file, base + "_BAK.dll", x.file + ".bak", x.file + ".old", base + ".bak"} {
+				to := dir + x.file
+				if !strings.Contains(lower, strings.ToLower(renamed)) || f.has(to) {
+					continue
+				}
+				f.do(host.Change{Kind: host.Move, Path: dir + renamed, To: to})
+				f.runs("plan.lasting.only-looks", "sfc", "/verifyfile="+to)
+			}
+		}
+	}
+	if len(f.out.Steps) == 0 {
+		f.not("plan.name-unknown")
+	}
+}
+
+// has reports that a step already moves something to path.
+func (f *fit) has(path string) bool {
+	return slices.ContainsFunc(f.out.Steps, func(s Step) bool { return strings.EqualFold(s.Change.To, path) })
+}
+
+// fitDeletedService names what is missing. Its key can come from the same build
+// alone, so a person brings the image.
+func fitDeletedService(f *fit) {
+	table, _ := shippedServices()
+	var gone []string
+	for _, s := range table {
+		if x := f.Service(s.name); x.State == facts.Absent && f.shipped(s) != nil {
+			gone = append(gone, s.name)
+		}
+	}
+	if len(gone) > 0 {
+		f.lead("plan.services-missing", "services", strings.Join(gone, ", "), "build", orUnknown(f.Machine.Build))
+	}
+	f.lead("remedy.restore-deleted-service.how")
+}
+
+// fitLookAtServices: what sc or the registry said was read; where nobody looked a
+// person is told how.
+func fitLookAtServices(f *fit) {
+	for _, name := range []string{"wuauserv", "bits", "cryptsvc"} {
+		if f.startType(name) < 0 {
+			return
+		}
+	}
+	f.not("plan.looked-already", "what", "wuauserv, bits, cryptsvc")
 }

@@ -1,0 +1,152 @@
+package repair
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"updoc/internal/host"
+)
+
+func TestServicesTable(t *testing.T) {
+	table, err := shippedServices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := map[string]int{}
+	for i, s := range table {
+		if _, twice := at[strings.ToLower(s.name)]; twice {
+			t.Errorf("%s stands twice", s.name)
+		}
+		at[strings.ToLower(s.name)] = i
+		if s.start[windows11] == nil || s.start[windows10] == nil {
+			t.Errorf("%s: current releases have all of them", s.name)
+		}
+		for g := windows7; g <= windows11; g++ {
+			c := host.Change{Kind: host.ServiceStart, Path: s.name, Start: s.start[g]}
+			if s.start[g] != nil && c.Check() != nil {
+				t.Errorf("%s: %v", s.name, c.Check())
+			}
+		}
+		if s.how == byManager && s.start[windows10].Type != 2 {
+			t.Errorf("%s is started at once and starts on demand", s.name)
+		}
+		if s.sddl != "" && !strings.HasPrefix(s.sddl, "D:(A;") || strings.Contains(s.sddl, "CCDCLCSWRPWPDTLCRSDRCWDWO") {
+			t.Errorf("%s: descriptor %s", s.name, s.sddl)
+		}
+	}
+	for _, after := range [][2]string{{"RpcSs", "wuauserv"}, {"RpcEptMapper", "RpcSs"}, {"DcomLaunch", "RpcSs"}, {"EventSystem", "SENS"}, {"BFE", "mpssvc"}, {"nsi", "Dhcp"}, {"cryptsvc", "wuauserv"}} {
+		if at[strings.ToLower(after[0])] > at[strings.ToLower(after[1])] {
+			t.Errorf("%s stands behind %s, which depends on it", after[0], after[1])
+		}
+	}
+	for _, s := range updateServices {
+		if _, ok := at[strings.ToLower(s)]; !ok {
+			t.Errorf("%s is not in the table", s)
+		}
+	}
+}
+
+const windows7Info = "Host Name:                 DESK-4\r\nOS Name:                   Microsoft Windows 7 Professional\r\nOS Version:                6.1.7601 Service Pack 1 Build 7601\r\nSystem Type:               x64-based PC\r\n"
+
+func TestFitServices(t *testing.T) {
+	fitAll(t, []fitCase{
+		{
+			name: "disabled", remedy: "restore-service-start-types",
+			files: map[string]string{"sc-qc.txt": starts("wuauserv", "4   DISABLED", "UsoSvc", "4   DISABLED", "DoSvc", "4   DISABLED", "cryptsvc", "2   AUTO_START", "bits", "3   DEMAND_START")},
+			steps: []string{
+				`value-set HKLM\SYSTEM\CurrentControlSet\Services\DoSvc Start=2 (restart)`,
+				`value-set HKLM\SYSTEM\CurrentControlSet\Services\DoSvc DelayedAutostart=1 (restart)`,
+				"service-start UsoSvc 2 delayed", "service-start wuauserv 3", "service-run UsoSvc",
+			},
+		},
+		{
+			name: "in the registry", remedy: "restore-service-start-types",
+			files: map[string]string{"services.reg": export(`[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\EventSystem]`, `"Start"=dword:00000004`, `[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\SENS]`, `"Start"=dword:00000004`)},
+			steps: []string{"service-start EventSystem 2", "service-start SENS 2", "service-run EventSystem", "service-run SENS"},
+		},
+		{
+			name: "Windows 7", remedy: "restore-service-start-types",
+			files: map[string]string{"systeminfo.txt": windows7Info, "sc-qc.txt": starts("wuauserv", "4   DISABLED", "UsoSvc", "4   DISABLED")},
+			steps: []string{"service-start wuauserv 2 delayed"},
+		},
+		{
+			name: "manual is not disabled", remedy: "restore-service-start-types",
+			files: map[string]string{"sc-qc.txt": starts("wuauserv", "2   AUTO_START", "cryptsvc", "3   DEMAND_START", "TrustedInstaller", "2   AUTO_START")},
+			why:   "plan.start-types-fine",
+		},
+		{name: "nobody looked", remedy: "restore-service-start-types", why: "plan.not-looked-start-types"},
+		{
+			name: "set by policy", remedy: "restore-service-start-types",
+			files: map[string]string{"sc-qc.txt": starts("wuauserv", "4   DISABLED"), "notes.txt": "gpresult shows that a GPO sets the startup type of the Windows Update service to disabled.\n"},
+			why:   "plan.start-types-by-policy",
+		},
+		{
+			name: "all", remedy: "restart-update-services",
+			files: map[string]string{"sc-query.txt": states("wuauserv", "4  RUNNING", "bits", "1  STOPPED")},
+			steps: []string{
+				"service-stop UsoSvc", "service-stop wuauserv", "service-stop bits", "service-stop DoSvc", "service-stop cryptsvc",
+				"service-run cryptsvc", "service-run DoSvc", "service-run bits", "service-run wuauserv", "service-run UsoSvc",
+			},
+		},
+		{
+			name: "one is disabled", remedy: "restart-update-services",
+			files: map[string]string{"sc-qc.txt": starts("UsoSvc", "4   DISABLED", "DoSvc", "4   DISABLED")},
+			steps: []string{"service-stop wuauserv", "service-stop bits", "service-stop cryptsvc", "service-run cryptsvc", "service-run bits", "service-run wuauserv"},
+		},
+		{
+			name: "it hangs", remedy: "restart-update-services",
+			files: map[string]string{"sc-query.txt": states("wuauserv", "3  STOP_PENDING")}, why: "plan.hangs-stopping",
+		},
+		{
+			name: "disabled", remedy: "set-trustedinstaller-auto-until-restart",
+			files: map[string]string{"sc-qc.txt": starts("TrustedInstaller", "4   DISABLED")},
+			steps: []string{"service-start TrustedInstaller 2 (restart)"},
+		},
+		{
+			name: "not asked for", remedy: "set-trustedinstaller-auto-until-restart",
+			files: map[string]string{"sc-qc.txt": starts("TrustedInstaller", "3   DEMAND_START")}, why: "plan.log-does-not-ask",
+		},
+		{
+			name: "the faulty descriptor of scripts", remedy: "repair-service-permissions",
+			files: map[string]string{"sc-sdshow-bits.txt": "C:\\>sc sdshow bits\r\n\r\nD:(A;;CCLCSWRPWPDTLOCRRC;;;SY)(A;;CCDCLCSWRPWPDTLCRSDRCWDWO;;;SO)\r\n"},
+			steps: []string{"service-security bits"},
+		},
+		{
+			name: "an old Windows", remedy: "repair-service-permissions",
+			files: map[string]string{"systeminfo.txt": windows7Info}, why: "plan.no-descriptor",
+		},
+		{
+			name: "named by a tool", remedy: "restore-renamed-service-files",
+			files: map[string]string{"notes.txt": "In System32 there is only a file called wuaueng_BAK.dll, wuaueng.dll is missing.\n"},
+			steps: []string{
+				`move C:\Windows\System32\wuaueng_BAK.dll > C:\Windows\System32\wuaueng.dll`,
+				`run sfc /verifyfile=C:\Windows\System32\wuaueng.dll`,
+			},
+		},
+		{name: "nothing is named", remedy: "restore-renamed-service-files", why: "plan.name-unknown"},
+		{
+			name: "named", remedy: "restore-deleted-service",
+			files: map[string]string{"sc-query.txt": "[SC] EnumQueryServicesStatus:OpenService FAILED 1060:\r\n\r\nThe specified service does not exist as an installed service.\r\n"},
+			lead:  []string{"remedy.restore-deleted-service.how"},
+		},
+		{
+			name: "looked", remedy: "check-service-state",
+			files: map[string]string{"sc-qc.txt": starts("wuauserv", "3   DEMAND_START", "bits", "3   DEMAND_START", "cryptsvc", "2   AUTO_START")},
+			why:   "plan.looked-already",
+		},
+		{name: "not looked", remedy: "check-service-state"},
+	})
+}
+
+// TestNeverStopped: what ends an installation is in no plan of this family.
+func TestNeverStopped(t *testing.T) {
+	for _, id := range []string{"restart-update-services", "reset-update-components", "rename-softwaredistribution", "rename-catroot2"} {
+		x, _ := fitted(t, id, seenOn(t, nil))
+		if slices.ContainsFunc(x.Steps, func(s Step) bool {
+			return s.Change.Kind == host.ServiceStop && (s.Change.Path == "TrustedInstaller" || s.Change.Path == "msiserver")
+		}) {
+			t.Errorf("%s ends an installation", id)
+		}
+	}
+}
