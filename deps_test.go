@@ -34,10 +34,11 @@ var house = map[string][]string{
 	"updoc/internal/proxyauth":       {},
 	"updoc/internal/httpwire":        {},
 	"updoc/internal/win":             {},
+	"updoc/internal/durable":         {},
 }
 
 // leaves may be used by any room; winlog itself uses codes and cab.
-var leaves = []string{"codes", "redact", "cab", "message", "winlog", "proxyauth", "httpwire"}
+var leaves = []string{"codes", "redact", "cab", "message", "winlog", "proxyauth", "httpwire", "durable"}
 
 // onlyIn lists packages from outside that belong to one room.
 var onlyIn = map[string][]string{

@@ -1,0 +1,413 @@
+package repair
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"updoc/internal/codes"
+	"updoc/internal/host"
+)
+
+// Result is how a run ended, or why it waits.
+type Result string
+
+// The results.
+const (
+	Cured    Result = "cured"     // the stage that failed ended well
+	NotCured Result = "not-cured" // everything was tried, and it fails still
+	Unproven Result = "unproven"  // everything was done, and whether it helped could not be tried here
+	Shown    Result = "shown"     // an experiment showed the cause and was taken back: a person decides what stays
+	Restart  Result = "restart"   // it goes on after a restart of the machine
+	Broken   Result = "broken"    // a change could not be made; nothing is lost
+	Stopped  Result = "stopped"   // a person, or a signal, ended it
+)
+
+// Runner carries out the plan of a journal. Its Run is also the way to go on
+// after a crash or a restart, since all it knows stands in the journal.
+type Runner struct {
+	Host    host.Host
+	Agent   host.Agent // repeats the failed stage; nil: nothing can be proved here
+	Journal *Journal
+	Now     func() time.Time
+	// Started is when the machine was started; a restart that is waited for has been
+	// once it lies after the journal's entry.
+	Started func(context.Context) (time.Time, error)
+	// Approve is asked before each treatment that needs a person, after it was told
+	// what to do. nil, or false, passes over it.
+	Approve func(context.Context, Treatment) (bool, error)
+	// Tell, if not nil, is told what happens, in order.
+	Tell func(Event)
+}
+
+// Event is something that happened in a run, for those who watch.
+type Event struct {
+	Kind      EntryKind     `json:"kind"`
+	Treatment string        `json:"treatment,omitempty"` // id of the remedy
+	Step      int           `json:"step,omitempty"`      // from 1
+	Steps     int           `json:"steps,omitempty"`
+	Change    *host.Change  `json:"change,omitempty"`
+	Code      codes.HRESULT `json:"code,omitempty"`
+	Err       string        `json:"error,omitempty"`
+}
+
+// progress is where a run stands, by its journal.
+type progress struct {
+	begun   map[[2]int]Entry // changes that were begun and not taken back
+	settled map[[2]int]bool  // steps that are done or were left out
+	over    map[int]bool     // treatments that are over, however they ended
+	broken  map[int]bool     // of these, the ones with a change that could not be made
+	treated map[int]bool     // treatments all of whose steps are made
+	tried   map[int]Entry    // the proof after a treatment
+	waits   map[int]Entry    // restarts that were asked for
+	end     Result
+}
+
+func (j *Journal) progress() progress {
+	p := progress{map[[2]int]Entry{}, map[[2]int]bool{}, map[int]bool{}, map[int]bool{}, map[int]bool{}, map[int]Entry{}, map[int]Entry{}, ""}
+	for _, e := range j.entries {
+		at := [2]int{e.Treatment, e.Step}
+		switch e.Kind {
+		case EntryBegin:
+			p.begun[at] = e
+		case EntryDone:
+			b := p.begun[at]
+			b.After = e.After
+			b.Kind = EntryDone
+			p.begun[at], p.settled[at] = b, true
+		case EntrySkipped:
+			p.settled[at] = true
+		case EntryUndoing:
+			b := p.begun[at]
+			b.Kind = EntryUndoing
+			p.begun[at] = b
+		case EntryUndone, EntryConflict:
+			delete(p.begun, at)
+		case EntryFailed:
+			p.over[e.Treatment], p.broken[e.Treatment] = true, true
+		case EntryPassed:
+			p.over[e.Treatment] = true
+		case EntryTreated:
+			p.treated[e.Treatment] = true
+		case EntryRestart:
+			p.waits[e.Treatment] = e
+		case EntryTried:
+			p.tried[e.Treatment], p.over[e.Treatment] = e, true
+		case EntryEnd:
+			p.end = e.Result
+		}
+	}
+	return p
+}
+
+// Run carries out what the journal's plan has left to do, and stops at the first
+// cure. An error means that the journal could not be written, or the context
+// ended: the machine is consistent, and Run goes on where it stopped.
+func (r *Runner) Run(ctx context.Context) (Result, error) {
+	p := r.Journal.progress()
+	if p.end != "" {
+		return p.end, nil
+	}
+	seen := map[Result]bool{}
+	for i, t := range r.Journal.Plan().Treatments {
+		var res Result
+		var err error
+		if p.over[i] {
+			res = p.result(i, t)
+		} else if res, err = r.treat(ctx, i, t, p); err != nil {
+			return "", err
+		}
+		// An experiment ends here, whatever it showed, and also if the process that
+		// made it was killed after it had seen the result.
+		if t.leased() && res != Restart {
+			if err := r.takeBack(ctx, func(at [2]int) bool { return at[0] == i }, nil); err != nil {
+				return "", err
+			}
+		}
+		switch res {
+		case Cured:
+			return Cured, r.end(Cured)
+		case Restart:
+			return Restart, nil
+		}
+		seen[res] = true
+	}
+	for _, res := range []Result{Shown, Unproven, Broken} {
+		if seen[res] {
+			return res, r.end(res)
+		}
+	}
+	return NotCured, r.end(NotCured)
+}
+
+// result is how a treatment that is over ended.
+func (p progress) result(i int, t Treatment) Result {
+	e, tried := p.tried[i]
+	switch {
+	case p.broken[i]:
+		return Broken
+	case !tried:
+		return ""
+	}
+	return proved(e.Outcome, t)
+}
+
+// proved is what an attempt proves. An experiment proves the cause and not a cure,
+// unless what it let through was the install itself.
+func proved(out *host.Outcome, t Treatment) Result {
+	switch {
+	case out == nil:
+		return Unproven
+	case out.Result.Failed() && !out.Result.Benign():
+		return NotCured
+	case t.leased() && out.Stage != "install":
+		return Shown
+	}
+	return Cured
+}
+
+func (r *Runner) end(res Result) error { return r.write(Entry{Kind: EntryEnd, Result: res}, Event{}) }
+
+// write appends an entry and tells of it.
+func (r *Runner) write(e Entry, ev Event) error {
+	if err := r.Journal.Append(e, r.Now()); err != nil {
+		return err
+	}
+	ev.Kind = e.Kind
+	if r.Tell != nil {
+		r.Tell(ev)
+	}
+	return nil
+}
+
+// treat carries out one treatment, or what is left of it, and tries whether it
+// helped. The result is Cured, NotCured, Unproven, Broken, Restart, or "" if it
+// was passed over.
+func (r *Runner) treat(ctx context.Context, i int, t Treatment, p progress) (Result, error) {
+	if t.How != Automatic && !p.treated[i] && !p.started(i) {
+		ok, err := r.approved(ctx, t)
+		if err != nil {
+			return "", err
+		}
+		if !ok {
+			return "", r.write(Entry{Kind: EntryPassed, Treatment: i}, Event{Treatment: t.ID})
+		}
+	}
+	if t.leased() && p.treated[i] && !p.standing(i) {
+		// Its time was over before anybody looked whether it helped.
+		return "", r.write(Entry{Kind: EntryPassed, Treatment: i}, Event{Treatment: t.ID})
+	}
+	if !p.treated[i] {
+		restart, err := r.steps(ctx, i, t, p)
+		var failed *stepError
+		switch {
+		case errors.As(err, &failed):
+			// Half a treatment is no treatment: what it changed so far goes back.
+			if err := r.takeBack(ctx, func(at [2]int) bool { return at[0] == i }, nil); err != nil {
+				return "", err
+			}
+			e, ev := failed.entry(i)
+			ev.Treatment, ev.Steps = t.ID, len(t.Steps)
+			return Broken, r.write(e, ev)
+		case err != nil:
+			return "", err
+		}
+		if err := r.write(Entry{Kind: EntryTreated, Treatment: i}, Event{Treatment: t.ID}); err != nil {
+			return "", err
+		}
+		if restart {
+			e := Entry{Kind: EntryRestart, Treatment: i}
+			if err := r.write(e, Event{Treatment: t.ID}); err != nil {
+				return "", err
+			}
+			p.waits[i] = Entry{Time: r.Now()}
+		}
+	}
+	if e, ok := p.waits[i]; ok {
+		started, err := r.started(ctx)
+		if err != nil {
+			return "", err
+		}
+		if !started.After(e.Time) {
+			return Restart, nil
+		}
+	}
+	return r.prove(ctx, i, t)
+}
+
+// started reports that a treatment was approved and begun before.
+func (p progress) started(treatment int) bool {
+	for at := range p.settled {
+		if at[0] == treatment {
+			return true
+		}
+	}
+	return p.standing(treatment)
+}
+
+// standing reports that a treatment has changes that were not taken back.
+func (p progress) standing(treatment int) bool {
+	for at := range p.begun {
+		if at[0] == treatment {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Runner) approved(ctx context.Context, t Treatment) (bool, error) {
+	if r.Approve == nil {
+		return false, ctx.Err()
+	}
+	return r.Approve(ctx, t)
+}
+
+func (r *Runner) started(ctx context.Context) (time.Time, error) {
+	if r.Started == nil {
+		return time.Time{}, nil
+	}
+	return r.Started(ctx)
+}
+
+// stepError is a change that the host could not make.
+type stepError struct {
+	step int
+	err  error
+}
+
+func (s *stepError) Error() string { return s.err.Error() }
+func (s *stepError) Unwrap() error { return s.err }
+
+func (s *stepError) entry(treatment int) (Entry, Event) {
+	e := Entry{Kind: EntryFailed, Treatment: treatment, Step: s.step, Err: s.err.Error()}
+	ev := Event{Step: s.step + 1, Err: e.Err}
+	var h codes.HRESULT
+	if errors.As(s.err, &h) {
+		e.Code, ev.Code = h.String(), h
+	}
+	return e, ev
+}
+
+// steps makes the steps of a treatment that are not made yet; restart says that
+// one of them has effect after a restart only.
+func (r *Runner) steps(ctx context.Context, i int, t Treatment, p progress) (restart bool, err error) {
+	for k, s := range t.Steps {
+		at := [2]int{i, k}
+		if p.settled[at] {
+			_, changed := p.begun[at]
+			restart = restart || s.Restart && changed
+			continue
+		}
+		// Between two changes everything is whole: the place to stop.
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		changed, err := r.step(ctx, at, t, s, p)
+		if err != nil {
+			return false, err
+		}
+		restart = restart || s.Restart && changed
+	}
+	return restart, nil
+}
+
+// step makes one change. What it takes to undo it is in the journal before it is
+// touched; a change that was begun before a crash is simply made again, with the
+// undo of its first beginning.
+func (r *Runner) step(ctx context.Context, at [2]int, t Treatment, s Step, p progress) (changed bool, err error) {
+	ev := Event{Treatment: t.ID, Step: at[1] + 1, Steps: len(t.Steps), Change: &s.Change}
+	if err := s.Change.Check(); err != nil {
+		return false, &stepError{at[1], err}
+	}
+	if _, begun := p.begun[at]; !begun {
+		holds, err := host.Holds(ctx, r.Host, s.Change)
+		if err != nil {
+			return false, r.trouble(ctx, at[1], err)
+		}
+		if holds {
+			return false, r.write(Entry{Kind: EntrySkipped, Treatment: at[0], Step: at[1]}, ev)
+		}
+		undo := s.Undo
+		if undo == nil && s.Change.Kind != host.Run {
+			if undo, err = r.Host.Inverse(ctx, s.Change); err != nil {
+				return false, r.trouble(ctx, at[1], err)
+			}
+		}
+		begin := Entry{Kind: EntryBegin, Treatment: at[0], Step: at[1], Undo: undo}
+		if s.Lease > 0 {
+			begin.Until = r.Now().Add(time.Duration(s.Lease) * time.Minute)
+		}
+		if err := r.write(begin, ev); err != nil {
+			return false, err
+		}
+	}
+	// A change that was begun is ended, whoever wants to stop: half of one is worse
+	// than none and worse than all.
+	ctx = context.WithoutCancel(ctx)
+	if err := r.Host.Apply(ctx, s.Change); err != nil {
+		return false, &stepError{at[1], fmt.Errorf("%s %s: %w", s.Change.Kind, s.Change.Path, err)}
+	}
+	done := Entry{Kind: EntryDone, Treatment: at[0], Step: at[1]}
+	if s.Change.Kind != host.Run {
+		if done.After, err = r.Host.Inverse(ctx, s.Change); err != nil {
+			return false, &stepError{at[1], err}
+		}
+		if !s.Change.Passing() && !host.Same(done.After, []host.Change{s.Change}) {
+			return false, &stepError{at[1], fmt.Errorf("%s %s: it was made and does not stand: something changes it back", s.Change.Kind, s.Change.Path)}
+		}
+	}
+	return true, r.write(done, ev)
+}
+
+// trouble tells a host that cannot do something from a run that is stopped.
+func (r *Runner) trouble(ctx context.Context, step int, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return &stepError{step, err}
+}
+
+// prove repeats the stage that failed.
+func (r *Runner) prove(ctx context.Context, i int, t Treatment) (Result, error) {
+	e := Entry{Kind: EntryTried, Treatment: i, Tried: r.attempt()}
+	ev := Event{Treatment: t.ID}
+	if r.Agent != nil {
+		out, err := r.Agent.Try(ctx, *e.Tried)
+		switch {
+		case ctx.Err() != nil:
+			return "", ctx.Err()
+		case err != nil:
+			e.Err = err.Error()
+			ev.Err = e.Err
+		default:
+			e.Outcome, ev.Code = &out, out.Result
+		}
+	}
+	return proved(e.Outcome, t), r.write(e, ev)
+}
+
+func (t Treatment) leased() bool {
+	for _, s := range t.Steps {
+		if s.Lease > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// attempt is the stage that has to end well: a good scan never proves an install.
+func (r *Runner) attempt() *host.Attempt {
+	f := r.Journal.Plan().Failure
+	a := &host.Attempt{Stage: string(f.Stage), Update: f.Update.ID, KB: f.Update.KB}
+	switch a.Stage {
+	case "scan", "download", "install":
+	case "verify":
+		a.Stage = "download"
+	case "restart", "setup":
+		a.Stage = "install"
+	default:
+		a.Stage = "scan"
+	}
+	return a
+}

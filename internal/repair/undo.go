@@ -1,0 +1,119 @@
+package repair
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"updoc/internal/host"
+)
+
+// Undone is what an undo did.
+type Undone struct {
+	Back      int        `json:"back"`      // changes that were taken back
+	Conflicts []Conflict `json:"conflicts"` // changes that were left, because somebody changed the same thing since
+	Lasting   []string   `json:"lasting"`   // remedies of which something cannot be taken back
+}
+
+// Conflict is a change that was not taken back.
+type Conflict struct {
+	Treatment string        `json:"treatment"`
+	Change    host.Change   `json:"change"` // what updoc had made
+	Now       []host.Change `json:"now"`    // what is there now, and stays
+	Err       string        `json:"error,omitempty"`
+}
+
+// Undo takes back what the run changed and what is not taken back yet, the last
+// change first. What somebody changed since is left as it is and reported. An
+// error leaves the rest for another Undo.
+func (r *Runner) Undo(ctx context.Context) (Undone, error) {
+	u := Undone{Conflicts: []Conflict{}, Lasting: []string{}}
+	return u, r.takeBack(ctx, func([2]int) bool { return true }, &u)
+}
+
+// Expired takes back the experiments whose time is over, for whoever comes first
+// after the process that made them was killed.
+func (r *Runner) Expired(ctx context.Context) (Undone, error) {
+	u := Undone{Conflicts: []Conflict{}, Lasting: []string{}}
+	now, begun := r.Now(), r.Journal.progress().begun
+	return u, r.takeBack(ctx, func(at [2]int) bool {
+		return !begun[at].Until.IsZero() && now.After(begun[at].Until)
+	}, &u)
+}
+
+// takeBack undoes the chosen changes, last first; u may be nil.
+func (r *Runner) takeBack(ctx context.Context, chosen func([2]int) bool, u *Undone) error {
+	if u == nil {
+		u = &Undone{}
+	}
+	plan, p := r.Journal.Plan(), r.Journal.progress()
+	var list []Entry
+	for at, e := range p.begun {
+		if chosen(at) {
+			list = append(list, e)
+		}
+	}
+	slices.SortFunc(list, func(a, b Entry) int { return b.Seq - a.Seq })
+	for _, e := range list {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if e.Treatment >= len(plan.Treatments) || e.Step >= len(plan.Treatments[e.Treatment].Steps) {
+			return fmt.Errorf("undo: %w: entry %d names no step of the plan", ErrJournal, e.Seq)
+		}
+		t := plan.Treatments[e.Treatment]
+		if err := r.undo(context.WithoutCancel(ctx), e, t, u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// undo takes one change back, unless somebody made another since.
+func (r *Runner) undo(ctx context.Context, e Entry, t Treatment, u *Undone) error {
+	s := t.Steps[e.Step]
+	ev := Event{Treatment: t.ID, Step: e.Step + 1, Steps: len(t.Steps), Change: &s.Change}
+	if len(e.Undo) == 0 {
+		if s.Lasting == "" && !slices.Contains(u.Lasting, t.ID) {
+			u.Lasting = append(u.Lasting, t.ID)
+		}
+		return r.write(Entry{Kind: EntryUndone, Treatment: e.Treatment, Step: e.Step}, ev)
+	}
+	back := func(now []host.Change, err error) error {
+		c := Conflict{Treatment: t.ID, Change: s.Change, Now: now}
+		entry := Entry{Kind: EntryConflict, Treatment: e.Treatment, Step: e.Step, After: now}
+		if err != nil {
+			c.Err, entry.Err, ev.Err = err.Error(), err.Error(), err.Error()
+		}
+		u.Conflicts = append(u.Conflicts, c)
+		return r.write(entry, ev)
+	}
+	// A done says how it was left. After a begin alone, or an undo that was cut off,
+	// whatever is there now is updoc's own half.
+	if e.Kind == EntryDone && len(e.After) > 0 && !s.Change.Passing() {
+		now, err := r.Host.Inverse(ctx, s.Change)
+		switch {
+		case err != nil:
+			return back(nil, err)
+		case !host.Same(now, e.After) && !host.Same(now, e.Undo):
+			return back(now, nil)
+		}
+	}
+	for _, c := range e.Undo {
+		if err := c.Check(); err != nil {
+			return back(nil, err)
+		}
+	}
+	if e.Kind != EntryUndoing {
+		if err := r.write(Entry{Kind: EntryUndoing, Treatment: e.Treatment, Step: e.Step}, ev); err != nil {
+			return err
+		}
+	}
+	for _, c := range e.Undo {
+		if err := r.Host.Apply(ctx, c); err != nil {
+			return fmt.Errorf("undo %s, step %d: %s %s: %w", t.ID, e.Step+1, c.Kind, c.Path, err)
+		}
+	}
+	u.Back++
+	return r.write(Entry{Kind: EntryUndone, Treatment: e.Treatment, Step: e.Step}, ev)
+}
