@@ -1,0 +1,259 @@
+package repair
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"updoc/internal/facts"
+	"updoc/internal/host"
+	"updoc/internal/route"
+)
+
+// machine is a machine as files of evidence: "hosts", or registry keys with their
+// values in the form of an export.
+type machine map[string]string
+
+// facts reads the machine. A name that begins with a root of the registry is a key,
+// and its text the lines of an export; "-" is a key that does not exist.
+func (m machine) facts(t *testing.T) *facts.Facts {
+	t.Helper()
+	fsys := fstest.MapFS{}
+	export := "Windows Registry Editor Version 5.00\r\n\r\n"
+	long := strings.NewReplacer("HKLM", "HKEY_LOCAL_MACHINE", "HKCU", "HKEY_CURRENT_USER", `HKU\`, `HKEY_USERS\`)
+	for name, text := range m {
+		if root, _, ok := strings.Cut(name, `\`); ok && strings.HasPrefix(root, "HK") {
+			export += "[" + long.Replace(name) + "]\r\n" + strings.TrimSpace(text) + "\r\n\r\n"
+			continue
+		}
+		fsys[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	fsys["settings.reg"] = &fstest.MapFile{Data: []byte(export)}
+	h, err := host.OpenFS(t.Context(), fsys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { h.Close() })
+	return facts.Collect(t.Context(), h, facts.Options{})
+}
+
+// told is a plan in a few words, one line a step, for comparison.
+func told(t Treatment, why Line) []string {
+	if why.ID != "" {
+		return []string{"not: " + why.ID}
+	}
+	out := []string{t.How}
+	for _, s := range t.Steps {
+		c := s.Change
+		text := string(c.Kind) + " " + c.Path
+		switch c.Kind {
+		case host.ValueSet:
+			text += " " + c.Name + " = "
+			if n, ok := c.Value.DWord(); ok {
+				text += fmt.Sprintf("%#x", n)
+			} else if s, ok := c.Value.String(); ok {
+				text += s
+			} else {
+				text += "..."
+			}
+		case host.ValueDel:
+			text += " " + c.Name
+		case host.Switch:
+			text += " " + c.State
+		case host.Run:
+			text += " " + strings.Join(c.Args, " ")
+		}
+		if s.Lease > 0 {
+			text += " (for a while)"
+		}
+		if s.Restart {
+			text += " (restart)"
+		}
+		out = append(out, text)
+	}
+	for _, l := range t.Lead {
+		out = append(out, "lead "+l.ID)
+	}
+	return out
+}
+
+func wantPlan(t *testing.T, id string, f *facts.Facts, want ...string) Treatment {
+	t.Helper()
+	got, why := fitted(t, id, f)
+	if d := cmp.Diff(want, told(got, why)); d != "" {
+		t.Errorf("%s (-want +got):\n%s", id, d)
+	}
+	return got
+}
+
+const hostsPath = `C:\Windows\System32\drivers\etc\hosts`
+
+func TestHostsEntries(t *testing.T) {
+	const head = "# Copyright of nobody\r\n127.0.0.1 localhost\r\n"
+	for _, tt := range []struct {
+		name, hosts, want string
+	}{
+		{"a sunk name", head + "0.0.0.0 fe2cr.update.microsoft.com\r\n1.2.3.4 printer\r\n", head + "# 0.0.0.0 fe2cr.update.microsoft.com\r\n1.2.3.4 printer\r\n"},
+		{"other names stay", head + "0.0.0.0\tads.example WWW.UPDATE.microsoft.com. track.example # list\n", head + "# 0.0.0.0\tads.example WWW.UPDATE.microsoft.com. track.example # list\n0.0.0.0 ads.example track.example\n"},
+		{"the last line", head + "127.0.0.1 download.windowsupdate.com", head + "# 127.0.0.1 download.windowsupdate.com"},
+		{"the last line with others", head + "127.0.0.1 download.windowsupdate.com a.example", head + "# 127.0.0.1 download.windowsupdate.com a.example\r\n127.0.0.1 a.example\r\n"},
+		{"a fixed address", head + "203.0.113.7 dl.delivery.mp.microsoft.com\n", head + "# 203.0.113.7 dl.delivery.mp.microsoft.com\n"},
+		{"IPv6", "::1 sls.update.microsoft.com\r\n" + head, "# ::1 sls.update.microsoft.com\r\n" + head},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := machine{"hosts": tt.hosts}.facts(t)
+			got := wantPlan(t, "comment-out-hosts-entries", f, Automatic, "write "+hostsPath, "run ipconfig /flushdns")
+			if d := cmp.Diff(tt.want, string(got.Steps[0].Change.Data)); d != "" {
+				t.Errorf("the file (-want +got):\n%s", d)
+			}
+			again := machine{"hosts": tt.want + "\r\n# kept"}.facts(t)
+			wantPlan(t, "comment-out-hosts-entries", again, "not: plan.nothing-to-change")
+		})
+	}
+	t.Run("nothing to silence", func(t *testing.T) {
+		f := machine{"hosts": head + "10.1.2.3 wsus.fabrikam.example\n0.0.0.0 ads.example\n"}.facts(t)
+		wantPlan(t, "comment-out-hosts-entries", f, "not: plan.nothing-to-change")
+	})
+	t.Run("nobody looked", func(t *testing.T) {
+		wantPlan(t, "comment-out-hosts-entries", machine{}.facts(t), Guided, "lead plan.not-looked", "lead remedy.comment-out-hosts-entries.how")
+	})
+	t.Run("elsewhere", func(t *testing.T) {
+		f := machine{
+			"hosts": "0.0.0.0 fe2cr.update.microsoft.com\n",
+			`HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters`: `"DataBasePath"="D:\\names"`,
+		}.facts(t)
+		wantPlan(t, "comment-out-hosts-entries", f, Automatic, `write D:\names\hosts`, "run ipconfig /flushdns")
+	})
+	t.Run("the organisation's own server", func(t *testing.T) {
+		policy := map[string]string{keyUpdatePolicy: `"WUServer"="http://WSUS.fabrikam.example:8530"`, keyAUPolicy: `"UseWUServer"=dword:00000001`}
+		f := machine{"hosts": "127.0.0.1 wsus.fabrikam.example\n", keyUpdatePolicy: policy[keyUpdatePolicy], keyAUPolicy: policy[keyAUPolicy]}.facts(t)
+		wantPlan(t, "comment-out-hosts-entries", f, Automatic, "write "+hostsPath, "run ipconfig /flushdns")
+		f = machine{"hosts": "10.0.0.8 wsus.fabrikam.example\n", keyUpdatePolicy: policy[keyUpdatePolicy], keyAUPolicy: policy[keyAUPolicy]}.facts(t)
+		wantPlan(t, "comment-out-hosts-entries", f, "not: plan.nothing-to-change")
+	})
+	t.Run("not plain text", func(t *testing.T) {
+		f := machine{"hosts": "0.0.0.0 fe2cr.update.microsoft.com\n"}.facts(t)
+		f.HostsText = []byte("0\x00.\x00")
+		wantPlan(t, "comment-out-hosts-entries", f, Guided, "lead plan.hosts.by-hand", "lead remedy.comment-out-hosts-entries.how")
+		f.HostsText = nil
+		wantPlan(t, "comment-out-hosts-entries", f, Guided, "lead plan.hosts.by-hand", "lead remedy.comment-out-hosts-entries.how")
+	})
+}
+
+// FuzzSilenceHosts: nothing is lost: every line is there as it was, or as a comment.
+func FuzzSilenceHosts(f *testing.F) {
+	f.Add([]byte("0.0.0.0 fe2cr.update.microsoft.com x.example\r\n# a\n\n1.1.1.1 b"))
+	f.Add([]byte("::1 update.microsoft.com"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		out, n := silenceHosts(text, "wsus.fabrikam.example")
+		if n == 0 && string(out) != string(text) {
+			t.Errorf("changed without a change: %q, %q", text, out)
+		}
+		if again, n := silenceHosts(out, "wsus.fabrikam.example"); n != 0 {
+			t.Errorf("%q becomes %q and then %q", text, out, again)
+		}
+		rest := string(out)
+		for line := range strings.Lines(string(text)) {
+			i := strings.Index(rest, line)
+			if i < 0 {
+				t.Fatalf("%q is lost: %q", line, out)
+			}
+			rest = rest[i+len(line):]
+		}
+	})
+}
+
+func TestClock(t *testing.T) {
+	const (
+		alone   = `"Start"=dword:00000003`
+		member  = `"Start"=dword:00000002`
+		netlgon = `HKLM\SYSTEM\CurrentControlSet\Services\Netlogon`
+		service = "service-run W32Time"
+		resync  = "run w32tm /resync /rediscover"
+		reread  = "run w32tm /config /update"
+	)
+	at := func(d time.Duration) facts.Fact[time.Duration] {
+		return facts.Fact[time.Duration]{State: facts.Present, Value: d, Source: "walk clock"}
+	}
+	for _, tt := range []struct {
+		name   string
+		m      machine
+		offset time.Duration // 0: nobody measured
+		want   []string
+	}{
+		{"nobody measured", machine{}, 0, []string{Automatic, service, resync}},
+		{"right", machine{}, 3 * time.Second, []string{"not: plan.clock.right"}},
+		{"minutes", machine{}, -17 * time.Minute, []string{Automatic, service, resync}},
+		{"whole hours", machine{}, 2*time.Hour + 5*time.Second, []string{Automatic, service, resync, "lead plan.clock.zone"}},
+		{
+			"disabled",
+			machine{keyTime: `"Start"=dword:00000004`},
+			time.Hour + 20*time.Minute,
+			[]string{Automatic, "service-start W32Time", service, resync},
+		},
+		{
+			"asks nobody",
+			machine{keyTime + `\Parameters`: "\"Type\"=\"NoSync\"\r\n\"NtpServer\"=\"\"", netlgon: alone},
+			40 * time.Minute,
+			[]string{
+				Automatic, "value-set " + keyTime + `\Parameters Type = NTP`,
+				"value-set " + keyTime + `\Parameters NtpServer = time.windows.com,0x9`, service, reread, resync,
+			},
+		},
+		{"a member of a domain", machine{keyTime + `\Parameters`: `"Type"="NoSync"`, netlgon: member}, 40 * time.Minute, []string{Automatic, service, resync}},
+		{
+			"a policy",
+			machine{keyTime + `\Parameters`: `"Type"="NoSync"`, netlgon: alone, keyTimePolicy + `\Parameters`: `"Type"="NoSync"`},
+			40 * time.Minute,
+			[]string{Automatic, service, resync},
+		},
+		{
+			"years ahead",
+			machine{keyTime + `\Config`: "\"MaxNegPhaseCorrection\"=dword:0000d2f0\r\n\"MaxPosPhaseCorrection\"=dword:0000d2f0"},
+			3 * 365 * 24 * time.Hour,
+			[]string{
+				Automatic, "value-set " + keyTime + `\Config MaxNegPhaseCorrection = 0xffffffff`, service, reread, resync,
+				"value-set " + keyTime + `\Config MaxNegPhaseCorrection = 0xd2f0`,
+			},
+		},
+		{
+			"years behind",
+			machine{keyTime + `\Config`: `"MaxNegPhaseCorrection"=dword:0000d2f0`},
+			-9 * 365 * 24 * time.Hour,
+			[]string{
+				Automatic, "value-set " + keyTime + `\Config MaxPosPhaseCorrection = 0xffffffff`, service, reread, resync,
+				"value-del " + keyTime + `\Config MaxPosPhaseCorrection`,
+			},
+		},
+		{"any correction allowed", machine{keyTime + `\Config`: `"MaxNegPhaseCorrection"=dword:ffffffff`}, 900 * time.Hour, []string{Automatic, service, resync}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := tt.m.facts(t)
+			if tt.offset != 0 {
+				f.Clock = at(tt.offset)
+			}
+			wantPlan(t, "sync-clock", f, tt.want...)
+		})
+	}
+}
+
+// walked is a walk of one vital request, with how each way ended; "" is well.
+func walked(ways map[route.Proxy]host.Fault) *route.Walk {
+	trip := route.Trip{Task: route.Task{
+		ID: "scan.locator", Vital: true, Caller: route.Agent,
+		Request: host.Request{Method: "GET", URL: "https://slscr.update.microsoft.com/sls"},
+	}}
+	for p, fault := range ways {
+		ex := host.Exchange{Request: trip.Task.Request, Hops: []host.Hop{{Kind: host.HopTCP, Fault: fault, Remote: netip.MustParseAddrPort("203.0.113.9:8080")}}}
+		if p.Static != "" {
+			ex.Request.Via = host.Via{Proxy: "http://" + p.Static, Source: p.Source}
+		}
+		trip.Attempts = append(trip.Attempts, route.Attempt{Walked: true, Decision: route.Decision{As: route.System, Proxy: p}, Exchange: ex})
+	}
+	return &route.Walk{Trips: []route.Trip{trip}}
+}
