@@ -98,13 +98,15 @@ type Start struct {
 //	hidden-update/UPDATEID                                      yes, no
 //	ipv6/ADAPTER                                                on, off
 //	mtu/ADAPTER                                                 bytes as a decimal number
+//	txf-log/C:                                                  containers of NTFS' transaction log at most, as a decimal number
 //	filter-lease/...                                            see the host that knows it
 func Setting(group, name string) string { return group + "/" + name }
 
 // Tools are the programs that a Run may name; a host starts them by their
-// absolute path in the system directory and nothing else.
+// absolute path in the system directory and nothing else: winmgmt stands in wbem
+// below it, mpcmdrun in Windows Defender's folder of the program files.
 var Tools = []string{
-	"chkdsk", "dism", "gpupdate", "ipconfig", "reagentc", "sfc", "usoclient", "w32tm", "wsreset", "msdt",
+	"chkdsk", "dism", "fsutil", "gpupdate", "ipconfig", "mpcmdrun", "msdt", "reagentc", "sfc", "usoclient", "w32tm", "winmgmt", "wsreset",
 }
 
 // Set makes the change of a registry value.
