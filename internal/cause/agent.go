@@ -227,7 +227,10 @@ func ticketServiceOff(l *look) {
 
 // onlyDefinitions: every update that fails is one of Defender's definitions.
 func onlyDefinitions(l *look) {
-	if seen, others := failingUpdates(l); seen.Source != "" && !others {
+	switch seen, others := failingUpdates(l); {
+	case others:
+		l.Against(Moderate, "updates", "other updates fail as well")
+	case seen.Source != "":
 		l.add(true, Strong, seen)
 	}
 }

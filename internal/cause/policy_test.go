@@ -13,7 +13,7 @@ import (
 // must lead to the cause.
 func TestPolicyReports(t *testing.T) {
 	const wanted = 0.9
-	reports := readReports(t, "testdata/policy-reports.txt")
+	reports := readReports(t, "reports/policy.txt")
 	right := 0
 	for _, r := range reports {
 		d := diagnosed(t, r.files)

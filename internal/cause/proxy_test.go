@@ -13,6 +13,11 @@ import (
 // diagnosed runs the catalogue on files as a machine would leave them.
 func diagnosed(t *testing.T, files map[string]string) Diagnosis {
 	t.Helper()
+	return Diagnose(collected(t, files))
+}
+
+func collected(t *testing.T, files map[string]string) *facts.Facts {
+	t.Helper()
 	fsys := fstest.MapFS{}
 	for name, text := range files {
 		fsys[name] = &fstest.MapFile{Data: []byte(text)}
@@ -22,7 +27,7 @@ func diagnosed(t *testing.T, files map[string]string) Diagnosis {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	return Diagnose(facts.Collect(t.Context(), h, facts.Options{}))
+	return facts.Collect(t.Context(), h, facts.Options{})
 }
 
 // first names the first finding and what was seen for it, for messages.

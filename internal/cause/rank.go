@@ -66,25 +66,28 @@ const (
 
 // Diagnose ranks the catalogue on the facts: prior odds times the likelihood
 // ratios of the evidence, normalised over all causes and "something else".
-func Diagnose(f *facts.Facts) Diagnosis { return diagnose(f, Catalogue()) }
+func Diagnose(f *facts.Facts) Diagnosis {
+	if len(f.Texts) == 0 {
+		return diagnose(f, Catalogue(), nil)
+	}
+	return diagnose(f, Catalogue(), words())
+}
 
-func diagnose(f *facts.Facts, catalogue []*Cause) Diagnosis {
+// diagnose ranks; without a vocabulary by the rules alone.
+func diagnose(f *facts.Facts, catalogue []*Cause, v *vocabulary) Diagnosis {
 	suffering := f.Suffering()
 	prior, other := priors(catalogue, suffering)
 	d := Diagnosis{Findings: make([]Finding, 0, len(catalogue))}
 	score := make([]float64, len(catalogue))
 	for i, c := range catalogue {
-		v := c.Check(f)
-		odds := 1.0
-		for _, e := range v.Evidence {
-			if e.For {
-				odds *= e.Weight.Ratio()
-			} else {
-				odds /= e.Weight.Ratio()
-			}
-		}
-		score[i] = prior[i] * min(max(odds, 1/float64(maxOdds)), maxOdds)
-		d.Findings = append(d.Findings, Finding{Cause: c, Verdict: v, Root: true})
+		d.Findings = append(d.Findings, Finding{Cause: c, Verdict: c.Check(f), Root: true})
+		score[i] = prior[i]
+	}
+	if v != nil {
+		v.speak(f.Texts, d.Findings)
+	}
+	for i := range d.Findings {
+		score[i] *= min(max(odds(d.Findings[i].Evidence), 1/float64(maxOdds)), maxOdds)
 	}
 	subordinate(d.Findings, score)
 	total := other
@@ -101,6 +104,19 @@ func diagnose(f *facts.Facts, catalogue []*Cause) Diagnosis {
 	}
 	d.Outcome = outcome(f, suffering, d.Findings)
 	return d
+}
+
+// odds is what pieces of evidence make of even odds.
+func odds(evidence []Evidence) float64 {
+	out := 1.0
+	for _, e := range evidence {
+		if e.For {
+			out *= e.Weight.Ratio()
+		} else {
+			out /= e.Weight.Ratio()
+		}
+	}
+	return out
 }
 
 // priors gives each cause its weight before evidence, and the weight of

@@ -51,7 +51,7 @@ func readReports(t *testing.T, name string) []report {
 // is missed is printed, so that a change which shifts the balance is seen.
 func TestNetworkReports(t *testing.T) {
 	const wanted = 0.9
-	reports := readReports(t, "testdata/network-reports.txt")
+	reports := readReports(t, "reports/network.txt")
 	right, confident := 0, 0
 	for _, r := range reports {
 		d := diagnosed(t, r.files)

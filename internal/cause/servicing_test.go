@@ -183,7 +183,7 @@ func TestArchitectureDiffers(t *testing.T) {
 // failure; nine of ten must lead to the cause.
 func TestServicingReports(t *testing.T) {
 	const wanted = 0.9
-	reports := readReports(t, "testdata/servicing-reports.txt")
+	reports := readReports(t, "reports/servicing.txt")
 	right := 0
 	for _, r := range reports {
 		first := diagnosed(t, r.files).Findings[0]

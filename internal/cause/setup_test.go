@@ -11,7 +11,7 @@ import (
 // in the way; nine of ten must lead to the cause.
 func TestSetupReports(t *testing.T) {
 	const wanted = 0.9
-	reports := readReports(t, "testdata/setup-reports.txt")
+	reports := readReports(t, "reports/setup.txt")
 	right, confident := 0, 0
 	for _, r := range reports {
 		d := diagnosed(t, r.files)

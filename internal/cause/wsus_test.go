@@ -10,7 +10,7 @@ import (
 // Descriptions of troubles with a WSUS and with the agent's own state.
 func TestWSUSReports(t *testing.T) {
 	const wanted = 0.9
-	reports := readReports(t, "testdata/wsus-reports.txt")
+	reports := readReports(t, "reports/wsus.txt")
 	right, confident := 0, 0
 	for _, r := range reports {
 		d := diagnosed(t, r.files)

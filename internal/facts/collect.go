@@ -156,7 +156,7 @@ func readFile(ctx context.Context, h host.Reader, file host.File, match *matcher
 		r.gaps = append(r.gaps, Gap{Source: file.Path, Why: err.Error()})
 	}
 	d := newDigest(r)
-	r.source.Stats, err = winlog.Scan(ctx, file.Kind, src, winlog.Options{Sparse: !opt.Full, Size: file.Size}, d.record)
+	r.source.Stats, err = winlog.Scan(ctx, file.Kind, src, winlog.Options{Sparse: !opt.Full, Size: file.Size}, r.hearing(d, file.Size))
 	if err != nil && !errors.Is(err, context.Canceled) {
 		r.gaps = append(r.gaps, Gap{Source: file.Path, Why: fmt.Sprintf("read up to line %d: %v", r.source.Stats.Lines, err)})
 	}
@@ -183,6 +183,9 @@ func (f *Facts) merge(readings []*reading) {
 			f.Servicing = r.servicing
 		}
 		f.KBs = append(f.KBs, r.kbs...)
+		if len(r.heard) > 0 {
+			f.Texts = append(f.Texts, Text{Source: r.name, Text: strings.ToValidUTF8(string(r.heard), "\uFFFD")})
+		}
 		f.Machine.OS = cmp.Or(f.Machine.OS, r.machine.OS)
 		f.Machine.Build = cmp.Or(f.Machine.Build, r.machine.Build)
 		f.Machine.Arch = cmp.Or(f.Machine.Arch, r.machine.Arch)

@@ -120,6 +120,7 @@ type Facts struct {
 	Clock     Fact[time.Duration]              // measured offset, positive: the machine is ahead
 	Servicing Servicing                        // what CBS.log and DISM say of the component store
 	KBs       []string                         // updates that notes and outputs name
+	Texts     []Text                           // what was written about failures, a few KB a file
 	Successes []Success                        // scans, downloads, installs and repairs that ended well
 	Route     *route.Walk                      // the walk of the machine's update route; nil: nobody walked
 }
@@ -129,6 +130,10 @@ type HostsLine struct {
 	winlog.HostsEntry
 	Source string
 }
+
+// Text is what a file says, in its own words: a note or an output whole, of a
+// long log the lines that tell of failures. Bounded, as read.
+type Text struct{ Source, Text string }
 
 // Success is something that ended well; the newest of each stage tells a healthy machine.
 type Success struct {

@@ -14,11 +14,13 @@ import (
 
 // Bounds of what is kept of one file. Evidence is quoted, not archived.
 const (
-	maxSeen     = 4    // sightings kept of one signature or failure
-	maxQuote    = 600  // bytes of a quoted line
-	maxFailures = 400  // different failures of one file
-	maxSuccess  = 64   // endings kept, the newest
-	maxCodes    = 2000 // different codes of one file
+	maxSeen     = 4        // sightings kept of one signature or failure
+	maxQuote    = 600      // bytes of a quoted line
+	maxFailures = 400      // different failures of one file
+	maxSuccess  = 64       // endings kept, the newest
+	maxCodes    = 2000     // different codes of one file
+	maxHeard    = 16 << 10 // bytes of a file's own words
+	shortLog    = 32 << 10 // bytes of a log that somebody cut out, so that every line matters
 )
 
 // Weights of a sighting: how surely the line reports a failure of updating and
@@ -50,6 +52,7 @@ type reading struct {
 	servicing Servicing
 	gaps      []Gap
 	typed     []func(*Facts) // set what typed readers found
+	heard     []byte         // what the file says in words, see hearing
 }
 
 type failureKey struct {
@@ -85,6 +88,24 @@ func (r *reading) seen(line int, t time.Time, h codes.HRESULT, text []byte) Seen
 
 func (r *reading) seenRecord(rec *winlog.Record) Seen {
 	return r.seen(rec.Line, rec.Time, rec.Code, rec.Text)
+}
+
+// hearing returns d.record, and keeps the words of what it reads: all of a note, an
+// output or a log of a few lines; of a longer log what tells of a failure. Outputs
+// with a reader of their own say what they have to say by that.
+func (r *reading) hearing(d digest, size int64) func(*winlog.Record) error {
+	if _, typed := typedReaders[r.source.Kind]; typed {
+		return d.record
+	}
+	all := r.in&(inNote|inOutput) != 0 || size >= 0 && size <= shortLog
+	return func(rec *winlog.Record) error {
+		failures, codes := len(r.failures), len(r.codes)
+		err := d.record(rec)
+		if (all || len(r.failures) > failures || len(r.codes) > codes) && len(r.heard)+len(rec.Text) < maxHeard {
+			r.heard = append(append(r.heard, rec.Text...), '\n')
+		}
+		return err
+	}
 }
 
 // quote copies a line, bounded and as valid UTF-8.

@@ -1,0 +1,126 @@
+package cause
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"updoc/internal/facts"
+)
+
+func TestWordReports(t *testing.T) {
+	docs, err := wordReports()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]int{}
+	for _, c := range Catalogue() {
+		known[c.ID] = 0
+	}
+	for _, d := range docs {
+		if _, ok := known[d.cause]; !ok {
+			t.Errorf("a report of %q, which is no cause: %.80s", d.cause, d.text)
+		}
+		known[d.cause]++
+	}
+	for id, n := range known {
+		if n < 6 { // two of them are the catalogue's own texts
+			t.Errorf("%s has %d texts, want 6", id, n)
+		}
+	}
+}
+
+func TestEachWord(t *testing.T) {
+	const text = "WsusPool stopped: 0x80244022, KB5034441 on wsus01.fabrikam.example; C1900101-20017, naïve UTF-16 timed out"
+	var got []string
+	for word, as := range eachWord(text) {
+		if !strings.Contains(text, as) {
+			t.Errorf("%q does not stand in the text", as)
+		}
+		got = append(got, word)
+	}
+	want := []string{"wsus", "pool", "stopp", "wsus01", "fabrikam", "exampl", "naïv", "utf", "timed"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// A vocabulary of two causes: what it says, how far it goes, and when it is silent.
+func TestWordsSpeak(t *testing.T) {
+	v := newVocabulary([]wordReport{
+		{"proxy", "the gateway wants a password from the machine account"},
+		{"proxy", "gateway asks for password, browser passes"},
+		{"disk", "no space left on the volume, free some gigabytes"},
+		{"disk", "volume full, clean up folder"},
+	})
+	speak := func(text string, evidence ...Evidence) []Finding {
+		findings := []Finding{
+			{Cause: &Cause{ID: "proxy"}, Verdict: Verdict{Evidence: evidence}},
+			{Cause: &Cause{ID: "disk"}},
+			{Cause: &Cause{ID: "other"}},
+		}
+		v.speak([]facts.Text{{Source: "notes.txt", Text: text}}, findings)
+		return findings
+	}
+	fits := speak("Our gateway asks the machine for a password")
+	if e := fits[0].Evidence; len(e) != 1 || e[0].Weight != Strong || !e[0].For || e[0].Source != "notes.txt" ||
+		!strings.Contains(e[0].Seen, "gateway") || !strings.Contains(e[0].Seen, "password") {
+		t.Errorf("evidence for what fits: %+v", e)
+	}
+	if fits[0].State != facts.Unknown {
+		t.Error("words make a cause present")
+	}
+	for _, x := range fits[1:] {
+		if len(x.Evidence) > 0 {
+			t.Errorf("evidence for %s: %+v", x.ID, x.Evidence)
+		}
+	}
+	for _, silent := range []string{"", "the gateway", "Windows Update stops with error 0x80070070 (ERROR_DISK_FULL)", "nothing of this stands anywhere there"} {
+		for _, x := range speak(silent) {
+			if len(x.Evidence) > 0 {
+				t.Errorf("%q is evidence for %s", silent, x.ID)
+			}
+		}
+	}
+	against := Evidence{Weight: Moderate, Source: "a", Seen: "b"}
+	if x := speak("Our gateway asks the machine for a password", against)[0]; len(x.Evidence) != 1 {
+		t.Errorf("words speak for what evidence speaks against: %+v", x.Evidence)
+	}
+}
+
+// The rules alone have to hold too: words only choose between what they leave open.
+func TestReportsByRulesAlone(t *testing.T) {
+	for _, name := range []string{"network", "policy", "servicing", "setup", "wsus"} {
+		reports := readReports(t, "reports/"+name+".txt")
+		right := 0
+		for _, r := range reports {
+			first := diagnose(collected(t, r.files), Catalogue(), nil).Findings[0].ID
+			if first == r.want || slices.Contains(r.alt, first) {
+				right++
+			}
+		}
+		t.Logf("%s: %d of %d", name, right, len(reports))
+		if right*10 < len(reports)*9 {
+			t.Errorf("%s: %d of %d right without words, want nine of ten", name, right, len(reports))
+		}
+	}
+}
+
+func BenchmarkVocabulary(b *testing.B) {
+	docs, err := wordReports()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("new", func(b *testing.B) {
+		for b.Loop() {
+			newVocabulary(docs)
+		}
+	})
+	v := newVocabulary(docs)
+	text := strings.Repeat("the gateway asks for a password and the servers time out behind it. ", 200)
+	b.Run("like", func(b *testing.B) {
+		for b.Loop() {
+			v.like(text)
+		}
+	})
+}
