@@ -2,7 +2,6 @@ package repair
 
 import (
 	_ "embed"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strconv"
@@ -238,15 +237,10 @@ func fitStartTypes(f *fit) {
 // setStartInRegistry writes what the service manager refuses to change, as tools
 // that disable these services do. It reads it at the next start.
 func (f *fit) setStartInRegistry(name string, want host.Start) {
-	f.step(Step{Change: host.Set(keyServices+name, "Start", dword(want.Type)), Restart: true})
+	f.step(Step{Change: host.Set(keyServices+name, "Start", numberValue(want.Type)), Restart: true})
 	if want.Delayed {
-		f.step(Step{Change: host.Set(keyServices+name, "DelayedAutostart", dword(1)), Restart: true})
+		f.step(Step{Change: host.Set(keyServices+name, "DelayedAutostart", numberValue(1)), Restart: true})
 	}
-}
-
-// dword is a REG_DWORD.
-func dword(n uint32) winlog.RegValue {
-	return winlog.RegValue{Type: winlog.RegDWord, Data: binary.LittleEndian.AppendUint32(nil, n)}
 }
 
 // updateServices are the services of updating in the order in which they are

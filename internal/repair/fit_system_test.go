@@ -16,7 +16,7 @@ import (
 )
 
 // seenOn collects the facts of a machine of which these files tell.
-func seenOn(t *testing.T, files map[string]string) *facts.Facts {
+func seenOn(t testing.TB, files map[string]string) *facts.Facts {
 	t.Helper()
 	fsys := fstest.MapFS{"systeminfo.txt": {Data: []byte("Host Name:                 DESK-4\r\nOS Name:                   Microsoft Windows 11 Pro\r\nOS Version:                10.0.22631 N/A Build 22631\r\nSystem Type:               x64-based PC\r\n")}}
 	for name, text := range files {
@@ -56,7 +56,7 @@ func states(pairs ...string) string {
 const testRun = "20310507-1"
 
 // fitted fits one remedy, alone, and holds the plan to the rules of all plans.
-func fitted(t *testing.T, id string, f *facts.Facts, findings ...string) (Treatment, Line) {
+func fitted(t testing.TB, id string, f *facts.Facts, findings ...string) (Treatment, Line) {
 	t.Helper()
 	r, ok := Lookup(id)
 	if !ok {
@@ -87,7 +87,7 @@ func fitted(t *testing.T, id string, f *facts.Facts, findings ...string) (Treatm
 			if value == "" {
 				t.Errorf("%s: %s has no value in %s", id, name, l.ID)
 			}
-			text = strings.ReplaceAll(text, "{"+name+"}", value)
+			text = strings.ReplaceAll(text, "{"+name+"}", "...")
 		}
 		if !words.Has(l.ID) || strings.Contains(text, "{") {
 			t.Errorf("%s says %s: %q", id, l.ID, text)
@@ -163,5 +163,119 @@ func fitAll(t *testing.T, cases []fitCase) {
 				t.Error("lead:", diff)
 			}
 		})
+	}
+}
+
+const (
+	missingFolder = `2031-02-12 04:44:31, Error                 CSI    00000c0d (F) STATUS_OBJECT_NAME_NOT_FOUND #9920147# from Windows::Rtl::SystemImplementation::DirectFileSystemProvider::SysCreateFile(flags = (AllowSharingViolation), handle = {provider=NULL, handle=0, name= ("null")}, da = (SYNCHRONIZE|FILE_READ_ATTRIBUTES), oa = @0xa84fbfe0b8->OBJECT_ATTRIBUTES {s:48; rd:NULL; on:[78]"\??\C:\ProgramData\Microsoft\Windows\Start Menu\Programs\Fabrikam Tools"; a:(OBJ_CASE_INSENSITIVE)}, iosb = @0xa84fbfe098)` + "\r\n"
+	refusedFile   = `2031-04-16 02:10:59, Error                 CSI    00000a71 (F) STATUS_ACCESS_DENIED #4409312# from Windows::Rtl::SystemImplementation::DirectFileSystemProvider::SysCreateFile(flags = (AllowSharingViolation), handle = {provider=NULL, handle=0, name= ("null")}, da = (DELETE|SYNCHRONIZE), oa = @0xd5b2e7e3a8->OBJECT_ATTRIBUTES {s:48; rd:NULL; on:[56]"\??\C:\Windows\System32\spool\drivers\x64\3\unifab.gpd"; a:(OBJ_CASE_INSENSITIVE)}, disp = Invalid)[gle=0xd0000022]` + "\r\n"
+	csiHeader     = "2031-02-12 04:44:30, Info                  CBS    Starting TrustedInstaller initialization.\r\n"
+)
+
+func TestFitSystem(t *testing.T) {
+	fitAll(t, []fitCase{
+		{
+			name: "named", remedy: "restore-missing-folder", files: map[string]string{"CBS.log": csiHeader + missingFolder},
+			steps: []string{`folder-make C:\ProgramData\Microsoft\Windows\Start Menu\Programs\Fabrikam Tools`},
+		},
+		{
+			name: "a folder of the store", remedy: "restore-missing-folder",
+			files: map[string]string{"CBS.log": csiHeader + strings.ReplaceAll(missingFolder, `ProgramData\Microsoft\Windows\Start Menu`, `Windows\WinSxS`)},
+			why:   "plan.name-unknown",
+		},
+		{
+			name: "a file", remedy: "restore-missing-folder",
+			files: map[string]string{"CBS.log": csiHeader + strings.ReplaceAll(missingFolder, "Fabrikam Tools", "tool.lnk")},
+			why:   "plan.name-unknown",
+		},
+		{
+			name: "the folder of a file", remedy: "restore-missing-folder",
+			files: map[string]string{"CBS.log": csiHeader + strings.ReplaceAll(strings.ReplaceAll(missingFolder, "Fabrikam Tools", "tool.lnk"), "OBJECT_NAME", "OBJECT_PATH")},
+			steps: []string{`folder-make C:\ProgramData\Microsoft\Windows\Start Menu\Programs`},
+		},
+		{name: "nothing is named", remedy: "restore-missing-folder", why: "plan.name-unknown"},
+		{
+			name: "named", remedy: "repair-named-permission", files: map[string]string{"CBS.log": csiHeader + refusedFile},
+			lead: []string{"plan.object", "plan.seen", "remedy.repair-named-permission.how"},
+		},
+		{name: "nothing is named", remedy: "repair-named-permission", why: "plan.name-unknown"},
+		{
+			name: "set", remedy: "remove-registry-size-limit",
+			files: map[string]string{"control.reg": export(`[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Control]`, `"RegistrySizeLimit"=dword:02000000`)},
+			steps: []string{`value-del HKLM\SYSTEM\CurrentControlSet\Control RegistrySizeLimit (restart)`},
+			lead:  []string{"remedy.remove-registry-size-limit.how"},
+		},
+		{name: "not looked", remedy: "remove-registry-size-limit", why: "plan.not-looked"},
+		{
+			name: "no limit", remedy: "remove-registry-size-limit",
+			files: map[string]string{"control.reg": export(`[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Control]`, `"RegistrySizeLimit"=dword:00000000`)},
+			why:   "plan.nothing-to-change",
+		},
+		{
+			name: "off", remedy: "restore-recovery-environment",
+			files: map[string]string{"reagentc.txt": "Windows Recovery Environment (Windows RE) and system reset configuration\r\nInformation:\r\n\r\n    Windows RE status:         Disabled\r\n    Windows RE location:       \r\n    Boot Configuration Data (BCD) identifier: 00000000-0000-0000-0000-000000000000\r\n    Recovery image location:   \r\n    Recovery image index:      0\r\n    Custom image location:     \r\n    Custom image index:        0\r\n\r\nREAGENTC.EXE: Operation Successful.\r\n"},
+			steps: []string{"run reagentc /enable"},
+			lead:  []string{"remedy.restore-recovery-environment.how"},
+		},
+		{name: "a look", remedy: "check-disk-health", steps: []string{"run chkdsk C: /scan"}},
+		{
+			name: "a look first", remedy: "run-chkdsk-repair", steps: []string{"run chkdsk C: /scan"},
+			lead: []string{"remedy.run-chkdsk-repair.how"},
+		},
+		{name: "it is there", remedy: "run-update-troubleshooter", files: map[string]string{"systeminfo.txt": windows7Info}, steps: []string{"run msdt /id WindowsUpdateDiagnostic"}, lead: []string{"remedy.run-update-troubleshooter.how"}},
+		{name: "it is gone", remedy: "run-update-troubleshooter", lead: []string{"plan.troubleshooter-retired", "remedy.run-update-troubleshooter.how"}},
+		{name: "on", remedy: "install-defender-definitions", steps: []string{"run mpcmdrun -SignatureUpdate"}},
+		{name: "off", remedy: "install-defender-definitions", files: map[string]string{"sc-qc.txt": starts("WinDefend", "4   DISABLED")}, why: "plan.defender-off"},
+		{name: "salvage", remedy: "repair-wmi", steps: []string{"run winmgmt /salvagerepository"}, lead: []string{"remedy.repair-wmi.how"}},
+		{name: "off", remedy: "repair-wmi", files: map[string]string{"sc-qc.txt": starts("Winmgmt", "4   DISABLED")}, why: "plan.service-disabled"},
+		{
+			name: "services too", remedy: "undo-tweak-tool-settings", files: map[string]string{"sc-qc.txt": starts("wuauserv", "4   DISABLED")},
+			steps: []string{"service-start wuauserv 3"}, lead: []string{"remedy.undo-tweak-tool-settings.how"},
+		},
+		{name: "nothing known", remedy: "undo-tweak-tool-settings", lead: []string{"remedy.undo-tweak-tool-settings.how"}},
+		{
+			name: "two entries", remedy: "clean-profile-list",
+			files: map[string]string{"profiles.reg": export(`[HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList]`, `[HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList\S-1-5-21-7-8-9-1001]`, `[HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList\S-1-5-21-7-8-9-1001.bak]`)},
+			lead:  []string{"plan.below", "remedy.clean-profile-list.how"},
+		},
+		{name: "no wrapper", remedy: "read-inner-code", why: "plan.no-wrapper"},
+	})
+}
+
+// TestBecause: what is said of a cause begins with the heaviest line that shows it.
+func TestBecause(t *testing.T) {
+	d := cause.Diagnosis{Findings: []cause.Finding{{
+		Cause: &cause.Cause{ID: "hardware-fault"},
+		Verdict: cause.Verdict{Evidence: []cause.Evidence{
+			{For: false, Weight: cause.Conclusive, Source: "a.txt:1", Seen: "against it"},
+			{For: true, Weight: cause.Weak, Source: "b.txt:2", Seen: "weak"},
+			{For: true, Weight: cause.Strong, Source: "System.evtx:7", Seen: "disk/7\tbad\x00 block" + strings.Repeat("é", 400)},
+		}},
+	}}}
+	r, _ := Lookup("tell-hardware-fault")
+	x, why := Choice{Remedy: r, Causes: []string{"hardware-fault"}}.fit(seenOn(t, nil), d, testRun)
+	if why.ID != "" || len(x.Lead) != 2 {
+		t.Fatalf("lead %v, left out because of %q", x.Lead, why.ID)
+	}
+	want := Line{ID: "plan.seen", Args: map[string]string{"source": "System.evtx:7", "line": "disk/7 bad block" + strings.Repeat("é", longestQuote-16) + "..."}}
+	if diff := cmp.Diff(want, x.Lead[0]); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestNTPath(t *testing.T) {
+	for line, want := range map[string]string{
+		`on:[72]'\??\C:\Windows\INF\'; a:`:     `C:\Windows\INF`,
+		`on:[72]"\??\C:\Program Files\A B"; a`: `C:\Program Files\A B`,
+		`'\??\C:\Windows\..\Users'`:            "",
+		`'\??\UNC\server\share'`:               "",
+		`'\??\C:\Windows\WinSxS\x'`:            "",
+		`'\??\C:'`:                             "",
+		`no path`:                              "",
+		`'\??\C:\a:b'`:                         "",
+	} {
+		if got := ntPath(line); got != want {
+			t.Errorf("ntPath(%q) = %q, want %q", line, got, want)
+		}
 	}
 }
