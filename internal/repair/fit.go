@@ -1,6 +1,8 @@
 package repair
 
 import (
+	"slices"
+
 	"updoc/internal/cause"
 	"updoc/internal/facts"
 	"updoc/internal/host"
@@ -53,6 +55,9 @@ func fitters() map[string]fitter {
 func Carried(r Remedy) string {
 	if _, ok := fitters()[r.ID]; !ok {
 		return Advice // its sentence is all there is
+	}
+	if slices.Contains(ledOnly, r.ID) {
+		return Guided
 	}
 	return r.How
 }
