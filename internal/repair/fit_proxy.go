@@ -1,10 +1,14 @@
 package repair
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 
+	"updoc/internal/cause"
 	"updoc/internal/facts"
 	"updoc/internal/host"
 	"updoc/internal/message"
@@ -14,6 +18,7 @@ import (
 
 // Registry places of proxy settings.
 const (
+	keyInternet    = `Software\Microsoft\Windows\CurrentVersion\Internet Settings`
 	keyMachineNet  = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings`
 	keyConnections = keyMachineNet + `\Connections`
 	keyNetPolicy   = `HKLM\SOFTWARE\Policies\Microsoft\Windows\CurrentVersion\Internet Settings`
@@ -24,7 +29,23 @@ const (
 // fitProxy fits the remedies for which proxy, by which setting.
 func fitProxy() map[string]fitter {
 	return map[string]fitter{
-		"clear-winhttp-proxy": fitClearWinHTTP,
+		"check-proxy-state":               fitLookProxy,
+		"set-winhttp-proxy":               fitSetWinHTTP,
+		"import-winhttp-proxy-from-user":  fitImportWinHTTP,
+		"clear-winhttp-proxy":             fitClearWinHTTP,
+		"correct-proxy-bypass":            fitBypass,
+		"set-system-wininet-proxy":        fitSystemInternet,
+		"set-proxy-auto-detect":           fitDetect,
+		"enable-wsus-user-proxy-fallback": fitUserFallback,
+		"clear-proxy-credentials":         fitCredentials,
+		"test-without-user-proxy":         fitWithoutUserProxy,
+
+		"tell-network-allow-update-hosts":    tell(route.HostList, route.SquidAllow),
+		"tell-proxy-allow-without-sign-in":   tell(route.SquidAllow, route.HostList),
+		"tell-network-exempt-tls-inspection": tell(route.SquidIntact, route.HostList),
+		"tell-proxy-pass-traffic-unchanged":  tell(route.SquidRanges, route.HostList),
+		"tell-proxy-slow-or-down":            tell(),
+		"tell-network-correct-pac-or-wpad":   fitTellScript,
 	}
 }
 
@@ -48,7 +69,7 @@ func fitClearWinHTTP(f *fit) {
 		f.not("plan.owned", "owner", name)
 		return
 	}
-	switch through, direct := f.ways(now); {
+	switch through, direct := f.ways(now, updateHost); {
 	case through == open:
 		f.not("plan.proxy.answers", "proxy", hideUser(set))
 		return
@@ -73,22 +94,37 @@ func fitClearWinHTTP(f *fit) {
 // winHTTP returns the setting of the services as it is kept. Where it is not known,
 // or not understood, it leads the person instead; nothing is written over what is
 // not understood.
-func (f *fit) winHTTP() (winlog.ProxyBlob, bool) {
-	v := f.Value(keyConnections, winHTTPValue)
+func (f *fit) winHTTP() (winlog.ProxyBlob, bool) { return f.need(f.winHTTPBlob()) }
+
+// need takes a setting that a remedy cannot do without.
+func (f *fit) need(b winlog.ProxyBlob, why Line) (winlog.ProxyBlob, bool) {
+	if why.ID != "" {
+		f.out.Lead = append(f.out.Lead, why)
+		f.lead("remedy." + f.out.ID + ".how")
+	}
+	return b, why.ID == ""
+}
+
+func (f *fit) winHTTPBlob() (winlog.ProxyBlob, Line) {
+	none := winlog.ProxyBlob{Mark: winlog.MarkWinHTTP, Flags: winlog.ProxyFlagDirect}
+	return f.blob(keyConnections, winHTTPValue, winlog.ParseWinHTTPBlob, none)
+}
+
+// blob reads a binary proxy setting; none is what a value that is missing means, and
+// a line with an id says why it is not known.
+func (f *fit) blob(key, name string, parse func([]byte) (winlog.ProxyBlob, error), none winlog.ProxyBlob) (winlog.ProxyBlob, Line) {
+	v := f.Value(key, name)
 	switch v.State {
 	case facts.Absent:
-		return winlog.ProxyBlob{Mark: winlog.MarkWinHTTP, Flags: winlog.ProxyFlagDirect}, true
+		return none, Line{}
 	case facts.Present:
-		b, err := winlog.ParseWinHTTPBlob(v.Value.Data)
-		if err == nil && v.Value.Type == winlog.RegBinary {
-			return b, true
+		b, err := parse(v.Value.Data)
+		if err != nil || v.Value.Type != winlog.RegBinary {
+			return none, line("plan.proxy.not-understood", []string{"value", key + `\` + name})
 		}
-		f.lead("plan.proxy.not-understood", "value", keyConnections+`\`+winHTTPValue)
-		f.lead("remedy." + f.out.ID + ".how")
-		return b, false
+		return b, Line{}
 	}
-	f.unlooked(keyConnections + `\` + winHTTPValue)
-	return winlog.ProxyBlob{}, false
+	return none, line("plan.not-looked", []string{"what", key + `\` + name})
 }
 
 func (f *fit) setWinHTTP(p winlog.ProxyBlob) {
@@ -105,15 +141,15 @@ const (
 	open
 )
 
-// ways says how requests for Microsoft's hosts fare through the fixed proxy or the
+// ways says how vital requests for some hosts fare through the fixed proxy or the
 // script of a setting, and how the same requests fare without any.
-func (f *fit) ways(set winlog.ProxyBlob) (through, direct way) {
+func (f *fit) ways(set winlog.ProxyBlob, hosts func(name string) bool) (through, direct way) {
 	if f.Route == nil {
 		return untried, untried
 	}
 	for i := range f.Route.Trips {
 		t := &f.Route.Trips[i]
-		if u := hostOf(t.Task.Request.URL); !updateHost(u) || !t.Task.Vital {
+		if !t.Task.Vital || !hosts(hostOf(t.Task.Request.URL)) {
 			continue
 		}
 		tripThrough, tripDirect := untried, untried
@@ -208,4 +244,529 @@ func hostOf(address string) string {
 		rest = h
 	}
 	return strings.ToLower(strings.Trim(strings.TrimSuffix(rest, "."), "[]"))
+}
+
+// fitImportWinHTTP gives the services the fixed proxy of the signed-in user, as
+// netsh winhttp import proxy does: no script, no detection, no credentials.
+func fitImportWinHTTP(f *fit) {
+	now, ok := f.winHTTP()
+	if !ok {
+		return
+	}
+	if name := f.proxyPolicy(); name != "" {
+		f.not("plan.owned", "owner", name)
+		return
+	}
+	user, ok := f.userProxy()
+	switch {
+	case !ok:
+	case user.Static == "" && user.PAC != "":
+		f.not("plan.proxy.user-has-script", "script", user.PAC)
+	case user.Static == "":
+		f.not("plan.proxy.user-has-none")
+	case loopback(user.Static):
+		f.not("plan.proxy.user-own-program", "proxy", user.Static)
+	case now.Static() && strings.EqualFold(now.Proxy, user.Static) && now.Bypass == user.Bypass:
+		f.not("plan.nothing-to-change", "what", keyConnections+`\`+winHTTPValue)
+	case f.fails(user.Static):
+		f.not("plan.proxy.fails-too", "proxy", user.Static)
+	default:
+		now.Flags |= winlog.ProxyFlagStatic
+		now.Proxy, now.Bypass = user.Static, user.Bypass
+		f.setWinHTTP(now)
+	}
+}
+
+// userProxy is the setting of the signed-in user, or the machine-wide one that a
+// policy puts in its place.
+func (f *fit) userProxy() (route.Proxy, bool) {
+	s := f.RouteSettings()
+	if s.Internet.Known {
+		return s.Internet, true
+	}
+	if !s.User.Known {
+		f.unlooked(`HKCU\` + keyInternet)
+	}
+	return s.User, s.User.Known
+}
+
+// fails reports that the walk tried a fixed proxy and nothing passed.
+func (f *fit) fails(list string) bool {
+	through, _ := f.ways(winlog.ProxyBlob{Flags: winlog.ProxyFlagStatic, Proxy: list}, updateHost)
+	return through == closed
+}
+
+// fitSetWinHTTP sets the fixed proxy of the services to one that is known to work
+// here, and leaves it to a person to say that it is the right one.
+func fitSetWinHTTP(f *fit) {
+	now, ok := f.winHTTP()
+	if !ok {
+		return
+	}
+	if name := f.proxyPolicy(); name != "" {
+		f.not("plan.owned", "owner", name)
+		return
+	}
+	next := now
+	next.Flags |= winlog.ProxyFlagStatic
+	if part := forHTTPS(now); part != "" {
+		next.Proxy = now.Proxy + ";https=" + part
+	} else if next.Proxy = f.workingProxy(); next.Proxy == "" || now.Static() && sameProxy(next.Proxy, now.Proxy) {
+		return // whoever runs the network has to say which: the sentence says so
+	}
+	if s := f.RouteSettings(); !now.Static() && sameProxy(next.Proxy, s.User.Static) {
+		next.Bypass = s.User.Bypass
+	}
+	f.lead("plan.proxy.set", "proxy", next.Proxy)
+	f.setWinHTTP(next)
+}
+
+// forHTTPS returns the proxy for plain HTTP where a list has none for https: the
+// search then goes the direct way, and only the download through the proxy.
+func forHTTPS(p winlog.ProxyBlob) string {
+	http := ""
+	if !p.Static() {
+		return ""
+	}
+	for _, e := range route.ParseProxyList(p.Proxy).Entries {
+		switch e.For {
+		case "", "https":
+			return ""
+		case "http":
+			http = net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
+		}
+	}
+	return http
+}
+
+// workingProxy is a proxy through which the walk got to the update service, or the
+// fixed one that the user or a policy has; "" if none is known.
+func (f *fit) workingProxy() string {
+	if f.Route != nil {
+		for i := range f.Route.Trips {
+			t := &f.Route.Trips[i]
+			for j := range t.Attempts {
+				a := &t.Attempts[j]
+				at, ok := strings.CutPrefix(a.Exchange.Request.Via.Proxy, "http://")
+				if a.Walked && ok && t.Task.Vital && a.Exchange.Broken() == nil && !loopback(at) {
+					return at
+				}
+			}
+		}
+	}
+	s := f.RouteSettings()
+	for _, p := range []route.Proxy{s.Internet, s.User} {
+		if p.Static != "" && !loopback(p.Static) && !f.fails(p.Static) {
+			return p.Static
+		}
+	}
+	return ""
+}
+
+// fitBypass mends the list of hosts that go past the services' proxy: what Windows
+// cannot read is put right or left out, and the organisation's own server is added,
+// or Microsoft's where the walk shows that the direct way to them is open.
+func fitBypass(f *fit) {
+	now, ok := f.winHTTP()
+	switch {
+	case !ok:
+		return
+	case !now.Static():
+		f.lead("plan.proxy.list-elsewhere")
+		f.lead("remedy." + f.out.ID + ".how")
+		f.paste(route.PACDirect)
+		return
+	}
+	if name := f.proxyPolicy(); name != "" {
+		f.not("plan.owned", "owner", name)
+		return
+	}
+	entries := readableEntries(now.Bypass)
+	list := func() string { return strings.Join(entries, ";") }
+	add := func(name string) {
+		if !route.Bypass(list(), name).Direct {
+			entries = append(entries, name)
+		}
+	}
+	if own := f.ownServer(); own != "" {
+		if _, direct := f.ways(now, func(name string) bool { return name == own }); direct == closed {
+			f.not("plan.proxy.own-closed", "server", own)
+			return
+		}
+		add(own)
+		if short, _, cut := strings.Cut(own, "."); cut && net.ParseIP(own) == nil {
+			add(short)
+		}
+	} else if _, direct := f.ways(now, updateHost); direct == open {
+		for _, e := range route.AllowList(route.AllowUpdates) {
+			if family, wild := strings.CutPrefix(e.Host, "*."); wild {
+				add(family)
+				if !route.Bypass(list(), "x."+family).Direct {
+					entries = append(entries, e.Host)
+				}
+				continue
+			}
+			add(e.Host)
+		}
+	}
+	next := now
+	next.Bypass = list()
+	if next.Bypass == strings.TrimRight(now.Bypass, "; ") {
+		f.not("plan.proxy.list-complete", "list", cmp.Or(now.Bypass, "-"))
+		return
+	}
+	f.lead("plan.proxy.bypass", "before", cmp.Or(now.Bypass, "-"), "after", next.Bypass)
+	f.setWinHTTP(next)
+}
+
+// readableEntries returns the entries of an exceptions list without what Windows
+// cannot read in it: support articles on 0x8024402C name commas, quotation marks and
+// stray characters.
+func readableEntries(list string) []string {
+	const never = "\"'|\\{}^`"
+	var out []string
+	for e := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == ';' || r == ',' || r <= ' ' }) {
+		e = strings.Trim(e, never)
+		if e == "" || strings.ContainsFunc(e, func(r rune) bool { return r > '~' || strings.ContainsRune(never, r) }) || slices.Contains(out, e) {
+			continue
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// fitSystemInternet gives BITS a proxy for its jobs, which it takes from the
+// Internet settings of the account that owns them, LocalSystem for updates.
+// learn.microsoft.com: Service accounts and BITS; bitsadmin /util /setieproxy.
+func fitSystemInternet(f *fit) {
+	const root = `HKU\S-1-5-18\`
+	now, ok := f.connection(root)
+	if !ok {
+		return
+	}
+	if name := f.proxyPolicy(); name != "" {
+		f.not("plan.owned", "owner", name)
+		return
+	}
+	next := now
+	switch s := f.RouteSettings(); {
+	case s.Machine.Static != "" && !f.fails(s.Machine.Static):
+		next.Flags |= winlog.ProxyFlagStatic
+		next.Proxy, next.Bypass = s.Machine.Static, s.Machine.Bypass
+	case f.workingProxy() != "":
+		next.Flags |= winlog.ProxyFlagStatic
+		next.Proxy = f.workingProxy()
+		if sameProxy(next.Proxy, s.User.Static) {
+			next.Bypass = s.User.Bypass
+		}
+	case strings.HasPrefix(strings.ToLower(s.User.PAC), "http"):
+		next.Flags |= winlog.ProxyFlagAuto
+		next.PAC = s.User.PAC
+	default:
+		return // the sentence says how to find out
+	}
+	if next.Flags == now.Flags && next.Proxy == now.Proxy && next.Bypass == now.Bypass && next.PAC == now.PAC {
+		f.not("plan.nothing-to-change", "what", root+keyInternet)
+		return
+	}
+	f.lead("plan.proxy.set-bits", "proxy", cmp.Or(next.Proxy, next.PAC))
+	f.setConnection(root, next, 0)
+}
+
+// connection returns the Internet settings of an account as they are kept, as
+// winHTTP does for the services.
+func (f *fit) connection(root string) (winlog.ProxyBlob, bool) { return f.need(f.connectionBlob(root)) }
+
+func (f *fit) connectionBlob(root string) (winlog.ProxyBlob, Line) {
+	none := winlog.ProxyBlob{Mark: winlog.MarkConnection, Flags: winlog.ProxyFlagDirect, Tail: make([]byte, 32)}
+	return f.blob(root+keyInternet+`\Connections`, "DefaultConnectionSettings", winlog.ParseConnectionBlob, none)
+}
+
+// setConnection writes the Internet settings of an account in all the places in
+// which Internet Options keeps them: both binary values, which must not differ, and
+// the values that programs read. lease is that of [Step].
+func (f *fit) setConnection(root string, p winlog.ProxyBlob, lease int) {
+	p.Flags |= winlog.ProxyFlagDirect
+	p.Counter++
+	set := func(c host.Change) { f.step(Step{Change: c, Lease: lease}) }
+	blob := winlog.RegValue{Type: winlog.RegBinary, Data: p.Encode()}
+	for _, name := range []string{"DefaultConnectionSettings", "SavedLegacySettings"} {
+		set(host.Set(root+keyInternet+`\Connections`, name, blob))
+	}
+	enabled := f.DWord(root+keyInternet, "ProxyEnable")
+	switch {
+	case p.Static():
+		set(host.Set(root+keyInternet, "ProxyEnable", numberValue(1)))
+		set(host.Set(root+keyInternet, "ProxyServer", textValue(p.Proxy)))
+		if p.Bypass != "" {
+			set(host.Set(root+keyInternet, "ProxyOverride", textValue(p.Bypass)))
+		}
+	case enabled.State == facts.Present && enabled.Value != 0:
+		set(host.Set(root+keyInternet, "ProxyEnable", numberValue(0)))
+	}
+	script := f.Text(root+keyInternet, "AutoConfigURL")
+	switch {
+	case p.Auto():
+		set(host.Set(root+keyInternet, "AutoConfigURL", textValue(p.PAC)))
+	case script.State == facts.Present:
+		set(host.Change{Kind: host.ValueDel, Path: root + keyInternet, Name: "AutoConfigURL"})
+	}
+}
+
+// accounts are the roots of the Internet settings that Windows Update may ask.
+var accounts = []struct {
+	who  route.Account
+	root string
+}{
+	{route.System, `HKU\S-1-5-18\`}, {route.NetworkService, `HKU\S-1-5-20\`}, {route.LocalService, `HKU\S-1-5-19\`}, {route.User, `HKCU\`},
+}
+
+// fitDetect switches the detection of proxies off where the walk shows that what it
+// finds refuses, and on where it shows that only what it finds lets through.
+func fitDetect(f *fit) {
+	if name := f.proxyPolicy(); name != "" {
+		f.not("plan.owned", "owner", name)
+		return
+	}
+	off, on := f.detected()
+	switch {
+	case len(off) > 0:
+		for _, a := range accounts {
+			if b, why := f.connectionBlob(a.root); why.ID == "" && b.Detect() && slices.Contains(off, a.who) {
+				b.Flags &^= winlog.ProxyFlagDetect
+				f.setConnection(a.root, b, 0)
+			}
+		}
+		// Services without any setting ask WPAD all the same. learn.microsoft.com:
+		// Disable HTTP proxy features (DisableWpad).
+		if w, why := f.winHTTPBlob(); why.ID == "" && w.Direct() && slices.Contains(off, route.System) {
+			f.do(host.Set(keyMachineNet+`\WinHttp`, "DisableWpad", numberValue(1)))
+		}
+	case len(on) > 0:
+		for _, a := range accounts {
+			if b, why := f.connectionBlob(a.root); why.ID == "" && !b.Detect() && slices.Contains(on, a.who) {
+				b.Flags |= winlog.ProxyFlagDetect
+				f.setConnection(a.root, b, 0)
+			}
+		}
+	default:
+		f.unlooked(message.English().Text("plan.what.detection"))
+		return
+	}
+	if len(f.out.Steps) == 0 {
+		f.not("plan.nothing-to-change", "what", message.English().Text("plan.what.detect-flag"))
+	}
+}
+
+// detected says for which accounts a proxy that detection found is in the way while
+// the direct way is open, and for which it is the only way.
+func (f *fit) detected() (off, on []route.Account) {
+	if f.Route == nil {
+		return nil, nil
+	}
+	for i := range f.Route.Trips {
+		t := &f.Route.Trips[i]
+		var through, direct way
+		var who route.Account
+		for j := range t.Attempts {
+			a := &t.Attempts[j]
+			if !a.Walked {
+				continue
+			}
+			w := open
+			if a.Exchange.Broken() != nil {
+				w = closed
+			}
+			switch {
+			case a.Exchange.Request.Via.Direct():
+				direct = max(direct, w)
+			case a.Script != nil && a.Script.Detected:
+				through, who = max(through, w), a.Decision.As
+			}
+		}
+		switch {
+		case through == closed && direct == open && !slices.Contains(off, who):
+			off = append(off, who)
+		case through == open && direct == closed && !slices.Contains(on, who):
+			on = append(on, who)
+		}
+	}
+	return off, on
+}
+
+// fitUserFallback lets searches at a WSUS try the user's proxy second, which
+// Microsoft switched off in September 2020. ADMX_WindowsUpdate:
+// SetProxyBehaviorForUpdateDetection.
+func fitUserFallback(f *fit) {
+	s := f.RouteSettings()
+	user, ok := f.userProxy()
+	switch {
+	case s.WSUS == "" || !s.UseWSUS:
+		f.not("plan.policy.no-wsus")
+	case s.UserFallback:
+		f.not("plan.nothing-to-change", "what", keyUpdatePolicy+`\SetProxyBehaviorForUpdateDetection`)
+	case !ok:
+	case user.Direct():
+		f.not("plan.proxy.user-has-none")
+	case f.owned():
+	default:
+		f.do(host.Set(keyUpdatePolicy, "SetProxyBehaviorForUpdateDetection", numberValue(1)))
+	}
+}
+
+// fitCredentials names the proxies whose saved password may be wrong.
+func fitCredentials(f *fit) {
+	f.lead("remedy." + f.out.ID + ".how")
+	s := f.RouteSettings()
+	for _, p := range []route.Proxy{s.Machine, s.User, s.Internet} {
+		for _, e := range route.ParseProxyList(p.Static).Entries {
+			if l := line("plan.proxy.credentials", []string{"proxy", e.Host}); !slices.ContainsFunc(f.out.Lead, func(o Line) bool { return o.Args["proxy"] == e.Host }) {
+				f.out.Lead = append(f.out.Lead, l)
+			}
+		}
+	}
+}
+
+// experiment is how long a setting may stand that is changed for one attempt.
+const experiment = 10 // minutes
+
+// fitWithoutUserProxy makes one attempt without the proxy of the signed-in user. The
+// addresses stay in the settings; only the switches are turned.
+func fitWithoutUserProxy(f *fit) {
+	user, ok := f.userProxy()
+	if !ok {
+		return
+	}
+	if user.Static == "" && user.PAC == "" {
+		f.not("plan.proxy.user-has-none")
+		return
+	}
+	if name := f.proxyPolicy(); name != "" {
+		f.not("plan.owned", "owner", name)
+		return
+	}
+	blob, ok := f.connection(`HKCU\`)
+	if !ok {
+		return
+	}
+	if _, direct := f.ways(winlog.ProxyBlob{Flags: winlog.ProxyFlagStatic | winlog.ProxyFlagAuto, Proxy: user.Static, PAC: user.PAC}, updateHost); direct == closed {
+		f.not("plan.proxy.no-other-way", "proxy", cmp.Or(user.Static, user.PAC))
+		return
+	}
+	blob.Flags &^= winlog.ProxyFlagStatic | winlog.ProxyFlagAuto
+	f.setConnection(`HKCU\`, blob, experiment)
+}
+
+// tell hands a remedy to somebody else: its sentence, what was seen of the causes
+// that it is for, and what can be pasted.
+func tell(snippets ...route.SnippetKind) fitter {
+	return func(f *fit) {
+		f.lead("remedy." + f.out.ID + ".how")
+		f.evidence()
+		f.paste(snippets...)
+	}
+}
+
+// How much is quoted to whoever has to act.
+const (
+	quotedLines = 4
+	quotedRunes = 300
+)
+
+// evidence quotes what speaks for the causes of the remedy, what says most first.
+func (f *fit) evidence() {
+	var seen []cause.Evidence
+	for _, x := range f.diagnosis.Findings {
+		if !slices.Contains(f.out.Causes, x.ID) {
+			continue
+		}
+		for _, e := range x.Evidence {
+			if e.For && e.Seen != "" && e.Source != "" && !slices.ContainsFunc(seen, func(o cause.Evidence) bool { return o.Seen == e.Seen }) {
+				seen = append(seen, e)
+			}
+		}
+	}
+	slices.SortStableFunc(seen, func(a, b cause.Evidence) int { return cmp.Compare(b.Weight, a.Weight) })
+	for _, e := range seen[:min(len(seen), quotedLines)] {
+		text := []rune(strings.TrimSpace(e.Seen))
+		f.lead("plan.tell.seen", "source", e.Source, "seen", string(text[:min(len(text), quotedRunes)]))
+	}
+}
+
+// paste adds what can be pasted into a proxy's settings, with the machine's own
+// servers in it.
+func (f *fit) paste(kinds ...route.SnippetKind) {
+	w := f.Route
+	if w == nil {
+		w = &route.Walk{Settings: f.RouteSettings()}
+	}
+	for _, s := range route.Advice(w, "") {
+		if slices.Contains(kinds, s.Kind) {
+			f.lead("plan.tell.paste", "title", s.Title, "text", s.Text)
+		}
+	}
+}
+
+// fitTellScript tells whoever keeps the proxy script or the detection what is wrong
+// with it.
+func fitTellScript(f *fit) {
+	kind := route.PACDirect
+	if slices.Contains(f.out.Causes, "proxy-pac-case-sensitive") {
+		kind = route.PACLowerCase
+	}
+	tell()(f)
+	s := f.RouteSettings()
+	for _, p := range []route.Proxy{s.Machine, s.Internet, s.User, s.Accounts[route.System]} {
+		if p.PAC != "" && !slices.ContainsFunc(f.out.Lead, func(l Line) bool { return l.Args["script"] == p.PAC }) {
+			f.lead("plan.tell.script", "script", p.PAC)
+		}
+	}
+	f.paste(kind)
+}
+
+// fitLookProxy says which proxy each party uses.
+func fitLookProxy(f *fit) {
+	s := f.RouteSettings()
+	words := message.English()
+	for _, p := range []struct {
+		who   string
+		proxy route.Proxy
+	}{
+		{"services", s.Machine},
+		{"machine", s.Internet},
+		{"user", s.User},
+		{"system", s.Accounts[route.System]},
+		{"network", s.Accounts[route.NetworkService]},
+	} {
+		who := words.Text("plan.look.who." + p.who)
+		switch {
+		case !p.proxy.Known && p.who == "machine": // no policy asks for one
+		case !p.proxy.Known:
+			f.lead("plan.look.proxy-unknown", "who", who)
+		default:
+			f.lead("plan.look.proxy", "who", who, "setting", tellProxy(p.proxy), "source", cmp.Or(p.proxy.Source, "-"))
+		}
+	}
+}
+
+// tellProxy says a setting in the words of the setting itself.
+func tellProxy(p route.Proxy) string {
+	words := message.English()
+	var parts []string
+	if p.Static != "" {
+		parts = append(parts, p.Static)
+		if p.Bypass != "" {
+			parts = append(parts, words.Text("plan.look.past", "list", p.Bypass))
+		}
+	}
+	if p.PAC != "" {
+		parts = append(parts, words.Text("plan.look.script", "script", p.PAC))
+	}
+	if p.Detect {
+		parts = append(parts, words.Text("plan.look.detection"))
+	}
+	if len(parts) == 0 {
+		return words.Text("plan.look.none")
+	}
+	return strings.Join(parts, ", ")
 }

@@ -95,3 +95,205 @@ func TestClearWinHTTP(t *testing.T) {
 		}
 	})
 }
+
+const (
+	keyUserNet  = `HKCU\` + keyInternet
+	netlogon    = `HKLM\SYSTEM\CurrentControlSet\Services\Netlogon`
+	alone       = `"Start"=dword:00000003`
+	member      = `"Start"=dword:00000002`
+	proxyPolicy = "\"ProxySettingsPerUser\"=dword:00000000\r\n\"ProxyEnable\"=dword:00000001\r\n\"ProxyServer\"=\"proxy.fabrikam.example:3128\""
+	userProxy   = "\"ProxyEnable\"=dword:00000001\r\n\"ProxyServer\"=\"proxy.fabrikam.example:3128\"\r\n\"ProxyOverride\"=\"<local>;*.lan\""
+	direct      = `"Other"=dword:00000001` // a key that was read, without the value
+	setServices = "value-set " + keyConnections + " WinHttpSettings = ..."
+)
+
+func TestProxyOfServices(t *testing.T) {
+	theirs := route.Proxy{Known: true, Static: "proxy.fabrikam.example:3128"}
+	for _, tt := range []struct {
+		name, id string
+		m        machine
+		walk     *route.Walk
+		want     []string
+		proxy    string // that is written
+		bypass   string
+	}{
+		{"import", "import-winhttp-proxy-from-user", machine{keyConnections: direct, keyUserNet: userProxy}, nil, []string{Automatic, setServices}, "proxy.fabrikam.example:3128", "<local>;*.lan"},
+		{"import what is there", "import-winhttp-proxy-from-user", machine{keyConnections: services("proxy.fabrikam.example:3128", "<local>;*.lan"), keyUserNet: userProxy}, nil, []string{"not: plan.nothing-to-change"}, "", ""},
+		{"import a script", "import-winhttp-proxy-from-user", machine{keyConnections: direct, keyUserNet: `"AutoConfigURL"="http://p.fabrikam.example/p.pac"`}, nil, []string{"not: plan.proxy.user-has-script"}, "", ""},
+		{"import a program's", "import-winhttp-proxy-from-user", machine{keyConnections: direct, keyUserNet: "\"ProxyEnable\"=dword:00000001\r\n\"ProxyServer\"=\"localhost:8888\""}, nil, []string{"not: plan.proxy.user-own-program"}, "", ""},
+		{"import nothing", "import-winhttp-proxy-from-user", machine{keyConnections: direct, keyUserNet: `"ProxyEnable"=dword:00000000`}, nil, []string{"not: plan.proxy.user-has-none"}, "", ""},
+		{"import, owned", "import-winhttp-proxy-from-user", machine{keyConnections: direct, keyUserNet: userProxy, keyNetPolicy: proxyPolicy, netlogon: member}, nil, []string{"not: plan.owned"}, "", ""},
+		{"import what fails", "import-winhttp-proxy-from-user", machine{keyConnections: direct, keyUserNet: userProxy}, walked(map[route.Proxy]host.Fault{theirs: host.FaultProxyAuth}), []string{"not: plan.proxy.fails-too"}, "", ""},
+		{"import, nobody looked at the user", "import-winhttp-proxy-from-user", machine{keyConnections: direct}, nil, []string{Guided, "lead plan.not-looked", "lead remedy.import-winhttp-proxy-from-user.how"}, "", ""},
+
+		{"set what works", "set-winhttp-proxy", machine{keyConnections: direct}, walked(map[route.Proxy]host.Fault{theirs: ""}), []string{Guided, setServices, "lead plan.proxy.set"}, "proxy.fabrikam.example:3128", ""},
+		{"set the user's", "set-winhttp-proxy", machine{keyConnections: direct, keyUserNet: userProxy}, nil, []string{Guided, setServices, "lead plan.proxy.set"}, "proxy.fabrikam.example:3128", "<local>;*.lan"},
+		{"set for https", "set-winhttp-proxy", machine{keyConnections: services("http=a.fabrikam.example:80", "<local>")}, nil, []string{Guided, setServices, "lead plan.proxy.set"}, "http=a.fabrikam.example:80;https=a.fabrikam.example:80", "<local>"},
+		{"set nobody knows what", "set-winhttp-proxy", machine{keyConnections: direct}, nil, []string{Guided, "lead remedy.set-winhttp-proxy.how"}, "", ""},
+		{"set, owned", "set-winhttp-proxy", machine{keyConnections: direct, keyNetPolicy: proxyPolicy, netlogon: member}, nil, []string{"not: plan.owned"}, "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := tt.m.facts(t)
+			f.Route = tt.walk
+			got := wantPlan(t, tt.id, f, tt.want...)
+			if tt.proxy == "" || len(got.Steps) == 0 {
+				return
+			}
+			b := winHTTPOf(t, got.Steps[0].Change)
+			if b.Proxy != tt.proxy || b.Bypass != tt.bypass || !b.Static() || b.Flags&winlog.ProxyFlagDirect == 0 {
+				t.Errorf("writes %+v", b)
+			}
+		})
+	}
+}
+
+func TestProxyBypass(t *testing.T) {
+	const id = "correct-proxy-bypass"
+	wsus := func(m machine) machine {
+		m[keyUpdatePolicy] = `"WUServer"="http://WSUS.fabrikam.example:8530"`
+		m[keyAUPolicy] = `"UseWUServer"=dword:00000001`
+		return m
+	}
+	const proxy = "proxy.fabrikam.example:3128"
+	for _, tt := range []struct {
+		name          string
+		m             machine
+		walk          *route.Walk
+		before, after string // "" before: another plan
+		want          []string
+	}{
+		{name: "the own server", m: wsus(machine{}), before: "*.lan", after: "*.lan;wsus.fabrikam.example;wsus"},
+		{name: "short names go past already", m: wsus(machine{}), before: "<local>", after: "<local>;wsus.fabrikam.example"},
+		{name: "misspelt", m: machine{}, before: `*.lan, "10.0.*"; ;häuser.example;*.lan`, after: "*.lan;10.0.*"},
+		{name: "complete", m: wsus(machine{}), before: "*.fabrikam.example;<local>", want: []string{"not: plan.proxy.list-complete"}},
+		{
+			name: "closed without the proxy", m: wsus(machine{}), before: "*.lan", walk: func() *route.Walk {
+				w := walked(map[route.Proxy]host.Fault{{Known: true, Static: proxy}: host.FaultProxyDenied, {Known: true}: host.FaultTimeout})
+				w.Trips[0].Task.Request.URL = "http://wsus.fabrikam.example:8530/ClientWebService/client.asmx"
+				return w
+			}(), want: []string{"not: plan.proxy.own-closed"},
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.m[keyConnections] = services(proxy, tt.before)
+			if strings.Contains(tt.before, "ä") { // the registry keeps the code page of the machine
+				tt.m[keyConnections] = services(proxy, strings.ReplaceAll(tt.before, "ä", "\xe4"))
+			}
+			f := tt.m.facts(t)
+			f.Route = tt.walk
+			if tt.want != nil {
+				wantPlan(t, id, f, tt.want...)
+				return
+			}
+			got := wantPlan(t, id, f, Guided, setServices, "lead plan.proxy.bypass")
+			if b := winHTTPOf(t, got.Steps[0].Change); b.Bypass != tt.after || b.Proxy != proxy {
+				t.Errorf("writes %+v, want the list %q", b, tt.after)
+			}
+		})
+	}
+	t.Run("Microsoft's hosts where they are open", func(t *testing.T) {
+		f := machine{keyConnections: services(proxy, "<local>")}.facts(t)
+		f.Route = walked(map[route.Proxy]host.Fault{{Known: true, Static: proxy}: host.FaultProxyAuth, {Known: true}: ""})
+		got := wantPlan(t, id, f, Guided, setServices, "lead plan.proxy.bypass")
+		list := winHTTPOf(t, got.Steps[0].Change).Bypass
+		for _, name := range []string{"slscr.update.microsoft.com", "fe3cr.delivery.mp.microsoft.com", "download.windowsupdate.com", "au.download.windowsupdate.com"} {
+			if !route.Bypass(list, name).Direct {
+				t.Errorf("%s does not go past the proxy: %s", name, list)
+			}
+		}
+		if route.Bypass(list, "www.example.com").Direct || !strings.HasPrefix(list, "<local>;") {
+			t.Error(list)
+		}
+	})
+	wantPlan(t, id, machine{keyConnections: direct}.facts(t), Guided, "lead plan.proxy.list-elsewhere", "lead remedy.correct-proxy-bypass.how", "lead plan.tell.paste")
+}
+
+func TestAccountProxies(t *testing.T) {
+	const system = `HKU\S-1-5-18\` + keyInternet
+	was := winlog.ProxyBlob{Mark: winlog.MarkConnection, Counter: 41, Flags: 9, PAC: "http://old.example/p.pac", Tail: []byte{4, 3, 2, 1}}
+	blobs := func(b winlog.ProxyBlob) string {
+		return regBinary("DefaultConnectionSettings", b.Encode()) + "\r\n" + regBinary("SavedLegacySettings", b.Encode())
+	}
+	two := func(key string) []string {
+		return []string{"value-set " + key + `\Connections DefaultConnectionSettings = ...`, "value-set " + key + `\Connections SavedLegacySettings = ...`}
+	}
+	written := func(t *testing.T, c host.Change) winlog.ProxyBlob {
+		t.Helper()
+		b, err := winlog.ParseConnectionBlob(c.Value.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	t.Run("BITS", func(t *testing.T) {
+		f := machine{system + `\Connections`: blobs(was), keyConnections: services("proxy.fabrikam.example:3128", "<local>")}.facts(t)
+		want := append([]string{Guided}, two(system)...)
+		want = append(want, "value-set "+system+" ProxyEnable = 0x1", "value-set "+system+" ProxyServer = proxy.fabrikam.example:3128", "value-set "+system+" ProxyOverride = <local>", "lead plan.proxy.set-bits")
+		got := wantPlan(t, "set-system-wininet-proxy", f, want...)
+		b := written(t, got.Steps[0].Change)
+		if d := cmp.Diff(winlog.ProxyBlob{Mark: was.Mark, Counter: 42, Flags: 11, Proxy: "proxy.fabrikam.example:3128", Bypass: "<local>", PAC: was.PAC, Tail: was.Tail}.Encode(), b.Encode()); d != "" {
+			t.Error(d)
+		}
+	})
+	t.Run("BITS, owned", func(t *testing.T) {
+		f := machine{system + `\Connections`: blobs(was), keyConnections: services("a:1", ""), keyNetPolicy: proxyPolicy, netlogon: member}.facts(t)
+		wantPlan(t, "set-system-wininet-proxy", f, "not: plan.owned")
+	})
+	t.Run("one attempt without the user's", func(t *testing.T) {
+		user := winlog.ProxyBlob{Mark: winlog.MarkConnection, Counter: 1, Flags: 3, Proxy: "proxy.fabrikam.example:3128", Tail: make([]byte, 32)}
+		f := machine{keyUserNet: userProxy, keyUserNet + `\Connections`: blobs(user)}.facts(t)
+		want := []string{Automatic}
+		for _, s := range append(two(keyUserNet), "value-set "+keyUserNet+" ProxyEnable = 0x0") {
+			want = append(want, s+" (for a while)")
+		}
+		got := wantPlan(t, "test-without-user-proxy", f, want...)
+		if b := written(t, got.Steps[0].Change); b.Flags != 1 || b.Proxy != user.Proxy || b.Counter != 2 {
+			t.Errorf("%+v", b)
+		}
+		f.Route = walked(map[route.Proxy]host.Fault{{Known: true, Static: user.Proxy}: "", {Known: true}: host.FaultTimeout})
+		wantPlan(t, "test-without-user-proxy", f, "not: plan.proxy.no-other-way")
+	})
+	t.Run("detection", func(t *testing.T) {
+		found := func(through, direct host.Fault) *route.Walk {
+			w := walked(map[route.Proxy]host.Fault{{Known: true, Detect: true}: through, {Known: true}: direct})
+			for i, a := range w.Trips[0].Attempts {
+				if a.Decision.Proxy.Detect {
+					w.Trips[0].Attempts[i].Script = &route.ScriptAnswer{Detected: true, List: "PROXY 203.0.113.1:80"}
+					w.Trips[0].Attempts[i].Exchange.Request.Via.Proxy = "http://203.0.113.1:80"
+				}
+			}
+			return w
+		}
+		m := machine{system + `\Connections`: blobs(was), keyConnections: direct}
+		f := m.facts(t)
+		f.Route = found(host.FaultProxyAuth, "")
+		got := wantPlan(t, "set-proxy-auto-detect", f, append(append([]string{Automatic}, two(system)...), "value-set "+keyMachineNet+`\WinHttp DisableWpad = 0x1`)...)
+		if b := written(t, got.Steps[0].Change); b.Flags != 1 {
+			t.Errorf("%+v", b)
+		}
+		f.Route = found("", host.FaultTimeout)
+		wantPlan(t, "set-proxy-auto-detect", f, "not: plan.nothing-to-change")
+		off := was
+		off.Flags = 1
+		f = machine{system + `\Connections`: blobs(off)}.facts(t)
+		f.Route = found("", host.FaultTimeout)
+		got = wantPlan(t, "set-proxy-auto-detect", f, append([]string{Automatic}, two(system)...)...)
+		if b := written(t, got.Steps[0].Change); b.Flags != 9 {
+			t.Errorf("%+v", b)
+		}
+		wantPlan(t, "set-proxy-auto-detect", m.facts(t), Guided, "lead plan.not-looked", "lead remedy.set-proxy-auto-detect.how")
+	})
+}
+
+func TestTellProxy(t *testing.T) {
+	f := machine{keyConnections: services("proxy.fabrikam.example:3128", "")}.facts(t)
+	for id, want := range map[string][]string{
+		"tell-proxy-allow-without-sign-in":   {Advice, "lead remedy.tell-proxy-allow-without-sign-in.how", "lead plan.tell.paste", "lead plan.tell.paste"},
+		"tell-proxy-slow-or-down":            {Advice, "lead remedy.tell-proxy-slow-or-down.how"},
+		"tell-network-correct-pac-or-wpad":   {Advice, "lead remedy.tell-network-correct-pac-or-wpad.how", "lead plan.tell.paste"},
+		"clear-proxy-credentials":            {Guided, "lead remedy.clear-proxy-credentials.how", "lead plan.proxy.credentials"},
+		"tell-network-exempt-tls-inspection": {Advice, "lead remedy.tell-network-exempt-tls-inspection.how", "lead plan.tell.paste", "lead plan.tell.paste"},
+	} {
+		wantPlan(t, id, f, want...)
+	}
+}
