@@ -34,6 +34,12 @@ type Host interface {
 // it: a path outside of what may be touched, a service that must not be ended.
 var ErrRefused = errors.New("updoc never does this")
 
+// ErrRestart says that a change was made as far as it can be while Windows runs,
+// and that the restart which comes next makes the rest: a file that is in use is
+// moved before anybody opens it, a tool asked for a restart. Applied again before
+// that, the change answers the same.
+var ErrRestart = errors.New("done with the next restart")
+
 // ErrInTheWay says that something stands where a change wants to put something.
 var ErrInTheWay = errors.New("something is in the way")
 

@@ -94,6 +94,11 @@ type Service struct {
 	Account string
 	Binary  string
 	Source  string
+
+	// What only a running service control manager knows.
+	Delayed  bool   // automatic, but some minutes after the start of the machine
+	Triggers int    // events that start or stop it
+	Process  uint32 // in which it runs; 0: none
 }
 
 // Question names something to ask; Args narrow it down.
