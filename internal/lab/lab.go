@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"bytes"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -32,7 +33,14 @@ type Scenario struct {
 	Evidence fs.FS      // what the machine left behind
 	World    *WorldSpec // what it stands in; nil: its evidence is all there is
 	Expect   Expect
+	Cure     Cure // of a machine
+
+	machine []txtar.File
 }
+
+// Treatable reports that the scenario has a machine that can be treated, see
+// [NewMachine]. It has no evidence: the machine answers for itself.
+func (s *Scenario) Treatable() bool { return len(s.machine) > 0 }
 
 // Expect is what a diagnosis of the scenario must say.
 type Expect struct {
@@ -50,15 +58,22 @@ type Expect struct {
 // found by walking its world.
 func (s *Scenario) Walked() bool { return s.World != nil && s.Expect.Predict != "" }
 
-// Names lists the scenarios.
-func Names() []string {
+// Names lists the scenarios that are evidence.
+func Names() []string { return named(false) }
+
+// MachineNames lists the scenarios with a machine that can be treated.
+func MachineNames() []string { return named(true) }
+
+func named(machines bool) []string {
 	entries, err := scenarios.ReadDir("scenarios")
 	if err != nil {
 		return nil
 	}
 	var out []string
 	for _, e := range entries {
-		out = append(out, strings.TrimSuffix(e.Name(), ".txtar"))
+		if name := strings.TrimSuffix(e.Name(), ".txtar"); strings.HasPrefix(name, "treat-") == machines {
+			out = append(out, name)
+		}
 	}
 	return out
 }
@@ -84,10 +99,18 @@ func Load(name string) (*Scenario, error) {
 				return nil, fmt.Errorf("scenario %s: %w", name, err)
 			}
 			s.World = &spec
+		case f.Name == "cure.json":
+			d := json.NewDecoder(bytes.NewReader(f.Data))
+			d.DisallowUnknownFields()
+			if err := d.Decode(&s.Cure); err != nil {
+				return nil, fmt.Errorf("scenario %s: cure.json: %w", name, err)
+			}
+		case strings.HasPrefix(f.Name, "machine/"):
+			s.machine = append(s.machine, f)
 		case strings.HasPrefix(f.Name, "evidence/"):
 			evidence.Files = append(evidence.Files, txtar.File{Name: strings.TrimPrefix(f.Name, "evidence/"), Data: f.Data})
 		default:
-			return nil, fmt.Errorf("scenario %s: file %s: want evidence/..., world.json or expect.json", name, f.Name)
+			return nil, fmt.Errorf("scenario %s: file %s: want evidence/..., machine/..., world.json, cure.json or expect.json", name, f.Name)
 		}
 	}
 	s.Evidence, err = txtar.FS(evidence)

@@ -1,0 +1,385 @@
+package lab
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/tools/txtar"
+
+	"updoc/internal/durable"
+	"updoc/internal/host"
+	"updoc/internal/winlog"
+)
+
+// Machine is a simulated Windows machine, whose symptoms follow from its state: a
+// service that is disabled is not started, a proxy that is set is asked, in the
+// world that the machine stands in. Nothing in it knows which fault a scenario is
+// about, and so whatever ends a fault cures it.
+//
+// It lives in a folder: registry, services and settings in machine.json, files
+// below files/C with the times that they have on the machine. What was changed
+// before a process died is there when the folder is opened again.
+//
+// It implements [host.Host] and [host.Agent] and is safe for concurrent use;
+// changes and attempts wait for each other.
+type Machine struct {
+	// Crash, if not nil, is called before and after everything that is made durable,
+	// with a word for it. A test that ends the process there sees what a loss of
+	// power leaves. To be set before the machine is used.
+	Crash func(point string)
+
+	dir   string
+	spec  machineSpec
+	world *World
+
+	act sync.Mutex // held by whoever changes or tries something
+	mu  sync.RWMutex
+	now state
+	log []string // lines that Windows has not written yet
+}
+
+// machineSpec is what a machine's folder keeps of its scenario.
+type machineSpec struct {
+	Name  string    `json:"name"`
+	World WorldSpec `json:"world"`
+	Cure  Cure      `json:"cure"`
+}
+
+// Cure is what a scenario with a machine says about its treatment.
+type Cure struct {
+	CuredBy []string `json:"cured_by"`         // remedies of which one must be what cured
+	Order   []string `json:"order,omitempty"`  // the first treatments, in their order
+	Keeps   []Kept   `json:"keeps"`            // what must be as before, whatever was done
+	Fails   string   `json:"fails"`            // the stage that fails: scan, download, install
+	Result  string   `json:"result,omitempty"` // with what: "0x80070422"
+}
+
+// Kept is a registry value that somebody else decides about, or, without a name, all
+// values of a key.
+type Kept struct {
+	Key  string `json:"key"`
+	Name string `json:"name,omitempty"`
+}
+
+// state is what of a machine is not a file.
+type state struct {
+	Registry registry                 `json:"registry"`
+	Services map[string]*serviceState `json:"services"` // by lower-case name
+	Settings map[string]string        `json:"settings"` // by lower-case name, see host.Setting
+	Security map[string]string        `json:"security"` // SDDL of files and folders, by lower-case path
+	Clock    Duration                 `json:"clock"`    // how far the clock is ahead of the truth
+	Time     time.Time                `json:"time"`     // the true time when this was written
+	Cache    map[string]Addr          `json:"cache"`    // what the DNS client remembers
+	Offers   []offer                  `json:"offers"`   // of the last scan that went well
+	Present  []string                 `json:"present"`  // updates that are installed, by id
+	Events   int                      `json:"events"`   // that were logged, for their numbers
+}
+
+//go:embed machine-base.txtar
+var machineBase []byte
+
+// ErrNoMachine says that a scenario has evidence alone, and nothing to treat.
+var ErrNoMachine = errors.New("the scenario has no machine")
+
+const (
+	stateFile = "machine.json"
+	specFile  = "scenario.json"
+)
+
+// NewMachine unpacks the machine of a scenario into an empty or missing folder: a
+// healthy Windows, over which the scenario's own sections are laid.
+//
+//	machine/registry.reg    as regedit exports it; [-KEY] and "NAME"=- take away
+//	machine/services.json   {"wuauserv": {"start": 4}}; null takes away
+//	machine/settings.json   {"firewall-rule/NAME": "on"}; see [host.Setting]
+//	machine/clock           how far the clock is ahead: "-26280h"
+//	machine/files/C/...     text; line ends become those of Windows. An empty one is a folder if its name ends in a slash
+//	world.json              the network
+//	cure.json               [Cure]
+func NewMachine(dir string, s *Scenario) (*Machine, error) {
+	if !s.Treatable() {
+		return nil, fmt.Errorf("scenario %s: %w", s.Name, ErrNoMachine)
+	}
+	m := &Machine{dir: dir, spec: machineSpec{Name: s.Name, Cure: s.Cure}}
+	if s.World != nil {
+		m.spec.World = *s.World
+	}
+	if err := os.MkdirAll(m.root(), 0o700); err != nil {
+		return nil, err
+	}
+	if err := m.start(); err != nil {
+		return nil, err
+	}
+	m.now = newState()
+	base := txtar.Parse(machineBase)
+	for _, f := range slices.Concat(base.Files, s.machine) {
+		if err := m.unpack(f); err != nil {
+			return nil, errors.Join(fmt.Errorf("scenario %s: %s: %w", s.Name, f.Name, err), m.Close())
+		}
+	}
+	m.world.SetMachineClock(time.Duration(m.now.Clock))
+	if err := errors.Join(m.stores(), m.makeTimes()); err != nil {
+		return nil, errors.Join(err, m.Close())
+	}
+	spec, err := json.Marshal(m.spec)
+	if err == nil {
+		err = durable.WriteFile(durable.OS{}, filepath.Join(dir, specFile), spec)
+	}
+	if err = errors.Join(err, m.save()); err != nil { // last: a folder without it is no machine
+		return nil, errors.Join(err, m.Close())
+	}
+	return m, nil
+}
+
+// OpenMachine opens the folder of a machine again. Time went on no less than it had.
+func OpenMachine(dir string) (*Machine, error) {
+	m := &Machine{dir: dir}
+	for name, to := range map[string]any{specFile: &m.spec, stateFile: &m.now} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return nil, fmt.Errorf("open machine: %w", err)
+		}
+		if err := json.Unmarshal(b, to); err != nil {
+			return nil, fmt.Errorf("open machine: %s: %w", name, err)
+		}
+	}
+	if m.spec.World.Time.Before(m.now.Time) && !m.spec.World.Time.IsZero() {
+		m.spec.World.Time = m.now.Time
+	}
+	if err := m.start(); err != nil {
+		return nil, err
+	}
+	m.world.SetMachineClock(time.Duration(m.now.Clock))
+	return m, nil
+}
+
+func (m *Machine) start() (err error) {
+	m.world, err = Open(m.spec.World)
+	return err
+}
+
+// Close closes the machine's world. The folder stays.
+func (m *Machine) Close() error { return m.world.Close() }
+
+// World is what the machine stands in, with the machine's own clock.
+func (m *Machine) World() *World { return m.world }
+
+// Cure is what the scenario says about the treatment.
+func (m *Machine) Cure() Cure { return m.spec.Cure }
+
+// Now is what the machine's clock shows.
+func (m *Machine) Now() time.Time { return m.world.MachineNow() }
+
+func newState() state {
+	return state{
+		Registry: registry{}, Services: map[string]*serviceState{}, Settings: map[string]string{}, Security: map[string]string{}, Cache: map[string]Addr{},
+	}
+}
+
+// unpack lays one section over the machine.
+func (m *Machine) unpack(f txtar.File) error {
+	name := strings.TrimPrefix(f.Name, "machine/")
+	switch {
+	case name == "registry.reg":
+		return m.now.Registry.read(f.Data)
+	case name == "services.json":
+		return m.unpackServices(f.Data)
+	case name == "settings.json":
+		var settings map[string]*string
+		if err := json.Unmarshal(f.Data, &settings); err != nil {
+			return err
+		}
+		for k, v := range settings {
+			if delete(m.now.Settings, strings.ToLower(k)); v != nil {
+				m.now.Settings[strings.ToLower(k)] = *v
+			}
+		}
+	case name == "cache.json":
+		return json.Unmarshal(f.Data, &m.now.Cache)
+	case name == "clock":
+		return m.now.Clock.UnmarshalText(bytes.TrimSpace(f.Data))
+	case strings.HasPrefix(name, "files/"):
+		return m.unpackFile(strings.TrimPrefix(name, "files/"), f.Data)
+	default:
+		return errors.New("no such section of a machine")
+	}
+	return nil
+}
+
+func (m *Machine) unpackServices(b []byte) error {
+	var list map[string]json.RawMessage
+	if err := json.Unmarshal(b, &list); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(list)) {
+		key := servicesKey + name
+		if string(list[name]) == "null" {
+			delete(m.now.Services, strings.ToLower(name))
+			m.now.Registry.drop(key)
+			continue
+		}
+		spec := struct {
+			Start   *uint32 `json:"start"`
+			Delayed bool    `json:"delayed"`
+			Account string  `json:"account"`
+			Binary  string  `json:"binary"`
+			DLL     string  `json:"dll"`
+			Needs   string  `json:"needs"` // services, with blanks between
+			serviceState
+		}{}
+		if have := m.now.Services[strings.ToLower(name)]; have != nil {
+			spec.serviceState = *have
+		}
+		if err := json.Unmarshal(list[name], &spec); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		spec.Name = cmp.Or(spec.Name, name)
+		spec.State = cmp.Or(spec.State, winlog.ServiceStopped)
+		m.now.Services[strings.ToLower(name)] = &spec.serviceState
+		r := m.now.Registry
+		r.make(key)
+		if spec.Start != nil {
+			r.set(key, "Start", dword(*spec.Start))
+		}
+		for value, text := range map[string]string{"ObjectName": spec.Account, "ImagePath": spec.Binary} {
+			if text != "" {
+				r.set(key, value, sz(winlog.RegExpandSZ, text))
+			}
+		}
+		if spec.DLL != "" {
+			r.set(key+`\Parameters`, "ServiceDll", sz(winlog.RegExpandSZ, spec.DLL))
+		}
+		if spec.Delayed {
+			r.set(key, delayedStart, dword(1))
+		}
+		if spec.Needs != "" {
+			r.set(key, "DependOnService", multi(strings.Fields(spec.Needs)...))
+		}
+	}
+	return nil
+}
+
+// save makes the state durable.
+func (m *Machine) save() error {
+	m.mu.Lock()
+	m.now.Time = m.world.Now().UTC().Truncate(time.Millisecond)
+	b, err := json.Marshal(&m.now)
+	m.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	m.crash("state")
+	err = durable.WriteFile(durable.OS{}, filepath.Join(m.dir, stateFile), b)
+	m.crash("state written")
+	return err
+}
+
+// crash tells a test where the machine is.
+func (m *Machine) crash(point string) {
+	if m.Crash != nil {
+		m.Crash(point)
+	}
+}
+
+// change changes the state and makes it durable.
+func (m *Machine) change(f func(*state) error) error {
+	m.mu.Lock()
+	err := f(&m.now)
+	m.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return m.save()
+}
+
+// read looks at the state.
+func read[T any](m *Machine, f func(*state) T) T {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return f(&m.now)
+}
+
+// Snapshot is all of the machine that a person would want back, in words, by what
+// it is: "HKLM\...|NAME", "service wuauserv", "setting ...", "C:\...". Two machines
+// with equal snapshots are the same to the byte. What Windows writes by itself is no
+// part of it: logs, the databases that it fills, whether services run, the clock.
+func (m *Machine) Snapshot() (map[string]string, error) {
+	out := map[string]string{}
+	m.mu.RLock()
+	for _, k := range m.now.Registry {
+		out[k.Path] = "key"
+		for _, v := range k.Values {
+			out[k.Path+"|"+v.Name] = fmt.Sprintf("%d %x", v.Type, v.Data)
+		}
+	}
+	for _, s := range m.now.Services {
+		out["service "+s.Name] = s.SDDL
+	}
+	for k, v := range m.now.Settings {
+		out["setting "+k] = v
+	}
+	for k, v := range m.now.Security {
+		out["security "+k] = v
+	}
+	m.mu.RUnlock()
+	err := filepath.WalkDir(m.root(), func(name string, d fs.DirEntry, err error) error {
+		if err != nil || name == m.root() {
+			return err
+		}
+		p := m.windowsPath(name)
+		if d.IsDir() {
+			out[p] = "folder"
+			return nil
+		}
+		if writtenByWindows(p) {
+			out[p] = "written by Windows"
+			return nil
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		out[p] = info.ModTime().UTC().Format(time.RFC3339Nano) + " " + strconv.Quote(string(b))
+		return err
+	})
+	return out, err
+}
+
+// Machine implements [host.Reader].
+func (m *Machine) Machine(ctx context.Context) (host.Machine, error) {
+	if err := ctx.Err(); err != nil {
+		return host.Machine{}, err
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	r := m.now.Registry
+	const version = `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`
+	out := host.Machine{
+		Name: r.text(`HKLM\SYSTEM\CurrentControlSet\Control\ComputerName\ComputerName`, "ComputerName"),
+		OS:   r.text(version, "ProductName"), Build: r.text(version, "CurrentBuild"), Arch: "amd64", Source: "lab",
+	}
+	const first11 = 22000 // ProductName says Windows 10 on Windows 11 too
+	if n, _ := strconv.Atoi(out.Build); n >= first11 {
+		out.OS = strings.Replace(out.OS, "Windows 10", "Windows 11", 1)
+	}
+	out.OS = strings.TrimSpace(out.OS + " " + r.text(version, "DisplayVersion"))
+	if ubr, ok := r.number(version, "UBR"); ok {
+		out.Build += "." + strconv.Itoa(int(ubr))
+	}
+	return out, nil
+}

@@ -1,0 +1,336 @@
+package lab
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"updoc/internal/codes"
+	"updoc/internal/host"
+	"updoc/internal/winlog"
+)
+
+const (
+	servicesKey  = `HKLM\SYSTEM\CurrentControlSet\Services\`
+	delayedStart = "DelayedAutostart"
+)
+
+// What the service control manager answers. [MS-ERREF] 2.1.1.
+const (
+	eServiceTimeout  codes.HRESULT = 0x8007041D
+	eServiceDisabled codes.HRESULT = 0x80070422
+	eServiceMissing  codes.HRESULT = 0x80070424
+	eAccessDenied    codes.HRESULT = 0x80070005
+	eModuleMissing   codes.HRESULT = 0x8007007E
+	eSharing         codes.HRESULT = 0x80070020
+)
+
+// serviceState is what of a service does not stand in the registry.
+type serviceState struct {
+	Name  string `json:"name"`
+	State int    `json:"state"`          // see winlog.ServiceStopped
+	Hangs bool   `json:"hangs"`          // its process does not answer; it is ended and started anew by who stops it
+	SDDL  string `json:"sddl,omitempty"` // its security descriptor; "" is the default
+}
+
+// defaultSDDL is the descriptor that services are registered with: everybody who is
+// signed in may look, administrators and SYSTEM may do anything.
+const defaultSDDL = "D:(A;;CCLCSWRPWPDTLOCRRC;;;SY)(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;BA)(A;;CCLCSWLOCRRC;;;IU)(A;;CCLCSWLOCRRC;;;SU)"
+
+// Service implements [host.Reader].
+func (m *Machine) Service(ctx context.Context, name string) (host.Service, error) {
+	if err := ctx.Err(); err != nil {
+		return host.Service{}, fmt.Errorf("service %s: %w", name, err)
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	s := m.now.service(name)
+	if s == nil {
+		return host.Service{Source: "service control manager"}, fmt.Errorf("service %s: %w", name, host.ErrNotExist)
+	}
+	key, r := servicesKey+s.Name, m.now.Registry
+	return host.Service{
+		Name: s.Name, State: s.State, Start: int(m.now.start(name).Type),
+		Account: r.text(key, "ObjectName"), Binary: r.text(key, "ImagePath"), Source: "service " + s.Name,
+	}, nil
+}
+
+// Ask implements [host.Reader]: what settings know, by their group.
+func (m *Machine) Ask(ctx context.Context, q host.Question) (host.Answer, error) {
+	if err := ctx.Err(); err != nil {
+		return host.Answer{}, err
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if text, ok := m.now.Settings["answer/"+strings.ToLower(q.Name)]; ok && json.Valid([]byte(text)) {
+		return host.Answer{JSON: json.RawMessage(text), Source: "answer " + q.Name}, nil
+	}
+	return host.Answer{}, fmt.Errorf("answer %s: %w", q.Name, host.ErrNotRecorded)
+}
+
+func (s *state) service(name string) *serviceState { return s.Services[strings.ToLower(name)] }
+
+// start is how a service starts.
+func (s *state) start(name string) host.Start {
+	n, _ := s.Registry.number(servicesKey+name, "Start")
+	return host.Start{Type: n, Delayed: s.Registry.on(servicesKey+name, delayedStart)}
+}
+
+// dependents lists the services that run and need another, directly or not, those
+// first that nothing else of the list needs.
+func (s *state) dependents(name string) []string {
+	var out []string
+	for _, other := range s.Services {
+		v, _ := s.Registry.value(servicesKey+other.Name, "DependOnService")
+		needs, _ := v.Strings()
+		if other.State == winlog.ServiceStopped || !slices.ContainsFunc(needs, func(n string) bool { return strings.EqualFold(n, name) }) {
+			continue
+		}
+		out = append(append(out, s.dependents(other.Name)...), other.Name)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Inverse implements [host.Host].
+func (m *Machine) Inverse(ctx context.Context, c host.Change) ([]host.Change, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	m.act.Lock()
+	defer m.act.Unlock()
+	inv, err := m.inverse(c)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", c.Kind, c.Path, err)
+	}
+	return inv, nil
+}
+
+func (m *Machine) inverse(c host.Change) ([]host.Change, error) {
+	is := []host.Change{c}
+	switch c.Kind {
+	case host.KeyMake, host.KeyDrop, host.ValueSet, host.ValueDel:
+		return read(m, func(s *state) []host.Change { return s.Registry.inverse(c) }), nil
+	case host.ServiceStart, host.ServiceRun, host.ServiceStop, host.ServiceSecurity:
+		m.mu.RLock()
+		defer m.mu.RUnlock()
+		return m.now.inverseService(c)
+	case host.Switch:
+		old, ok := m.setting(c.Path)
+		switch {
+		case !ok:
+			return nil, host.ErrNotExist
+		case old == c.State:
+			return is, nil
+		}
+		c.State = old
+		return []host.Change{c}, nil
+	case host.Run:
+		return nil, nil
+	}
+	return m.inverseFile(c)
+}
+
+func (m *Machine) setting(name string) (string, bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	v, ok := m.now.Settings[strings.ToLower(name)]
+	return v, ok
+}
+
+func (s *state) inverseService(c host.Change) ([]host.Change, error) {
+	is := []host.Change{c}
+	have := s.service(c.Path)
+	if have == nil {
+		return nil, host.ErrNotExist
+	}
+	switch c.Kind {
+	case host.ServiceStart:
+		old := s.start(c.Path)
+		if old == *c.Start {
+			return is, nil
+		}
+		c.Start = &old
+		return []host.Change{c}, nil
+	case host.ServiceSecurity:
+		old := cmp.Or(have.SDDL, defaultSDDL)
+		if old == c.SDDL {
+			return is, nil
+		}
+		c.SDDL = old
+		return []host.Change{c}, nil
+	case host.ServiceRun:
+		if have.State == winlog.ServiceRunning {
+			return is, nil
+		}
+		return []host.Change{{Kind: host.ServiceStop, Path: c.Path}}, nil
+	}
+	if have.State == winlog.ServiceStopped {
+		return is, nil
+	}
+	out := []host.Change{{Kind: host.ServiceRun, Path: c.Path}}
+	for _, name := range s.dependents(c.Path) {
+		out = append(out, host.Change{Kind: host.ServiceRun, Path: name})
+	}
+	return out, nil
+}
+
+// Apply implements [host.Host].
+func (m *Machine) Apply(ctx context.Context, c host.Change) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := c.Check(); err != nil {
+		return err
+	}
+	m.act.Lock()
+	defer m.act.Unlock()
+	if err := m.apply(ctx, c); err != nil {
+		return fmt.Errorf("%s %s: %w", c.Kind, c.Path, err)
+	}
+	return nil
+}
+
+func (m *Machine) apply(ctx context.Context, c host.Change) error {
+	switch c.Kind {
+	case host.KeyMake, host.KeyDrop, host.ValueSet, host.ValueDel:
+		return m.change(func(s *state) error { return s.Registry.apply(c) })
+	case host.ServiceStart, host.ServiceSecurity:
+		return m.change(func(s *state) error { return s.configure(c) })
+	case host.ServiceRun:
+		return m.run(c.Path)
+	case host.ServiceStop:
+		return m.stop(c.Path)
+	case host.Switch:
+		return m.change(func(s *state) error {
+			name := strings.ToLower(c.Path)
+			if _, ok := s.Settings[name]; !ok {
+				return host.ErrNotExist
+			}
+			s.Settings[name] = c.State
+			return nil
+		})
+	case host.Run:
+		return m.tool(ctx, c.Path, c.Args)
+	}
+	return m.applyFile(c)
+}
+
+// configure changes how a service is registered. The control manager keeps the
+// delay only where there is one; learn.microsoft.com: SERVICE_DELAYED_AUTO_START_INFO.
+func (s *state) configure(c host.Change) error {
+	have := s.service(c.Path)
+	if have == nil {
+		return host.ErrNotExist
+	}
+	if c.Kind == host.ServiceSecurity {
+		if have.SDDL = c.SDDL; c.SDDL == defaultSDDL {
+			have.SDDL = ""
+		}
+		return nil
+	}
+	key := servicesKey + have.Name
+	s.Registry.set(key, "Start", dword(c.Start.Type))
+	if s.Registry.del(key, delayedStart); c.Start.Delayed {
+		s.Registry.set(key, delayedStart, dword(1))
+	}
+	return nil
+}
+
+// run starts a service and what it needs.
+func (m *Machine) run(name string) error {
+	var first error
+	err := m.change(func(s *state) error {
+		have := s.service(name)
+		if have == nil {
+			return fmt.Errorf("%w: %w", host.ErrNotExist, eServiceMissing)
+		}
+		first = m.begin(s, name, nil)
+		return nil
+	})
+	return cmp.Or(err, first)
+}
+
+// begin starts a service. The error is what the control manager says.
+func (m *Machine) begin(s *state, name string, on []string) error {
+	have := s.service(name)
+	switch {
+	case have == nil:
+		return eServiceMissing
+	case have.Hangs:
+		return eServiceTimeout
+	case have.State == winlog.ServiceRunning || slices.Contains(on, have.Name):
+		return nil
+	case s.start(name).Type == winlog.ServiceDisabled:
+		return eServiceDisabled
+	case !mayStart(have.SDDL):
+		return eAccessDenied
+	}
+	r := s.Registry
+	v, _ := r.value(servicesKey+name, "DependOnService")
+	needs, _ := v.Strings()
+	for _, n := range needs {
+		if s.service(n) == nil {
+			continue // drivers and what this machine does not know
+		}
+		if err := m.begin(s, n, append(on, have.Name)); err != nil {
+			return err
+		}
+	}
+	if dll := r.text(servicesKey+name+`\Parameters`, "ServiceDll"); dll != "" && !m.exists(expand(dll)) {
+		return eModuleMissing
+	}
+	have.State = winlog.ServiceRunning
+	return m.started(strings.ToLower(name))
+}
+
+// mayStart reports whether a descriptor lets SYSTEM start its service: RP is the
+// right to. learn.microsoft.com: "Service Security and Access Rights".
+func mayStart(sddl string) bool {
+	if sddl == "" {
+		return true
+	}
+	for ace := range strings.SplitSeq(sddl, "(") {
+		fields := strings.Split(strings.TrimSuffix(strings.TrimSpace(ace), ")"), ";")
+		if len(fields) < 6 || !strings.HasPrefix(fields[5], "SY") {
+			continue
+		}
+		for i := 0; i+2 <= len(fields[2]); i += 2 {
+			if right := fields[2][i : i+2]; right == "RP" || right == "GA" {
+				return fields[0] == "A"
+			}
+		}
+	}
+	return false
+}
+
+// expand puts in what the machine's environment says.
+func expand(p string) string {
+	low := strings.ToLower(p)
+	for name, value := range map[string]string{"%systemroot%": `C:\Windows`, "%windir%": `C:\Windows`, "%programdata%": `C:\ProgramData`} {
+		if i := strings.Index(low, name); i >= 0 {
+			return p[:i] + value + p[i+len(name):]
+		}
+	}
+	return p
+}
+
+// stop stops a service and what needs it. One that hangs is ended.
+func (m *Machine) stop(name string) error {
+	return m.change(func(s *state) error {
+		if s.service(name) == nil {
+			return fmt.Errorf("%w: %w", host.ErrNotExist, eServiceMissing)
+		}
+		for _, n := range append(s.dependents(name), name) {
+			have := s.service(n)
+			have.State, have.Hangs = winlog.ServiceStopped, false
+		}
+		return nil
+	})
+}

@@ -1,0 +1,464 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha1" //nolint:gosec // the digest that update metadata names
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"updoc/internal/codes"
+	"updoc/internal/winlog"
+)
+
+// caller is the part of Windows that asks: each wraps the same trouble into codes of
+// its own. learn.microsoft.com: "WUA Networking Error Codes", "WinHTTP Error Messages",
+// "BITS Return Values".
+type caller int
+
+const (
+	locator caller = iota // the update agent's first request, by WinHTTP itself
+	agent                 // its SOAP, by Windows Web Services on top of WinHTTP
+	bits                  // downloads
+)
+
+// Codes of requests that were not answered as they should.
+const (
+	eNameUnresolved  codes.HRESULT = 0x80072EE7
+	eCannotConnect   codes.HRESULT = 0x80072EFD
+	eTimedOut        codes.HRESULT = 0x80072EE2
+	eConnectionEnded codes.HRESULT = 0x80072EFE
+	eSecureFailure   codes.HRESULT = 0x80072F8F
+	eAgentUnresolved codes.HRESULT = 0x8024402C
+	eAgentUnreached  codes.HRESULT = 0x80240438
+	eAgentTimedOut   codes.HRESULT = 0x8024401C
+	eAgentAnswer     codes.HRESULT = 0x8024400A
+	eProxyAuth       codes.HRESULT = 0x8024401B
+	eTooManyTrips    codes.HRESULT = 0x80244010
+	eBadDigest       codes.HRESULT = 0x80246002
+	eNoRanges        codes.HRESULT = 0x80200013
+	eInvalidProxy    codes.HRESULT = 0x80240030
+	ePTCookie        codes.HRESULT = 0x80244015
+)
+
+// patience is how long a request waits in real time, and inWindows how long it would
+// wait in Windows: the rest of it passes in the world alone.
+const (
+	patience  = 1500 * time.Millisecond
+	inWindows = 60 * time.Second
+)
+
+// proxySetting is a proxy as one setting has it.
+type proxySetting struct {
+	list, bypass string
+	script       bool // detected or named: its answer is the list
+}
+
+// proxy is the machine's own setting, that of WinHTTP.
+func (m *Machine) proxy(ctx context.Context) proxySetting {
+	v := read(m, func(s *state) winlog.RegValue {
+		v, _ := s.Registry.value(internetSettings+`\Connections`, "WinHttpSettings")
+		return v
+	})
+	b, err := winlog.ParseWinHTTPBlob(v.Data)
+	if err != nil {
+		return proxySetting{}
+	}
+	if b.Detect() {
+		if list, ok := m.detect(ctx); ok {
+			return proxySetting{list: list, script: true}
+		}
+	}
+	if b.Auto() {
+		if list, ok := m.script(ctx, b.PAC); ok {
+			return proxySetting{list: list, script: true}
+		}
+	}
+	if !b.Static() {
+		return proxySetting{}
+	}
+	return proxySetting{list: b.Proxy, bypass: b.Bypass}
+}
+
+const internetSettings = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings`
+
+// detect asks for a script under the names that WPAD makes of the DNS suffixes.
+func (m *Machine) detect(ctx context.Context) (string, bool) {
+	if read(m, func(s *state) bool { return s.start("WinHttpAutoProxySvc").Type == winlog.ServiceDisabled }) {
+		return "", false
+	}
+	for _, suffix := range m.world.spec.Machine.Suffixes {
+		if list, ok := m.script(ctx, "http://wpad."+suffix+"/wpad.dat"); ok {
+			return list, true
+		}
+	}
+	return "", false
+}
+
+// constantScript is the one form of script that this machine understands: it sends
+// everything the same way. Other scripts are for the walk, which has an interpreter.
+var constantScript = regexp.MustCompile(`^\s*function\s+FindProxyForURL\s*\(\s*\w+\s*,\s*\w+\s*\)\s*\{\s*return\s*"([^"]*)"\s*;?\s*\}\s*$`)
+
+// script fetches a script and returns the proxies that it names, "" for none.
+func (m *Machine) script(ctx context.Context, address string) (string, bool) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return "", false
+	}
+	res := m.send(req, nil, locator, "")
+	match := constantScript.FindSubmatch(res.body)
+	if res.result.Failed() || match == nil {
+		return "", false
+	}
+	var list []string
+	for entry := range strings.SplitSeq(string(match[1]), ";") {
+		if kind, at, ok := strings.Cut(strings.TrimSpace(entry), " "); ok && strings.EqualFold(kind, "PROXY") {
+			list = append(list, at)
+		}
+	}
+	return strings.Join(list, ";"), true
+}
+
+// choose returns the proxy for an address, nil for the direct way; false means that
+// the setting names one that nobody can be.
+func (p proxySetting) choose(u *url.URL) (*url.URL, bool) {
+	if strings.TrimSpace(p.list) == "" || p.bypasses(u.Hostname()) {
+		return nil, true
+	}
+	for field := range strings.FieldsFuncSeq(p.list, func(r rune) bool { return r == ';' || r == ' ' }) {
+		scheme, at, ok := strings.Cut(field, "=")
+		if !ok {
+			scheme, at = u.Scheme, field
+		}
+		if !strings.EqualFold(scheme, u.Scheme) {
+			continue
+		}
+		if _, rest, ok := strings.Cut(at, "://"); ok {
+			at = rest
+		}
+		host, port, err := net.SplitHostPort(at)
+		if err != nil {
+			host, port = at, "80"
+		}
+		if n, err := strconv.Atoi(port); host == "" || err != nil || n < 1 || n > 65535 {
+			return nil, false
+		}
+		return &url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}, true
+	}
+	return nil, true
+}
+
+func (p proxySetting) bypasses(host string) bool {
+	for entry := range strings.FieldsFuncSeq(p.bypass, func(r rune) bool { return r == ';' || r == ' ' }) {
+		if strings.EqualFold(entry, "<local>") && !strings.Contains(host, ".") || wild(entry, host) {
+			return true
+		}
+	}
+	return false
+}
+
+// reply is how a request went.
+type reply struct {
+	result codes.HRESULT
+	status int
+	body   []byte
+	sent   bool   // a range came as it was asked for
+	seen   string // what went wrong, in words of the log
+	proxy  string
+}
+
+// statusError is a proxy's refusal of a tunnel.
+type statusError int
+
+func (e statusError) Error() string { return "HTTP status " + strconv.Itoa(int(e)) }
+
+// send makes one request by a setting, as one of Windows' callers.
+func (m *Machine) send(req *http.Request, setting *proxySetting, who caller, pinned string) reply {
+	var via *url.URL
+	if setting != nil {
+		var ok bool
+		if via, ok = setting.choose(req.URL); !ok {
+			return reply{result: eInvalidProxy, seen: "Invalid proxy server name"}
+		}
+	}
+	out := reply{}
+	if via != nil {
+		out.proxy = via.Host
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), patience)
+	defer cancel()
+	tr := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       m.dial,
+		Proxy:             func(*http.Request) (*url.URL, error) { return via, nil },
+		TLSClientConfig:   m.tls(pinned),
+		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
+			if res.StatusCode != http.StatusOK {
+				return statusError(res.StatusCode)
+			}
+			return nil
+		},
+	}
+	defer tr.CloseIdleConnections()
+	res, err := tr.RoundTrip(req.WithContext(ctx))
+	if err == nil {
+		defer res.Body.Close()
+		out.status = res.StatusCode
+		out.sent = res.StatusCode == http.StatusPartialContent
+		const most = 64 << 20
+		out.body, err = io.ReadAll(io.LimitReader(res.Body, most))
+	}
+	var refused statusError
+	switch {
+	case errors.As(err, &refused):
+		out.status, out.result = int(refused), who.status(int(refused))
+		out.seen = fmt.Sprintf("The server returned HTTP status code '%d (0x%X)' with text '%s'.", refused, int(refused), http.StatusText(int(refused)))
+	case err != nil:
+		if out.result, out.seen = who.fault(err); errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			m.world.Advance(inWindows - patience)
+		}
+	case out.status >= http.StatusBadRequest:
+		out.result = who.status(out.status)
+		out.seen = fmt.Sprintf("The server returned HTTP status code '%d (0x%X)' with text '%s'.", out.status, out.status, http.StatusText(out.status))
+	}
+	return out
+}
+
+// tls is how far the machine trusts whom, and what it speaks.
+func (m *Machine) tls(pinned string) *tls.Config {
+	c := &tls.Config{RootCAs: m.world.Trusted(), Time: m.Now, MaxVersion: tls.VersionTLS13, MinVersion: tls.VersionTLS10}
+	if pinned != "" {
+		c.RootCAs = m.world.Roots()
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for _, v := range []struct {
+		name  string
+		below uint16
+	}{{"TLS 1.3", tls.VersionTLS12}, {"TLS 1.2", tls.VersionTLS11}, {"TLS 1.1", tls.VersionTLS10}} {
+		key := `HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\` + v.name + `\Client`
+		enabled, set := m.now.Registry.number(key, "Enabled")
+		if off := set && enabled == 0 || m.now.Registry.on(key, "DisabledByDefault"); !off {
+			break
+		}
+		c.MaxVersion = v.below
+	}
+	return c
+}
+
+// errSunk says that the hosts file leads a name to an address where nobody can be.
+var errSunk = errors.New("the hosts file leads nowhere")
+
+// dial connects as the machine does: its firewall, its hosts file, what its DNS client
+// remembers, then the world.
+func (m *Machine) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	name, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	if m.filtered(port) {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: errnoBlocked}
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return m.world.DialContext(ctx, network, addr)
+	}
+	addrs, err := m.hosts(name)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range addrs {
+		if a.IsUnspecified() || a.IsLoopback() {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: errSunk}
+		}
+	}
+	if len(addrs) == 0 {
+		if a := read(m, func(s *state) Addr { return s.Cache[strings.ToLower(name)] }); a.IsValid() {
+			addrs = []netip.Addr{a}
+		}
+	}
+	if len(addrs) == 0 {
+		family := "ip"
+		if off, _ := m.setting("ipv6/ethernet"); off == "off" {
+			family = "ip4"
+		}
+		if addrs, err = m.world.LookupNetIP(ctx, family, name); err != nil {
+			return nil, err
+		}
+		// Windows prefers IPv6 where the machine has an address of it. RFC 6724.
+		slices.SortStableFunc(addrs, func(a, b netip.Addr) int { return int(b.BitLen()) - int(a.BitLen()) })
+		if len(addrs) == 0 {
+			return nil, &net.DNSError{Err: "no address", Name: name, IsNotFound: true}
+		}
+	}
+	var first error
+	for _, a := range addrs {
+		c, err := m.world.DialContext(ctx, network, net.JoinHostPort(a.String(), port))
+		if err == nil {
+			return c, nil
+		}
+		first = cmpErr(first, err)
+	}
+	return nil, first
+}
+
+// hosts returns what the hosts file has for a name.
+func (m *Machine) hosts(name string) ([]netip.Addr, error) {
+	f, err := headOf(m.place(hostsFile))
+	if err != nil {
+		return nil, nil //nolint:nilerr // without a hosts file, names are asked for
+	}
+	list, err := winlog.ReadHosts(bytes.NewReader(f))
+	if err != nil {
+		return nil, err
+	}
+	var out []netip.Addr
+	for _, e := range list.Entries {
+		if slices.ContainsFunc(e.Names, func(n string) bool { return strings.EqualFold(n, name) }) {
+			out = append(out, e.Addr.Unmap())
+		}
+	}
+	return out, nil
+}
+
+const hostsFile = `C:\Windows\System32\drivers\etc\hosts`
+
+// filtered reports whether a rule of the machine's own firewall stops connections to
+// a port: settings firewall-rule/NAME, with the ports that its name ends in.
+func (m *Machine) filtered(port string) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for name, state := range m.now.Settings {
+		rule, ok := strings.CutPrefix(name, "firewall-rule/")
+		if ok && state == "on" && slices.Contains(strings.Fields(rule), port) {
+			return true
+		}
+	}
+	return false
+}
+
+// status is the code of an HTTP status.
+func (who caller) status(n int) codes.HRESULT {
+	if who == bits {
+		return codes.HRESULT(0x80190000 + n)
+	}
+	known := map[int]codes.HRESULT{
+		400: 0x80244016, 401: 0x80244017, 403: 0x80244018, 404: 0x80244019, 405: 0x8024401A, 407: eProxyAuth, 408: eAgentTimedOut,
+		409: 0x8024401D, 410: 0x8024401E, 500: 0x8024401F, 501: 0x80244020, 502: 0x80244021, 503: 0x80244022, 504: 0x80244023, 505: 0x80244024,
+	}
+	if h, ok := known[n]; ok {
+		return h
+	}
+	return 0x8024402B
+}
+
+// fault is the code of a request that nobody answered, and words for it.
+func (who caller) fault(err error) (codes.HRESULT, string) {
+	pick := func(soap, other codes.HRESULT) codes.HRESULT {
+		if who == agent {
+			return soap
+		}
+		return other
+	}
+	const endpoint = "There was an error communicating with the endpoint."
+	var (
+		unresolved *net.DNSError
+		cert       *tls.CertificateVerificationError
+		timeout    interface{ Timeout() bool }
+		alert      tls.AlertError
+		header     tls.RecordHeaderError
+	)
+	switch {
+	case errors.As(err, &unresolved):
+		return pick(eAgentUnresolved, eNameUnresolved), "The name of the server or of the proxy could not be resolved."
+	case errors.As(err, &cert), errors.As(err, new(x509.UnknownAuthorityError)), errors.As(err, new(x509.CertificateInvalidError)), errors.As(err, new(x509.HostnameError)):
+		return eSecureFailure, "A secure channel could not be made."
+	case errors.As(err, &alert), errors.As(err, &header):
+		return eConnectionEnded, "The connection was ended abnormally."
+	case errors.As(err, &timeout) && timeout.Timeout():
+		if whileDialing(err) {
+			return pick(eAgentUnreached, eTimedOut), endpoint
+		}
+		return pick(eAgentTimedOut, eTimedOut), "The operation did not end in the time allotted."
+	case whileDialing(err):
+		return pick(eAgentUnreached, eCannotConnect), endpoint
+	}
+	return eConnectionEnded, "The connection was ended abnormally."
+}
+
+// whileDialing reports that there was no connection yet, to the server or to the proxy.
+func whileDialing(err error) bool {
+	for op := (*net.OpError)(nil); errors.As(err, &op); err = op.Err {
+		if op.Op == "dial" {
+			return true
+		}
+	}
+	return false
+}
+
+// soap calls an operation of an update service. The error is what the agent reports.
+func (m *Machine) soap(ctx context.Context, via proxySetting, address, ns, op, body string) (*element, codes.HRESULT) {
+	envelope := `<s:Envelope xmlns:s="` + nsSOAP11 + `"><s:Body>` + tag(op+` xmlns="`+ns+`"`, body) + `</s:Body></s:Envelope>`
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(envelope))
+	if err != nil {
+		m.trace("ProtocolTalker", "*FAILED* [80240037] %s: the address of the server makes no sense", op)
+		return nil, 0x80240037 // WU_E_NOT_SUPPORTED
+	}
+	req.Header.Set("Content-Type", "text/xml; charset=utf-8")
+	req.Header.Set("SOAPAction", `"`+ns+"/"+op+`"`)
+	req.Header.Set("User-Agent", "Windows-Update-Agent/1312.2403.27022.0 Client-Protocol/2.71")
+	pinned := ""
+	if strings.HasSuffix(req.URL.Hostname(), ".microsoft.com") {
+		pinned = "Microsoft"
+	}
+	r := m.send(req, &via, agent, pinned)
+	if r.proxy != "" {
+		m.trace("WebServices", "Proxy List: '%s', Bypass List: '%s'", via.list, via.bypass)
+	}
+	fail := func(h codes.HRESULT) (*element, codes.HRESULT) {
+		m.trace("WebServices", "WS error: There was an error communicating with the endpoint at '%s'.", address)
+		m.trace("WebServices", "WS error: %s", r.seen)
+		m.trace("ProtocolTalker", "*FAILED* [%08X] %s failure, error = 0x%08X, soap client error = 10, soap error code = 0, HTTP status code = %d", uint32(h), op, uint32(h), r.status)
+		return nil, h
+	}
+	var doc *element
+	if r.status == 0 || r.status == http.StatusOK || r.status == http.StatusInternalServerError {
+		doc, err = parseXML(bytes.NewReader(r.body))
+	}
+	switch {
+	case r.result.Failed() && r.status != http.StatusInternalServerError:
+		return fail(r.result)
+	case err != nil || doc == nil || !doc.kid("Body").there():
+		if r.result.Failed() {
+			return fail(r.result)
+		}
+		r.seen = "The answer is not what the service gives."
+		return fail(eAgentAnswer)
+	case doc.kid("Body", "Fault").there():
+		r.seen = "The service refused: " + doc.kid("Body", "Fault", "detail", "ErrorCode").text
+		switch strings.TrimSpace(doc.kid("Body", "Fault", "detail", "ErrorCode").text) {
+		case "InvalidCookie", "CookieExpired", "ConfigChanged", "RegistrationRequired":
+			return fail(ePTCookie)
+		}
+		return fail(0x80244007) // WU_E_PT_SOAPCLIENT_SOAPFAULT
+	}
+	return doc.kid("Body", op+"Response", op+"Result"), 0
+}
+
+// digestOf is a digest as update metadata has it.
+func digestOf(b []byte) string {
+	sum := sha1.Sum(b) //nolint:gosec // see above
+	return base64.StdEncoding.EncodeToString(sum[:])
+}

@@ -1,0 +1,90 @@
+package lab
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"updoc/internal/codes"
+)
+
+// Settings that say how it stands with what a simulated machine has no files for.
+// They are no settings that a plan may name; tools change them.
+const (
+	setStore = "state/component-store" // "damaged": files of the component store are
+	setFree  = "state/free"            // bytes that are free on C:
+	setWork  = "state/minutes"         // minutes that the servicing stack's slowest step takes on this machine
+	setLog   = "state/log"             // megabytes that the transaction log of an installation takes
+)
+
+// stage is what the servicing stack does with an update.
+func (m *Machine) stage(o offer) (string, codes.HRESULT) {
+	const stage = "install"
+	name := "Package_for_RollupFix~31bf3856ad364e35~amd64~~22631.3374.1.7"
+	fail := func(h codes.HRESULT, symbol, what string) (string, codes.HRESULT) {
+		_ = m.servicing("Error", "%s [HRESULT = 0x%08x - %s]", what, uint32(h), symbol)
+		_ = m.servicing("Info", "Exec: Processing complete.  Session: 31171520_%d, Package: %s, Identifier: %s [HRESULT = 0x%08x - %s]", o.Number, name, o.KB, uint32(h), symbol)
+		return stage, h
+	}
+	m.mu.RLock()
+	r := m.now.Registry
+	held := r.key(cbsKey+`\RebootPending`) != nil
+	automatic, _ := r.number(servicesKey+"TrustedInstaller", "Start")
+	minutes, set := r.number(servicesKey+"TrustedInstaller", "BlockTimeIncrement")
+	m.mu.RUnlock()
+	if !set {
+		minutes = 900 // seconds, of the build's default
+	}
+	if held && automatic != 2 {
+		return fail(eRestartFirst, "ERROR_FAIL_REBOOT_REQUIRED", "Cannot perform the operation: a transaction waits for a restart")
+	}
+	if m.number(setFree, 40<<30) < 2<<30 {
+		return fail(eDiskFull, "ERROR_DISK_FULL", "Not enough disk space to stage the package")
+	}
+	if folder, ok := m.setting("state/needs-folder"); ok && !m.exists(folder) {
+		return fail(ePathMissing, "ERROR_PATH_NOT_FOUND", "Failed to open folder "+folder)
+	}
+	if n := m.temporary(); n > 5000 {
+		return fail(eDiskFull, "ERROR_DISK_FULL", "Failed to create a temporary folder below C:\\Windows\\Temp")
+	}
+	if store, _ := m.setting(setStore); store == "damaged" {
+		_ = m.servicing("Info", "(p)	CSI Manifest Corrupt	(Fix pending)	winsxs\\manifests\\amd64_microsoft-windows-lab_31bf3856ad364e35_10.0.22631.1_none_0123456789abcdef.manifest")
+		return fail(eStoreCorrupt, "ERROR_SXS_COMPONENT_STORE_CORRUPT", "Failed to stage the package: the component store is inconsistent")
+	}
+	if work := m.number(setWork, 0); work*60 > int64(minutes) {
+		_ = m.servicing("Error", "HangDetect: Unable to get progress of the servicing work, it is taken for hung [HRESULT = 0x800f0821 - CBS_E_ABORT]")
+		return fail(eHang, "CBS_E_ABORT", "Servicing was aborted")
+	}
+	m.mu.RLock()
+	room, _ := r.number(`HKLM\SYSTEM\CurrentControlSet\Control\FileSystem`, "NtfsTxfLogSize")
+	m.mu.RUnlock()
+	if m.number(setLog, 0) > int64(max(room, 20)) {
+		return fail(eLogFull, "ERROR_RM_NOT_ACTIVE", "The transaction log is full")
+	}
+	_ = m.servicing("Info", "Exec: Processing complete.  Session: 31171520_%d, Package: %s, Identifier: %s [HRESULT = 0x00000000 - S_OK]", o.Number, name, o.KB)
+	return stage, 0
+}
+
+func (m *Machine) number(name string, otherwise int64) int64 {
+	text, ok := m.setting(name)
+	n, err := strconv.ParseInt(text, 10, 64)
+	if !ok || err != nil {
+		return otherwise
+	}
+	return n
+}
+
+// temporary counts what lies in Windows' folder for temporary files.
+func (m *Machine) temporary() int {
+	entries, _ := os.ReadDir(m.place(`C:\Windows\Temp`))
+	n := 0
+	for _, e := range entries {
+		if strings.HasPrefix(filepath.Base(e.Name()), "many-") { // stands for as many as its name says
+			k, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(e.Name(), "many-"), ".tmp"))
+			n += k
+		}
+		n++
+	}
+	return n
+}

@@ -1,0 +1,157 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"updoc/internal/codes"
+	"updoc/internal/winlog"
+)
+
+// tool runs one of Windows' own tools with what it does to this machine. A tool that
+// ends badly gives its exit code as an HRESULT.
+func (m *Machine) tool(ctx context.Context, name string, args []string) error {
+	line := strings.ToLower(strings.Join(args, " "))
+	switch name {
+	case "ipconfig":
+		if strings.Contains(line, "flushdns") {
+			return m.change(func(s *state) error { clear(s.Cache); return nil })
+		}
+	case "w32tm":
+		if strings.Contains(line, "/resync") {
+			return m.resync(ctx)
+		}
+	case "gpupdate":
+		return m.refreshPolicy()
+	case "dism":
+		return m.dism(ctx, line)
+	case "sfc":
+		if h := m.need("TrustedInstaller"); h.Failed() {
+			return h
+		}
+		return m.repairStore(false)
+	case "usoclient", "chkdsk", "reagentc", "wsreset", "msdt":
+		return nil // what they do shows in nothing that this machine has
+	}
+	return nil
+}
+
+// resync sets the clock by the time server that the time service is told of.
+// learn.microsoft.com: "Windows Time Service Tools and Settings".
+func (m *Machine) resync(ctx context.Context) error {
+	if h := m.need("w32time"); h.Failed() {
+		return h
+	}
+	server := read(m, func(s *state) string {
+		const key = servicesKey + `W32Time\Parameters`
+		if strings.EqualFold(s.Registry.text(key, "Type"), "NoSync") {
+			return ""
+		}
+		return s.Registry.text(key, "NtpServer")
+	})
+	const noData codes.HRESULT = 0x800705B4 // ERROR_TIMEOUT: "no time data was available"
+	for field := range strings.FieldsSeq(server) {
+		name, _, _ := strings.Cut(field, ",")
+		if m.answersTime(ctx, name) {
+			if err := m.change(func(s *state) error { s.Clock = 0; return nil }); err != nil {
+				return err
+			}
+			m.world.SetMachineClock(0)
+			return nil
+		}
+	}
+	return fmt.Errorf("no time server answers: %w", noData)
+}
+
+// answersTime asks a time server. RFC 4330.
+func (m *Machine) answersTime(ctx context.Context, name string) bool {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	c, err := m.world.DialContext(ctx, "udp", net.JoinHostPort(name, "123"))
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	const size, client = 48, 0x1b // version 3
+	q := make([]byte, size)
+	q[0] = client
+	_ = c.SetDeadline(time.Now().Add(patience))
+	if _, err := c.Write(q); err != nil {
+		return false
+	}
+	n, err := c.Read(q)
+	return err == nil && n >= size
+}
+
+// refreshPolicy writes what the domain has for this machine: settings
+// policy/KEY|NAME, numbers as dword:N, "-" for a value that is taken away.
+func (m *Machine) refreshPolicy() error {
+	return m.change(func(s *state) error {
+		for name, text := range s.Settings {
+			rest, ok := strings.CutPrefix(name, "policy/")
+			key, value, named := strings.Cut(rest, "|")
+			if !ok || !named {
+				continue
+			}
+			var n uint32
+			switch _, err := fmt.Sscanf(text, "dword:%d", &n); {
+			case text == "-":
+				s.Registry.del(key, value)
+			case err == nil:
+				s.Registry.set(key, value, dword(n))
+			default:
+				s.Registry.set(key, value, sz(winlog.RegSZ, text))
+			}
+		}
+		return nil
+	})
+}
+
+// dism works on the component store.
+func (m *Machine) dism(ctx context.Context, line string) error {
+	if h := m.need("TrustedInstaller"); h.Failed() {
+		return h
+	}
+	switch {
+	case strings.Contains(line, "restorehealth"):
+		const noSource codes.HRESULT = 0x800F081F
+		if store, _ := m.setting(setStore); store == "damaged" && !m.reachable(ctx) {
+			return noSource
+		}
+		return m.repairStore(true)
+	case strings.Contains(line, "startcomponentcleanup"):
+		return m.change(func(s *state) error {
+			if free, ok := s.Settings[setFree]; ok {
+				var have, more int64
+				_, _ = fmt.Sscan(free, &have)
+				_, _ = fmt.Sscan(s.Settings["state/superseded"], &more)
+				s.Settings[setFree], s.Settings["state/superseded"] = fmt.Sprint(have+more), "0"
+			}
+			return nil
+		})
+	}
+	return nil
+}
+
+// reachable reports whether the update service gives the files that a store lacks.
+func (m *Machine) reachable(ctx context.Context) bool {
+	_, h := m.search(ctx)
+	return !h.Failed()
+}
+
+// repairStore puts in order what is damaged; SFC finds its files in the store, and so
+// mends only what lies outside of it.
+func (m *Machine) repairStore(store bool) error {
+	err := m.change(func(s *state) error {
+		damage := s.Settings[setStore]
+		if damage == "damaged" && store || damage == "files" && !store {
+			s.Settings[setStore] = "sound"
+		}
+		return nil
+	})
+	return errors.Join(err, m.servicing("Info", "Repr: CBS Store check completes"))
+}
