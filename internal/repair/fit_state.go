@@ -11,25 +11,26 @@ import (
 // trying again, and for waiting.
 func fitState() map[string]fitter {
 	return map[string]fitter{
-		"retry-scan":                     fitRetry(facts.StageScan),
-		"retry-download":                 fitRetry(facts.StageDownload, facts.StageVerify),
-		"retry-install":                  fitRetry(facts.StageInstall, facts.StageRestart),
-		"retry-scan-until-complete":      fitRetry(facts.StageScan),
-		"wait-and-retry":                 fitRetry(),
-		"wait-other-install":             fitRetry(),
-		"wait-server-side-fix":           because,
-		"retry-feature-update":           fitAgainAfterRestart,
-		"restart-machine":                fitRestartMachine,
-		"raise-servicing-timeout":        fitServicingTimeout,
-		"reset-txf-log":                  fitResetTransactions,
-		"grow-txf-log":                   fitGrowTransactions,
-		"rename-txr-logs":                guide("log-full", "drivers-log-full"),
-		"revert-pending-actions-offline": fitRevertOffline,
-		"remove-stale-driver-operation":  fitDriverOperation,
-		"clean-old-setup-folders":        fitOldSetup,
-		"close-programs":                 guide("memory-eaten", "low-virtual-memory"),
-		"keep-awake-during-work":         guide(),
-		"rename-setupconfig-ini":         fitSetupConfig,
+		"retry-scan":                          fitRetry(facts.StageScan),
+		"retry-download":                      fitRetry(facts.StageDownload, facts.StageVerify),
+		"retry-install":                       fitRetry(facts.StageInstall, facts.StageRestart),
+		"retry-scan-until-complete":           fitRetry(facts.StageScan),
+		"wait-and-retry":                      fitRetry(),
+		"wait-other-install":                  fitRetry(),
+		"retry-scan-against-microsoft-update": fitAskMicrosoft,
+		"wait-server-side-fix":                because,
+		"retry-feature-update":                fitAgainAfterRestart,
+		"restart-machine":                     fitRestartMachine,
+		"raise-servicing-timeout":             fitServicingTimeout,
+		"reset-txf-log":                       fitResetTransactions,
+		"grow-txf-log":                        fitGrowTransactions,
+		"rename-txr-logs":                     guide("log-full", "drivers-log-full"),
+		"revert-pending-actions-offline":      fitRevertOffline,
+		"remove-stale-driver-operation":       fitDriverOperation,
+		"clean-old-setup-folders":             fitOldSetup,
+		"close-programs":                      guide("memory-eaten", "low-virtual-memory"),
+		"keep-awake-during-work":              guide(),
+		"rename-setupconfig-ini":              fitSetupConfig,
 	}
 }
 
@@ -50,6 +51,22 @@ func fitRetry(stages ...facts.Stage) fitter {
 			f.restartPending()
 		}
 	}
+}
+
+// fitAskMicrosoft: a search at Microsoft besides WSUS, which a policy may forbid.
+func fitAskMicrosoft(f *fit) {
+	const keyUpdate = `HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate`
+	for _, name := range []string{"DoNotConnectToWindowsUpdateInternetLocations", "DisableWindowsUpdateAccess"} {
+		if f.DWord(keyUpdate, name).Value == 1 {
+			f.not("plan.policy-forbids", "value", name)
+			return
+		}
+	}
+	if f.Value(keyUpdate, "WUServer").State == facts.Absent {
+		f.not("plan.no-server")
+		return
+	}
+	f.lead("remedy.retry-scan-against-microsoft-update.how")
 }
 
 // fitAgainAfterRestart: setup takes no second start while the first waits.

@@ -21,6 +21,17 @@ func TestFitState(t *testing.T) {
 			files: map[string]string{"WindowsUpdate.log": installFails, "cbs.reg": export(rebootPending)}, why: "plan.restart-first",
 		},
 		{name: "any", remedy: "wait-and-retry", files: map[string]string{"WindowsUpdate.log": scanFails}},
+		{name: "nobody looked", remedy: "retry-scan-against-microsoft-update", lead: []string{"remedy.retry-scan-against-microsoft-update.how"}},
+		{
+			name: "no server", remedy: "retry-scan-against-microsoft-update",
+			files: map[string]string{"p.reg": export(`[HKEY_LOCAL_MACHINE\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate]`, `"ElevateNonAdmins"=dword:00000001`)},
+			why:   "plan.no-server",
+		},
+		{
+			name: "forbidden", remedy: "retry-scan-against-microsoft-update",
+			files: map[string]string{"p.reg": export(`[HKEY_LOCAL_MACHINE\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate]`, `"WUServer"="http://wsus.fabrikam.example:8530"`, `"DoNotConnectToWindowsUpdateInternetLocations"=dword:00000001`)},
+			why:   "plan.policy-forbids",
+		},
 		{name: "nobody looked", remedy: "restart-machine", lead: []string{"remedy.restart-machine.how", "plan.fast-startup"}},
 		{
 			name: "without fast startup", remedy: "restart-machine",

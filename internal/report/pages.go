@@ -45,7 +45,7 @@ func RemedyPage(w io.Writer, r repair.Remedy) error {
 	b := bufio.NewWriter(w)
 	words := message.English()
 	fmt.Fprintf(b, "## %s\n\n%s.\n\n%s\n\n", r.ID, words.Text("remedy."+r.ID+".title"), words.Text("remedy."+r.ID+".how"))
-	fmt.Fprintf(b, "- Risk: %s (%s)\n- How: %s\n- Minutes: about %d\n- Restart: %s\n", r.Risk, words.Text("risk."+string(r.Risk)), r.How, r.Minutes, r.Restart)
+	fmt.Fprintf(b, "- Risk: %s (%s)\n- How: %s\n- Carried out: %s\n- Minutes: about %d\n- Restart: %s\n", r.Risk, words.Text("risk."+string(r.Risk)), r.How, repair.Carried(r), r.Minutes, r.Restart)
 	var cures []string
 	for _, c := range cause.Catalogue() {
 		if slices.Contains(c.Remedies, r.ID) {
@@ -81,9 +81,9 @@ func RemediesDoc(w io.Writer) error {
 	b := bufio.NewWriter(w)
 	words := message.English()
 	fmt.Fprintf(b, "# The remedies\n\nGenerated from the code by `go test ./internal/report -run TestDocs -update`; do not edit.\n\n")
-	fmt.Fprintf(b, "| id | risk | minutes | restart | what it does |\n|---|---|---|---|---|\n")
+	fmt.Fprintf(b, "| id | risk | carried out | minutes | restart | what it does |\n|---|---|---|---|---|---|\n")
 	for _, r := range repair.Catalogue() {
-		fmt.Fprintf(b, "| [%s](#%s) | %s | %d | %s | %s |\n", r.ID, r.ID, r.Risk, r.Minutes, r.Restart, words.Text("remedy."+r.ID+".title"))
+		fmt.Fprintf(b, "| [%s](#%s) | %s | %s | %d | %s | %s |\n", r.ID, r.ID, r.Risk, repair.Carried(r), r.Minutes, r.Restart, words.Text("remedy."+r.ID+".title"))
 	}
 	for _, r := range repair.Catalogue() {
 		b.WriteString("\n")
