@@ -102,7 +102,7 @@ func fitResetComponents(f *fit) {
 		return
 	}
 	f.lead("plan.queue-of-all-programs")
-	f.fresh(updateServices, f.windows()+`\SoftwareDistribution`, f.catalogues(), f.queue())
+	f.fresh(stopOrder, f.windows()+`\SoftwareDistribution`, f.catalogues(), f.queue())
 }
 
 func orUnknown(s string) string {

@@ -243,22 +243,22 @@ func (f *fit) setStartInRegistry(name string, want host.Start) {
 	}
 }
 
-// updateServices are the services of updating in the order in which they are
+// stopOrder is the services of updating in the order in which they are
 // stopped: the one that orders the others about first, so that it starts none of
 // them again. learn.microsoft.com: "Additional resources for Windows Update".
-var updateServices = []string{"UsoSvc", "wuauserv", "bits", "DoSvc", "cryptsvc"}
+var stopOrder = []string{"UsoSvc", "wuauserv", "bits", "DoSvc", "cryptsvc"}
 
 // fitRestartServices ends and starts what updating runs in. A service that hangs
 // on its way to a stop cannot be stopped once more: then the machine is restarted.
 func fitRestartServices(f *fit) {
-	for _, name := range updateServices {
+	for _, name := range stopOrder {
 		if s := f.Service(name); s.State == facts.Present && s.Value.State == winlog.ServiceStopPending {
 			f.not("plan.hangs-stopping", "service", name)
 			return
 		}
 	}
 	var usable []string
-	for _, name := range updateServices {
+	for _, name := range stopOrder {
 		if f.hasService(name) && !f.disabled(name) {
 			usable = append(usable, name)
 			f.do(host.Change{Kind: host.ServiceStop, Path: name})

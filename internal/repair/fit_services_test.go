@@ -40,7 +40,7 @@ func TestServicesTable(t *testing.T) {
 			t.Errorf("%s stands behind %s, which depends on it", after[0], after[1])
 		}
 	}
-	for _, s := range updateServices {
+	for _, s := range stopOrder {
 		if _, ok := at[strings.ToLower(s)]; !ok {
 			t.Errorf("%s is not in the table", s)
 		}
