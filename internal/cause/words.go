@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -36,9 +37,10 @@ const (
 	wordsStrong   = 0.033
 	wordsModerate = 0.067
 	wordsWeak     = 0.133
-	wordsLeast    = 0.06 // cosine under which the words fit nothing
-	wordsKnown    = 3    // known words without which a text says nothing
-	wordsShown    = 4    // words that evidence names
+	wordsLeast    = 0.06      // cosine under which the words fit nothing
+	wordsKnown    = 3         // known words without which a text says nothing
+	wordsShown    = 4         // words that evidence names
+	wordsRead     = 256 << 10 // bytes after which no further file is read for words
 )
 
 // vocabulary is what the reports of all causes teach.
@@ -233,6 +235,9 @@ func (v *vocabulary) speak(texts []facts.Text, findings []Finding) {
 	var all strings.Builder
 	source := ""
 	for _, t := range texts {
+		if all.Len() > wordsRead {
+			break
+		}
 		all.WriteString(t.Text)
 		all.WriteByte('\n')
 		if source == "" {
@@ -242,7 +247,7 @@ func (v *vocabulary) speak(texts []facts.Text, findings []Finding) {
 		}
 	}
 	// Names are no words: a redacted report has to get the same answer.
-	like := v.like((&redact.Redactor{}).String(all.String()))
+	like := v.like(windowsGuesses.ReplaceAllLiteralString((&redact.Redactor{}).String(all.String()), " "))
 	nearest := 0.0
 	for _, l := range like {
 		nearest = max(nearest, l.cosine)
@@ -271,6 +276,10 @@ func (v *vocabulary) speak(texts []facts.Text, findings []Finding) {
 		})
 	}
 }
+
+// windowsGuesses are what Windows and its tools suggest for nearly any failure; the
+// person who quotes them does not say that it is so.
+var windowsGuesses = regexp.MustCompile(`(?i)[^.\n]*(may be blocked by (your|a) firewall|check your (internet|network) (connection|settings)|(check|contact) your (network|system) administrator|make sure you('re| are) connected to the internet|run the (windows update )?troubleshooter|search(ing)? (the web|for help) online|for more information,? (see|press|visit))[^.\n]*`)
 
 // refuted reports evidence that speaks against a cause on the whole. Words that go
 // with it do not change that.
@@ -328,7 +337,7 @@ var endings = []string{"ing", "ed", "es", "s", "e"}
 // stem returns the form in which words are compared, "" for what says nothing.
 func stem(as string) string {
 	word := strings.ToLower(as)
-	if len(word) < 3 || slices.Contains(commonWords, word) {
+	if len(word) < 3 || commonWords[word] {
 		return ""
 	}
 	if len(word) > 5 {
@@ -341,7 +350,30 @@ func stem(as string) string {
 	return word
 }
 
-// commonWords tell nothing apart.
-var commonWords = strings.Fields(`the and for with that this from are was were has have had not but you all any
-	can when then than after before does did its our one two who they them there here into out over only also
-	both some same what which while will would should could windows window update updates error errors code codes`)
+// commonWords tell nothing apart: the small words of English and German, and what
+// every report of a failing update says.
+var commonWords = commonSet(`the and for with that this these those from are was were been being has have had
+	having not but you your yours our ours its his her their them they there here who whom whose which what when
+	where why how all any each every both some same such own other another more most much many few less least very
+	too only also just even still yet again once twice already always never ever often now then than before after
+	since until while during about above below over under into out off onto upon down through between against
+	within without because although though else can cannot could may might must shall should will would does did
+	done doing get gets got getting give gives given make makes made take takes took taken put puts let lets say
+	says said saying tell tells told see sees saw seen seem seems want wants wanted try tries tried trying use uses
+	used using need needs needed know knows knew think look looks looked come comes came goes went gone going keep
+	keeps kept happen happens happened one two three first last next thing things something anything nothing
+	everything someone anyone everyone nobody people way lot bit kind sort etc e.g i.e please thanks hello anyone
+	yes well like really actually today yesterday day days week weeks month months year years time times
+	und oder aber der die das den dem des ein eine einen einem einer ist sind war waren wird werden wurde wurden
+	hat haben hatte nicht kein keine auch noch nur schon mit von vom zum zur bei beim auf aus für nach seit wenn
+	dann danach über durch ohne als wie was wir ich sie man
+	windows window update updates error errors code codes fail fails failed failing problem problems issue issues
+	microsoft computer machine`)
+
+func commonSet(list string) map[string]bool {
+	set := map[string]bool{}
+	for word := range strings.FieldsSeq(list) {
+		set[word] = true
+	}
+	return set
+}
