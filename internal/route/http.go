@@ -63,6 +63,8 @@ func headFault(err error) (host.Fault, string) {
 // tunnel makes the proxy hop of an https request: CONNECT.
 func (r *run) tunnel(ctx context.Context, proxy *url.URL) bool {
 	h := r.begin(host.HopProxy, proxy.Host)
+	limited, cancel := r.connecting(ctx)
+	defer cancel()
 	target := hostPort(r.url)
 	extra := []host.Field{{Name: "Proxy-Connection", Value: "Keep-Alive"}, {Name: "Pragma", Value: "no-cache"}}
 	for _, f := range r.req.Header {
@@ -70,7 +72,7 @@ func (r *run) tunnel(ctx context.Context, proxy *url.URL) bool {
 			extra = append([]host.Field{f}, extra...)
 		}
 	}
-	a, auth, err := r.throughProxy(ctx, proxy, h, http.MethodConnect, target, extra, nil)
+	a, auth, err := r.throughProxy(limited, proxy, h, http.MethodConnect, target, extra, nil)
 	if err != nil {
 		fault, seen := headFault(err)
 		return r.end(h, fault, seen)

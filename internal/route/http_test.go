@@ -12,7 +12,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -20,6 +19,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,18 +42,43 @@ func (s stage) DialContext(context.Context, string, string) (net.Conn, error) {
 		defer there.Close()
 		s(there)
 	}()
-	return buffered{here}, nil
+	c := &buffered{Conn: here, out: make(chan []byte, 1<<10), closed: make(chan struct{})}
+	go c.send()
+	return c, nil
 }
 
-// buffered takes what is written after the other side has closed, as a kernel does.
-type buffered struct{ net.Conn }
+// buffered takes what is written while the other side does not read, and after it has
+// closed, as a kernel does.
+type buffered struct {
+	net.Conn
+	out    chan []byte
+	closed chan struct{}
+	once   sync.Once
+}
 
-func (c buffered) Write(b []byte) (int, error) {
-	n, err := c.Conn.Write(b)
-	if errors.Is(err, io.ErrClosedPipe) {
+func (c *buffered) Write(b []byte) (int, error) {
+	select {
+	case c.out <- bytes.Clone(b):
 		return len(b), nil
+	case <-c.closed:
+		return 0, net.ErrClosed
 	}
-	return n, err
+}
+
+func (c *buffered) send() {
+	for {
+		select {
+		case b := <-c.out:
+			_, _ = c.Conn.Write(b)
+		case <-c.closed:
+			return
+		}
+	}
+}
+
+func (c *buffered) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
 }
 
 // readRequest reads a request's head and body; nil when the client is gone.
@@ -227,7 +252,7 @@ func TestHostileProxies(t *testing.T) {
 				if b := ex.Broken(); b == nil || b.Fault != tt.fault {
 					t.Errorf("told as %s, want %s", b.Tell(), tt.fault)
 				}
-				if took := time.Since(begin); took > maxLegs*answerTime {
+				if took := time.Since(begin); took > connectTime {
 					t.Errorf("it took %s", took)
 				}
 				time.Sleep(2 * time.Hour)
@@ -363,7 +388,7 @@ func TestHostileTLS(t *testing.T) {
 				if b := ex.Broken(); b == nil || b.Kind != host.HopTLS || b.Fault != tt.fault {
 					t.Errorf("told as %s, want %s", b.Tell(), tt.fault)
 				}
-				if took := time.Since(begin); took > tlsTime+time.Second {
+				if took := time.Since(begin); took > connectTime {
 					t.Errorf("it took %s", took)
 				}
 				if h := ex.Broken(); h != nil && h.TLS != nil && len(h.TLS.Chain) > 10 {

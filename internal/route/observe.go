@@ -261,7 +261,7 @@ func twoHosts(plan []Task) []*url.URL {
 // connection first waits in vain.
 func (w *Walker) families(ctx context.Context, u *url.URL) (Observation, bool) {
 	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
-	lctx, cancel := context.WithTimeout(ctx, dnsTime)
+	lctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
 	addrs, err := w.Net.LookupNetIP(lctx, "ip", u.Hostname())
 	if err != nil {

@@ -16,15 +16,18 @@ import (
 	"updoc/internal/proxyauth"
 )
 
-// How long a leg may take. Windows waits longer (WinHTTP: 60 s to connect, 30 s to
+// How long it may take. Windows waits longer (WinHTTP: 60 s to connect, 30 s to
 // send, 30 s to receive; learn.microsoft.com: WinHttpSetTimeouts). A doctor does
 // not: on a line that needs more than this, updates fail all the same.
 const (
-	dnsTime     = 5 * time.Second
+	// Until a connection is ready for the request, counted from when the request was
+	// asked for: its name, its addresses, the proxy's tunnel and the handshake together.
 	connectTime = 5 * time.Second
-	tlsTime     = 8 * time.Second
-	answerTime  = 10 * time.Second // until the head of the answer is there
-	bodyTime    = 15 * time.Second // until the body is
+	// What each of these legs may take whatever the ones before it took: a leg is called
+	// late for its own sake alone.
+	leastTime  = 3 * time.Second
+	answerTime = 10 * time.Second // until the head of the answer is there
+	bodyTime   = 15 * time.Second // until the body is
 )
 
 // Bounds of what a peer may send.
@@ -33,9 +36,13 @@ const (
 	keepBody = 64 << 10
 )
 
-// maxExchanges is how many requests are made at once. Each may race two connections,
-// so that there are never more than 64.
-const maxExchanges = 32
+// Bounds of what is open at once: every request has one connection for itself, and those
+// that race several addresses share some more. With those that [Walker.families] asks for
+// they are never more than 64.
+const (
+	maxExchanges = 32
+	maxSpare     = 24
+)
 
 // Net is the network that a walk uses: the operating system's, or a lab's.
 type Net interface {
@@ -58,12 +65,13 @@ type Prober struct {
 	Now       func() time.Time                                    // the clock that certificates are judged by; nil: time.Now
 	SignIn    func(proxy string) (proxyauth.Credentials, bool)    // credentials for a proxy ("host:port"), if any were given
 	Hosts     func(name string) (addrs []netip.Addr, line string) // the hosts file; nil: the system's resolver reads it unseen
-	gate      chan struct{}
+	gate      chan struct{}                                       // one place for each exchange
+	spare     chan struct{}                                       // and those for further connections
 }
 
 // NewProber returns a prober that holds a bounded number of connections.
 func NewProber(p Prober) *Prober {
-	p.gate = make(chan struct{}, maxExchanges)
+	p.gate, p.spare = make(chan struct{}, maxExchanges), make(chan struct{}, maxSpare)
 	return &p
 }
 
@@ -71,6 +79,12 @@ var errURL = errors.New("not an http or https address")
 
 // Exchange implements [host.Exchanger].
 func (p *Prober) Exchange(ctx context.Context, req host.Request) (host.Exchange, error) {
+	return p.exchange(ctx, req, time.Now())
+}
+
+// exchange makes a request that was asked for at a time: that it waited for the processor
+// since then makes no wait longer. That it waited for others to end is not counted.
+func (p *Prober) exchange(ctx context.Context, req host.Request, asked time.Time) (host.Exchange, error) {
 	u, err := url.Parse(req.URL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return host.Exchange{}, fmt.Errorf("request %s: %w", req.ID, errURL) // the address is not quoted: it may hold a password
@@ -79,12 +93,17 @@ func (p *Prober) Exchange(ctx context.Context, req host.Request) (host.Exchange,
 	if p.gate != nil {
 		select {
 		case p.gate <- struct{}{}:
-			defer func() { <-p.gate }()
-		case <-ctx.Done():
-			return host.Exchange{}, ctx.Err()
+		default:
+			select {
+			case p.gate <- struct{}{}:
+				asked = time.Now()
+			case <-ctx.Done():
+				return host.Exchange{}, ctx.Err()
+			}
 		}
+		defer func() { <-p.gate }()
 	}
-	r := &run{p: p, req: req, url: u}
+	r := &run{p: p, req: req, url: u, ready: asked.Add(connectTime)}
 	r.ex.Request = req
 	r.ex.Began = p.now()
 	r.start = time.Now()
@@ -159,6 +178,7 @@ type run struct {
 	url   *url.URL
 	ex    host.Exchange
 	start time.Time
+	ready time.Time // when the connection must be ready
 	conn  net.Conn
 	in    *bufio.Reader
 
@@ -187,6 +207,15 @@ func (r *run) end(h *host.Hop, fault host.Fault, seen string) bool {
 		h.Seen = seen
 	}
 	return fault == ""
+}
+
+// connecting bounds one leg of the way to a connection that is ready.
+func (r *run) connecting(ctx context.Context) (context.Context, context.CancelFunc) {
+	end := time.Now().Add(leastTime)
+	if r.ready.After(end) {
+		end = r.ready
+	}
+	return context.WithDeadline(ctx, end)
 }
 
 // walk makes the hops one after the other and stops at the first that fails.
@@ -272,7 +301,7 @@ func (r *run) resolve(ctx context.Context, name string) []netip.Addr {
 			return addrs
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, dnsTime)
+	ctx, cancel := r.connecting(ctx)
 	defer cancel()
 	addrs, err := r.p.net().LookupNetIP(ctx, "ip", name)
 	for i := range addrs {
@@ -322,11 +351,10 @@ func dnsFault(err error) (host.Fault, string) {
 	return host.FaultNoResolver, "the resolver failed"
 }
 
-// Dialling: as many addresses as matter, the next one a moment after the one
-// before, as RFC 8305 advises, and no more than two at once.
+// Dialling: an address a moment after the one before, whether or not that has been given
+// up on, as RFC 8305 advises, so that one that lives is found behind several that are dead.
 const (
-	maxDials  = 4
-	maxRacing = 2
+	maxDials  = 8
 	dialPause = 250 * time.Millisecond
 )
 
@@ -342,13 +370,13 @@ type dialled struct {
 func (r *run) dial(ctx context.Context, target string, addrs []netip.Addr, port string) bool {
 	h := r.begin(host.HopTCP, target)
 	addrs = interleave(addrs, maxDials)
-	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	ctx, cancel := r.connecting(ctx)
 	defer cancel()
 	results := make(chan dialled, len(addrs))
 	tried := make([]host.Dial, len(addrs))
 	started, waiting := 0, 0
 	next := func() {
-		if started == len(addrs) || waiting == maxRacing || started > 0 && ctx.Err() != nil {
+		if started == len(addrs) || started > 0 && ctx.Err() != nil || waiting > 0 && !r.p.takeSpare() {
 			return
 		}
 		i := started
@@ -376,9 +404,9 @@ func (r *run) dial(ctx context.Context, target string, addrs []netip.Addr, port 
 		case res := <-results:
 			waiting--
 			tried[res.i].Took = res.took
-			if res.err == nil {
+			if res.err == nil { // it has the place of the exchange, those that lost have the others
 				cancel()
-				go closeLate(results, waiting)
+				go r.p.closeLate(results, waiting)
 				r.conn, r.in = res.conn, bufio.NewReaderSize(res.conn, 4<<10)
 				h.Remote, h.Tried = tried[res.i].Remote, finished(tried[:started])
 				return r.end(h, "", "")
@@ -386,6 +414,9 @@ func (r *run) dial(ctx context.Context, target string, addrs []netip.Addr, port 
 			tried[res.i].Fault, _ = faultOf(res.err)
 			if worst.err == nil || res.i < worst.i {
 				worst = res
+			}
+			if waiting > 0 {
+				r.p.leaveSpare()
 			}
 			next()
 		}
@@ -395,12 +426,32 @@ func (r *run) dial(ctx context.Context, target string, addrs []netip.Addr, port 
 	return r.end(h, fault, seen)
 }
 
+// takeSpare takes one of the places for further connections, if one is free.
+func (p *Prober) takeSpare() bool {
+	if p.spare == nil {
+		return true
+	}
+	select {
+	case p.spare <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *Prober) leaveSpare() {
+	if p.spare != nil {
+		<-p.spare
+	}
+}
+
 // closeLate closes the connections that come after one has won.
-func closeLate(results <-chan dialled, n int) {
+func (p *Prober) closeLate(results <-chan dialled, n int) {
 	for range n {
 		if late := <-results; late.conn != nil {
 			late.conn.Close()
 		}
+		p.leaveSpare()
 	}
 }
 

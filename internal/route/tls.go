@@ -44,7 +44,9 @@ func (r *run) handshake(ctx context.Context) bool {
 		r.conn = &spoken{r.conn, bytes.NewReader(bytes.Clone(early))}
 	}
 	conn := tls.Client(r.conn, cfg)
-	err := r.within(ctx, tlsTime, func() error { return conn.HandshakeContext(ctx) })
+	limited, cancel := r.connecting(ctx)
+	err := r.within(limited, connectTime, func() error { return conn.HandshakeContext(limited) })
+	cancel()
 	if len(seen.Chain) > 0 {
 		h.TLS = seen
 	}

@@ -85,7 +85,7 @@ func (w *Walker) Walk(ctx context.Context, s Settings, plan []Task) *Walk {
 			}
 			wg.Go(func() {
 				defer finished()
-				if gap := w.attempt(ctx, scripts, ways, trip.Task, a); gap != "" {
+				if gap := w.attempt(ctx, scripts, ways, trip.Task, a, start); gap != "" {
 					mu.Lock()
 					walk.Gaps = append(walk.Gaps, trip.Task.ID+": "+gap)
 					mu.Unlock()
@@ -126,8 +126,8 @@ func (d Decision) repeats(list []Decision) bool {
 	return false
 }
 
-// attempt follows one decision. It returns why it could not.
-func (w *Walker) attempt(ctx context.Context, scripts *scripts, ways *ways, t Task, a *Attempt) string {
+// attempt follows one decision of a walk that began at a time. It returns why it could not.
+func (w *Walker) attempt(ctx context.Context, scripts *scripts, ways *ways, t Task, a *Attempt, began time.Time) string {
 	u, err := url.Parse(t.Request.URL)
 	if err != nil {
 		return "its address makes no sense"
@@ -142,10 +142,14 @@ func (w *Walker) attempt(ctx context.Context, scripts *scripts, ways *ways, t Ta
 		a.Exchange, a.Walked = host.Exchange{Request: t.Request, Hops: []host.Hop{d.hop}}, true
 		return ""
 	}
-	for _, via := range d.vias {
+	for i, via := range d.vias {
 		req := t.Request
 		req.Via, req.Pinned = via, t.Want.Pinned
-		ex, err := ways.walk(ctx, w.Exchanger, req, t.Want)
+		asked := began
+		if i > 0 || d.script != nil { // something else came first
+			asked = time.Now()
+		}
+		ex, err := ways.walk(ctx, w.Exchanger, req, t.Want, asked)
 		if err != nil {
 			a.Gap = gapOf(err)
 			return a.Gap
@@ -183,7 +187,7 @@ type way struct {
 	err  error
 }
 
-func (ws *ways) walk(ctx context.Context, x host.Exchanger, req host.Request, want Want) (host.Exchange, error) {
+func (ws *ways) walk(ctx context.Context, x host.Exchanger, req host.Request, want Want, asked time.Time) (host.Exchange, error) {
 	ws.mu.Lock()
 	if ws.done == nil {
 		ws.done = map[string]*way{}
@@ -196,7 +200,11 @@ func (ws *ways) walk(ctx context.Context, x host.Exchanger, req host.Request, wa
 	}
 	ws.mu.Unlock()
 	one.once.Do(func() {
-		one.ex, one.err = x.Exchange(ctx, req)
+		if p, ok := x.(*Prober); ok {
+			one.ex, one.err = p.exchange(ctx, req, asked)
+		} else {
+			one.ex, one.err = x.Exchange(ctx, req)
+		}
 		if one.err == nil {
 			judge(want, &one.ex)
 		}

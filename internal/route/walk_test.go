@@ -94,7 +94,7 @@ func TestWalkBounds(t *testing.T) {
 	if walked != 60 {
 		t.Errorf("%d ways were walked, want 60", walked)
 	}
-	if slowest < connectTime {
+	if slowest < leastTime {
 		t.Errorf("nothing waited: the slowest probe took %s", slowest)
 	}
 	if walk.Took > slowest+500*time.Millisecond {
@@ -297,10 +297,11 @@ func (e eyeballs) DialContext(ctx context.Context, network, addr string) (net.Co
 	return says(okHead+"Content-Length: 0\r\n\r\n").DialContext(ctx, network, addr)
 }
 
-// TestRacing: addresses of both families are raced as RFC 8305 says, two at a time, and
-// what failed on the way is told.
+// TestRacing: addresses of both families are raced as RFC 8305 says, one more each
+// quarter of a second, and what failed on the way is told.
 func TestRacing(t *testing.T) {
 	const a6, a4, b6, b4 = "2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2"
+	const all = a6 + " " + a4 + " " + b6 + " " + b4
 	var addrs []netip.Addr
 	for _, s := range []string{a6, b6, a4, b4} {
 		addrs = append(addrs, netip.MustParseAddr(s))
@@ -317,9 +318,12 @@ func TestRacing(t *testing.T) {
 		"the first at once":         {map[string]time.Duration{a6: 0}, nil, a6, a6, "", 0},
 		"the other family":          {map[string]time.Duration{a4: 10 * time.Millisecond}, nil, a6 + " " + a4, a4, "", 300 * time.Millisecond},
 		"the first is slow and won": {map[string]time.Duration{a6: 300 * time.Millisecond, a4: time.Second}, nil, a6 + " " + a4, a6, "", 300 * time.Millisecond},
+		"the third, two are dead":   {map[string]time.Duration{b6: 20 * time.Millisecond}, nil, a6 + " " + a4 + " " + b6, b6, "", 520 * time.Millisecond},
+		"the fourth, three are":     {map[string]time.Duration{b4: 0}, nil, all, b4, "", 750 * time.Millisecond},
+		"dead, refused, alive":      {map[string]time.Duration{a4: 0, b6: 0}, map[string]error{a4: refused}, a6 + " " + a4 + " " + b6, b6, "", 250 * time.Millisecond},
+		"all are dead":              {nil, nil, all, "", host.FaultTimeout, connectTime},
 		"refused, the next at once": {map[string]time.Duration{a6: 0, a4: 0}, map[string]error{a6: refused}, a6 + " " + a4, a4, "", 10 * time.Millisecond},
-		"never more than two":       {map[string]time.Duration{b6: 0, b4: 0}, nil, a6 + " " + a4, "", host.FaultTimeout, connectTime},
-		"all refuse":                {map[string]time.Duration{a6: 0, a4: 0, b6: 0, b4: 0}, map[string]error{a6: refused, a4: refused, b6: refused, b4: refused}, strings.Join([]string{a6, a4, b6, b4}, " "), "", host.FaultRefused, 10 * time.Millisecond},
+		"all refuse":                {map[string]time.Duration{a6: 0, a4: 0, b6: 0, b4: 0}, map[string]error{a6: refused, a4: refused, b6: refused, b4: refused}, all, "", host.FaultRefused, 10 * time.Millisecond},
 		"the preferred one decides": {map[string]time.Duration{a6: time.Second, a4: 0, b6: 0, b4: 0}, map[string]error{a6: syscall.EHOSTUNREACH, a4: refused, b6: refused, b4: refused}, "", "", host.FaultUnreachable, time.Second},
 		"this machine's firewall":   {map[string]time.Duration{a6: 0, a4: 0, b6: 0, b4: 0}, map[string]error{a6: syscall.EACCES, a4: syscall.EACCES, b6: syscall.EACCES, b4: syscall.EACCES}, "", "", host.FaultBlocked, 10 * time.Millisecond},
 	} {
@@ -352,6 +356,110 @@ func TestRacing(t *testing.T) {
 					}
 				}
 				time.Sleep(time.Minute) // what lost the race is closed
+			})
+		})
+	}
+}
+
+// TestRacingBounded: a name with very many addresses is not dialled without end, and
+// exchanges that race share what they may have open.
+func TestRacingBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var addrs []netip.Addr
+		for i := range 100 {
+			addrs = append(addrs, netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}))
+		}
+		var dials dialLog
+		counted := &counting{Net: eyeballs{addrs: addrs, dials: &dials}}
+		p := NewProber(Prober{Net: counted})
+		var wg sync.WaitGroup
+		for range 40 {
+			wg.Go(func() {
+				ex, err := p.Exchange(t.Context(), host.Request{ID: "t", Method: "GET", URL: "http://www.fabrikam.example/"})
+				if b := ex.Broken(); err != nil || b == nil || b.Fault != host.FaultTimeout || len(b.Tried) > maxDials {
+					t.Errorf("told as %s (%v)", b.Tell(), err)
+				}
+			})
+		}
+		wg.Wait()
+		if counted.peak != maxExchanges+maxSpare || counted.open != 0 || len(p.spare) != 0 || len(p.gate) != 0 {
+			t.Errorf("%d connections at once, %d still open, %d and %d places taken", counted.peak, counted.open, len(p.spare), len(p.gate))
+		}
+	})
+}
+
+// counting counts the connections that are being made.
+type counting struct {
+	Net
+	mu         sync.Mutex
+	open, peak int
+}
+
+func (c *counting) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	c.mu.Lock()
+	c.open++
+	c.peak = max(c.peak, c.open)
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		c.open--
+		c.mu.Unlock()
+	}()
+	return c.Net.DialContext(ctx, network, addr)
+}
+
+// lateNames is a network whose resolver takes its time.
+type lateNames struct {
+	Net
+	wait time.Duration
+}
+
+func (n lateNames) LookupNetIP(ctx context.Context, network, name string) ([]netip.Addr, error) {
+	select {
+	case <-time.After(n.wait):
+		return n.Net.LookupNetIP(ctx, network, name)
+	case <-ctx.Done():
+		return nil, &net.DNSError{Err: "timeout", Name: name, IsTimeout: true}
+	}
+}
+
+// TestConnectBudget: name, addresses, tunnel and handshake share one time, counted from
+// when the request was asked for, and none of them is called late before it had its own.
+func TestConnectBudget(t *testing.T) {
+	dead := eyeballs{addrs: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, dials: &dialLog{}}
+	for name, tt := range map[string]struct {
+		net   Net
+		url   string
+		proxy string
+		asked time.Duration // so long ago
+		kind  host.HopKind
+		took  time.Duration
+	}{
+		"names":                 {lateNames{dead, time.Hour}, "https://www.fabrikam.example/", "", 0, host.HopDNS, connectTime},
+		"addresses":             {dead, "https://www.fabrikam.example/", "", 0, host.HopTCP, connectTime},
+		"names, then addresses": {lateNames{dead, time.Second}, "https://www.fabrikam.example/", "", 0, host.HopTCP, connectTime},
+		"late names":            {lateNames{dead, 4 * time.Second}, "https://www.fabrikam.example/", "", 0, host.HopTCP, 4*time.Second + leastTime},
+		"handshake":             {drips("", "", time.Hour), "https://192.0.2.1/", "", 0, host.HopTLS, connectTime},
+		"late names, handshake": {lateNames{drips("", "", time.Hour), 3 * time.Second}, "https://www.fabrikam.example/", "", 0, host.HopTLS, 3*time.Second + leastTime},
+		"tunnel":                {drips("", "", time.Hour), "https://www.fabrikam.example/", "http://192.0.2.1:8080", 0, host.HopProxy, connectTime},
+		"no tunnel":             {drips("", "", time.Hour), "http://www.fabrikam.example/", "http://192.0.2.1:8080", 0, host.HopProxy, answerTime},
+		"asked for before":      {dead, "https://www.fabrikam.example/", "", 500 * time.Millisecond, host.HopTCP, connectTime - 500*time.Millisecond},
+		"asked for long before": {dead, "https://www.fabrikam.example/", "", time.Hour, host.HopTCP, leastTime},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				begin := time.Now()
+				ex, err := NewProber(Prober{Net: tt.net}).exchange(t.Context(), host.Request{ID: "t", Method: "GET", URL: tt.url, Via: host.Via{Proxy: tt.proxy}}, begin.Add(-tt.asked))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if b := ex.Broken(); b == nil || b.Kind != tt.kind || b.Fault != host.FaultTimeout && b.Fault != host.FaultNoResolver {
+					t.Errorf("told as %s, want a late %s", b.Tell(), tt.kind)
+				}
+				if took := time.Since(begin); took != tt.took {
+					t.Errorf("it took %s, want %s", took, tt.took)
+				}
+				time.Sleep(2 * time.Hour) // the other side ends too
 			})
 		})
 	}
