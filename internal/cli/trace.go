@@ -155,14 +155,14 @@ func (env *Env) trace(ctx context.Context, t traceFlags) error {
 	if len(t.urls) > 0 {
 		plan.Only = []string{"url"}
 	}
-	prepared := prepare()
+	walked := prepare(t.format)
 	f.AddWalk(walker.Walk(ctx, settings, settings.Plan(plan)))
 	bar.done()
-	<-prepared
+	walked()
 	if err := ctx.Err(); err != nil {
 		return done(err)
 	}
-	doc := report.NewRoute(f.Route, report.New(f, cause.Diagnose(f), report.Options{Redact: t.redacted}))
+	doc := report.New(f, cause.Diagnose(f), report.Options{Redact: t.redacted}).Walked()
 	if err := writeRoute(w, doc, t.format, env.style(w), report.RouteOptions{All: t.all, Advice: t.advice}); err != nil {
 		return done(err)
 	}
@@ -175,17 +175,41 @@ func (env *Env) trace(ctx context.Context, t traceFlags) error {
 	return done(exit(ExitUnknown))
 }
 
-// prepare has the tables read from which the report of a walk is made, while the walk
-// waits for others: the report of nothing needs them all. The channel is closed then.
-func prepare() <-chan struct{} {
+// idleAfter is how long a walk takes where nobody has to be waited for.
+const idleAfter = 100 * time.Millisecond
+
+// prepare has everything at hand that the report of a walk is made with, while the walk
+// waits for others: it makes the report of one that has a bit of each. Where the walk ends
+// at once there is none of that. The returned function is called when it has ended.
+func prepare(format string) (walked func()) {
 	done := make(chan struct{})
-	go func() {
+	t := time.AfterFunc(idleAfter, func() {
 		defer close(done)
 		var f facts.Facts
-		f.AddWalk(&route.Walk{})
-		report.NewRoute(f.Route, report.New(&f, cause.Diagnose(&f), report.Options{}))
-	}()
-	return done
+		f.AddWalk(rehearsal())
+		doc := report.New(&f, cause.Diagnose(&f), report.Options{}).Walked()
+		_ = writeRoute(io.Discard, doc, format, report.Style{}, report.RouteOptions{})
+	})
+	return func() {
+		if !t.Stop() {
+			<-done
+		}
+	}
+}
+
+// rehearsal is a walk of one request with every kind of leg.
+func rehearsal() *route.Walk {
+	ex := host.Exchange{Request: host.Request{URL: "https://www.example.com/", Method: "GET"}, Hops: []host.Hop{
+		{Kind: host.HopDecision},
+		{Kind: host.HopDNS, Target: "www.example.com", Addresses: []netip.Addr{netip.IPv4Unspecified()}},
+		{Kind: host.HopTCP, Remote: netip.AddrPortFrom(netip.IPv4Unspecified(), 443)},
+		{Kind: host.HopProxy, Challenges: []host.Challenge{{Scheme: "Basic"}}},
+		{Kind: host.HopTLS, TLS: &host.TLS{Version: "TLS 1.2", Chain: []host.Certificate{{Subject: "www.example.com"}}}},
+		{Kind: host.HopHTTP, Fault: host.FaultTimeout},
+	}}
+	t := route.Trip{Task: route.Task{ID: "url.1", Caller: route.Agent, Request: ex.Request, Vital: true}, Attempts: []route.Attempt{{Walked: true, Exchange: ex}}}
+	t.Predict = route.Predict(t.Task.Caller, &ex)
+	return &route.Walk{Trips: []route.Trip{t}, Clock: &route.Clock{}}
 }
 
 // realNames asks for the names that redaction took from the evidence: nobody can be

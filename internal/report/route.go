@@ -8,7 +8,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
+	"unicode/utf8"
 
 	"updoc/internal/facts"
 	"updoc/internal/host"
@@ -415,13 +417,13 @@ func by(agent string) string {
 // product is who answered, without what of a Via field is known already: "1.1
 // proxy.example (squid/5.7)" is squid/5.7 (RFC 9110, 7.6.3).
 func product(agent string) string {
-	if m := via.FindStringSubmatch(agent); m != nil {
+	if m := via().FindStringSubmatch(agent); m != nil {
 		return m[1]
 	}
 	return agent
 }
 
-var via = regexp.MustCompile(`^[\w/.]+ \S+ \(([^()]+)\)$`)
+var via = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\w/.]+ \S+ \(([^()]+)\)$`) })
 
 // settle makes the strings of a new document safe: bounded, without what nobody sees
 // and without credentials; and redacts them if r is not nil.
@@ -534,7 +536,9 @@ func eachLine(text string, f func(string) string) string {
 }
 
 // token finds what stands behind the name of a scheme of HTTP authentication.
-var token = regexp.MustCompile(`(?i)\b(basic|bearer|digest|ntlm|negotiate)(\s+)[a-z0-9+/=._~-]{12,}`)
+var token = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)\b(basic|bearer|digest|ntlm|negotiate)(\s+)[a-z0-9+/=._~-]{12,}`)
+})
 
 // withoutSecrets takes user names and passwords out of addresses, and tokens out of
 // header fields. Nothing that the walk makes holds any; what comes from the wire may.
@@ -546,7 +550,29 @@ func withoutSecrets(s string) string {
 		}
 		s = strings.Join(words, " ")
 	}
-	return token.ReplaceAllString(s, "${1}${2}"+redact.Mark)
+	if !mayHoldToken(s) {
+		return s
+	}
+	return token().ReplaceAllString(s, "${1}${2}"+redact.Mark)
+}
+
+// mayHoldToken reports that blank space follows the name of a scheme, as before each
+// token. A document has hundreds of strings and next to none of them has one.
+func mayHoldToken(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= utf8.RuneSelf:
+			return true // letters fold in more ways than these
+		case c != ' ' && (c < '\t' || c > '\r'):
+			continue
+		}
+		for _, scheme := range [...]string{"basic", "bearer", "digest", "ntlm", "negotiate"} {
+			if n := len(scheme); i >= n && strings.EqualFold(s[i-n:i], scheme) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // learnRoute teaches a redactor the names of a walk's settings and requests, so that
@@ -753,6 +779,10 @@ func (p *Predicted) code() string {
 	}
 	return p.Code
 }
+
+// Walked returns the walk of the machine's route, drawn with the causes and pseudonyms of
+// the document; nil if there was none.
+func (d *Document) Walked() *RouteDocument { return d.drawn }
 
 // addRoute puts the walk of a machine's route into its document. It is called after
 // the document was settled, with what redacted it.

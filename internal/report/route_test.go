@@ -471,3 +471,23 @@ func BenchmarkRouteHTML(b *testing.B) {
 		}
 	}
 }
+
+// TestTokens: tokens of every scheme are taken out wherever they stand, and whatever
+// looks as if it might hold one is looked at.
+func TestTokens(t *testing.T) {
+	const secret = "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
+	for _, scheme := range []string{"Basic", "BEARER", "digest", "Ntlm", "Negotiate", "ba\u017fic"} {
+		for _, blank := range []string{" ", "\t", "  ", " \r\n "} {
+			for _, s := range []string{scheme + blank + secret, "Proxy-Authorization: " + scheme + blank + secret + " x", "é " + scheme + blank + secret} {
+				if got := withoutSecrets(s); strings.Contains(got, secret) {
+					t.Errorf("%q became %q", s, got)
+				}
+			}
+		}
+	}
+	for _, s := range []string{"", "Basic", "Basic ", "offers Negotiate, NTLM", "digest of a file", "HTTP 407 by squid/5.7", "192.0.2.1:443"} {
+		if got := withoutSecrets(s); got != s {
+			t.Errorf("%q became %q", s, got)
+		}
+	}
+}

@@ -65,8 +65,10 @@ type Endpoint struct {
 // matches reports whether a host, in lower case and without a trailing dot, is
 // meant by the row.
 func (e Endpoint) matches(name string) bool {
-	suffix, wild := strings.CutPrefix(e.Host, "*.")
-	return name == suffix || wild && strings.HasSuffix(name, "."+suffix)
+	if !strings.HasPrefix(e.Host, "*.") {
+		return name == e.Host
+	}
+	return name == e.Host[2:] || strings.HasSuffix(name, e.Host[1:])
 }
 
 // covers reports that whoever is let through by e is let through for o as well.
@@ -141,11 +143,21 @@ func Allowed(kind Allow, name string) bool {
 // AllowList returns the hosts of a list, sorted by name reversed label by label, so
 // that relatives stand together. A row that another one covers is left out: squid
 // warns of a domain that is in a list beside its parent.
-func AllowList(kind Allow) []Endpoint {
+func AllowList(kind Allow) []Endpoint { return slices.Clone(allowLists()[kind]) }
+
+var allowLists = sync.OnceValue(func() map[Allow][]Endpoint {
+	lists := map[Allow][]Endpoint{}
 	table, err := endpointTable()
 	if err != nil {
-		return nil
+		return lists // the table is tested
 	}
+	for _, kind := range []Allow{AllowUpdates, AllowAll, AllowIntact, AllowRanges, AllowServer} {
+		lists[kind] = allowList(table, kind)
+	}
+	return lists
+})
+
+func allowList(table []Endpoint, kind Allow) []Endpoint {
 	var in []Endpoint
 	for _, e := range table {
 		client := e.Direction == ByClient && !e.SignIn
