@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"slices"
 	"strings"
 
 	"updoc/internal/facts"
@@ -35,19 +36,15 @@ func fitState() map[string]fitter {
 }
 
 // fitRetry does nothing but what follows every treatment: the failed stage is
-// tried again. It fits where that stage is what it repeats.
+// tried again. It fits where that stage is what it repeats, or is not known.
 func fitRetry(stages ...facts.Stage) fitter {
 	return func(f *fit) {
-		now := failure(f.Facts).Stage
-		fits := len(stages) == 0 || now == facts.StageAny || now == ""
-		for _, s := range stages {
-			fits = fits || s == now
-		}
-		if !fits {
-			f.not("plan.other-stage", "stage", string(now))
-			return
-		}
-		if now == facts.StageInstall {
+		now := failure(f.Facts)
+		known := now.Code != 0 && now.Stage != facts.StageAny
+		switch {
+		case len(stages) > 0 && known && !slices.Contains(stages, now.Stage):
+			f.not("plan.other-stage", "stage", string(now.Stage))
+		case now.Stage == facts.StageInstall:
 			f.restartPending()
 		}
 	}
