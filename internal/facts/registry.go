@@ -85,6 +85,13 @@ func (f *Facts) Value(key, name string) Fact[winlog.RegValue] {
 	return Fact[winlog.RegValue]{}
 }
 
+// Values returns what a key holds, where each value stands for itself: rules, names
+// of updates. Of a key that was read in part it is what was read.
+func (f *Facts) Values(key string) Fact[[]winlog.RegValue] {
+	k := f.registry[strings.ToLower(key)]
+	return Fact[[]winlog.RegValue]{State: k.state, Value: k.Values, Source: k.Source}
+}
+
 // Subkeys returns the names below a key.
 func (f *Facts) Subkeys(key string) Fact[[]string] {
 	k := f.registry[strings.ToLower(key)]

@@ -2,12 +2,16 @@ package repair
 
 import (
 	"bytes"
+	"cmp"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"updoc/internal/facts"
 	"updoc/internal/host"
+	"updoc/internal/message"
 	"updoc/internal/route"
 	"updoc/internal/winlog"
 )
@@ -22,9 +26,25 @@ const (
 // fitNetwork fits the remedies for names, firewall, clock, certificates, TLS.
 func fitNetwork() map[string]fitter {
 	return map[string]fitter{
-		"flush-dns-cache":           fitFlushDNS,
-		"comment-out-hosts-entries": fitHosts,
-		"sync-clock":                fitClock,
+		"run-connectivity-test":             fitLookRoute,
+		"flush-dns-cache":                   fitFlushDNS,
+		"comment-out-hosts-entries":         fitHosts,
+		"disable-blocking-firewall-rules":   fitFirewall,
+		"sync-clock":                        fitClock,
+		"enable-tls12-and-ciphers":          fitTLS,
+		"enable-root-auto-update":           fitRoots,
+		"prefer-ipv4-over-ipv6":             fitPreferIPv4,
+		"set-lower-mtu":                     fitMTU,
+		"test-without-ipv6":                 fitWithoutIPv6,
+		"test-without-vpn":                  fitWithoutVPN,
+		"disconnect-vpn-during-updates":     fitWithoutVPN,
+		"sign-in-captive-portal":            fitPortal,
+		"add-missing-root-certificate":      tell(),
+		"test-without-antivirus-shield":     tell(),
+		"test-without-third-party-firewall": tell(),
+
+		"tell-network-route-fault": tell(),
+		"tell-dns-filter-owner":    tell(),
 	}
 }
 
@@ -230,4 +250,345 @@ func (f *fit) allowCorrection(off facts.Fact[time.Duration]) (restore []host.Cha
 func wholeHours(off facts.Fact[time.Duration]) bool {
 	d := off.Value.Abs()
 	return off.Known() && d <= 15*time.Hour && (d-d.Round(time.Hour)).Abs() < time.Minute
+}
+
+// Registry places of the firewall's rules, and of those that a policy brings.
+const (
+	keyFirewall       = `HKLM\SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules`
+	keyFirewallPolicy = `HKLM\SOFTWARE\Policies\Microsoft\WindowsFirewall\FirewallRules`
+)
+
+// fitFirewall switches local rules off that keep the update services from the
+// network. Rules that a policy brings are named, not touched.
+func fitFirewall(f *fit) {
+	local, policy := f.Values(keyFirewall), f.Values(keyFirewallPolicy)
+	if local.State == facts.Unknown {
+		f.unlooked(keyFirewall)
+		return
+	}
+	for _, v := range local.Value {
+		if r := firewallRule(v); r.blocks() {
+			f.lead("plan.firewall.rule", "rule", cmp.Or(r.name, v.Name))
+			f.do(host.Change{Kind: host.Switch, Path: host.Setting("firewall-rule", v.Name), State: "off"})
+		}
+	}
+	owned := ""
+	for _, v := range policy.Value {
+		if r := firewallRule(v); owned == "" && r.blocks() {
+			owned = cmp.Or(r.name, v.Name)
+		}
+	}
+	switch {
+	case len(f.out.Steps) > 0:
+	case owned != "":
+		f.not("plan.firewall.policy", "rule", owned)
+	default:
+		f.not("plan.firewall.none")
+	}
+}
+
+// rule is what a firewall rule says, as far as it matters here. The registry keeps
+// a rule as fields between vertical bars. [MS-FASP]: Firewall Rule and the Firewall
+// Rule Grammar Rule.
+type rule struct {
+	name, action, direction, program, service string
+	active                                    bool
+	remotePorts                               []string
+	protocol                                  string
+	remote                                    bool // it is for some addresses only
+}
+
+func firewallRule(v winlog.RegValue) rule {
+	text, _ := v.String()
+	var r rule
+	for field := range strings.SplitSeq(text, "|") {
+		key, value, _ := strings.Cut(field, "=")
+		switch strings.ToLower(key) {
+		case "name":
+			if !strings.HasPrefix(value, "@") { // else a resource of a library
+				r.name = value
+			}
+		case "action":
+			r.action = strings.ToLower(value)
+		case "active":
+			r.active = strings.EqualFold(value, "TRUE")
+		case "dir":
+			r.direction = strings.ToLower(value)
+		case "app":
+			r.program = strings.ToLower(value)
+		case "svc":
+			r.service = strings.ToLower(value)
+		case "protocol":
+			r.protocol = value
+		case "rport", "rport2_10", "rport2_24":
+			r.remotePorts = append(r.remotePorts, strings.Split(value, ",")...)
+		case "ra4", "ra6", "ra42", "ra62":
+			r.remote = true
+		}
+	}
+	return r
+}
+
+// webServices are the services that talk to update servers; "*" stands for all.
+var webServices = []string{"wuauserv", "bits", "dosvc", "usosvc", "cryptsvc", "*"}
+
+// blocks reports an active rule that stops what the update services send out: theirs
+// by name or program, or everybody's on the ports of the web.
+func (r rule) blocks() bool {
+	if !r.active || r.action != "block" || r.direction != "out" || r.remote || r.protocol != "" && r.protocol != "6" {
+		return false
+	}
+	if len(r.remotePorts) > 0 && !slices.ContainsFunc(r.remotePorts, func(p string) bool { return covers(p, 80) || covers(p, 443) }) {
+		return false
+	}
+	program := r.program[strings.LastIndexAny(r.program, `\/`)+1:]
+	switch {
+	case r.service != "":
+		return slices.Contains(webServices, r.service) && (program == "" || program == "svchost.exe")
+	case program != "":
+		return slices.Contains([]string{"svchost.exe", "usoclient.exe", "mousocoreworker.exe", "wuauclt.exe"}, program)
+	}
+	return len(r.remotePorts) > 0
+}
+
+// covers reports that a port, or a range of ports, holds n.
+func covers(ports string, n int) bool {
+	from, to, ranged := strings.Cut(ports, "-")
+	a, err := strconv.Atoi(from)
+	if err != nil {
+		return false
+	}
+	if !ranged {
+		return a == n
+	}
+	b, err := strconv.Atoi(to)
+	return err == nil && a <= n && n <= b
+}
+
+// Registry places of encryption.
+const (
+	keyTLS12        = `HKLM\SYSTEM\CurrentControlSet\Control\SecurityProviders\SCHANNEL\Protocols\TLS 1.2\Client`
+	keyWinHTTP      = keyMachineNet + `\WinHttp`
+	keyCipherPolicy = `HKLM\SOFTWARE\Policies\Microsoft\Cryptography\Configuration\SSL\00010002`
+	secureTLS12     = 0x800  // of DefaultSecureProtocols
+	secureTLS13     = 0x2000 // likewise
+)
+
+// neededSuites are those of which Microsoft's update servers take at least one.
+// learn.microsoft.com: Windows Update error 0x80072EFE with cipher suite configuration.
+var neededSuites = []string{"TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"}
+
+// fitTLS lets clients on the machine speak TLS 1.2 again, and adds the cipher suites
+// that a policy of the machine's own leaves out.
+// learn.microsoft.com: Transport Layer Security (TLS) registry settings.
+func fitTLS(f *fit) {
+	set := func(key, name string, v winlog.RegValue) {
+		f.step(Step{Change: host.Set(key, name, v), Restart: true})
+	}
+	enabled, hidden := f.DWord(keyTLS12, "Enabled"), f.DWord(keyTLS12, "DisabledByDefault")
+	protocols := f.DWord(keyWinHTTP, "DefaultSecureProtocols")
+	if enabled.State == facts.Present && enabled.Value == 0 {
+		set(keyTLS12, "Enabled", numberValue(1))
+	}
+	if hidden.State == facts.Present && hidden.Value != 0 {
+		set(keyTLS12, "DisabledByDefault", numberValue(0))
+	}
+	if protocols.State == facts.Present && protocols.Value&(secureTLS12|secureTLS13) == 0 {
+		set(keyWinHTTP, "DefaultSecureProtocols", numberValue(protocols.Value|secureTLS12))
+	}
+	if suites, ok := f.withSuites(); ok {
+		switch name, known := f.manager(); {
+		case name == "" && known:
+			set(keyCipherPolicy, "Functions", suites)
+		case len(f.out.Steps) == 0 && name != "":
+			f.not("plan.owned", "owner", name)
+		default:
+			f.lead("plan.tls.suites", "value", keyCipherPolicy+`\Functions`, "suites", strings.Join(neededSuites, ", "))
+		}
+	}
+	if len(f.out.Steps) > 0 || len(f.out.Lead) > 0 || f.why.ID != "" {
+		return
+	}
+	if !enabled.Known() || !protocols.Known() {
+		f.unlooked(keyTLS12)
+		return
+	}
+	f.not("plan.nothing-to-change", "what", keyTLS12)
+}
+
+// withSuites returns the list of cipher suites that a policy allows with those that
+// update servers take, in the form in which it is kept; false if nothing lacks.
+func (f *fit) withSuites() (winlog.RegValue, bool) {
+	v := f.Value(keyCipherPolicy, "Functions")
+	list, multi := v.Value.Strings()
+	if text, ok := v.Value.String(); ok {
+		list = strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r <= ' ' })
+	}
+	if v.State != facts.Present || len(list) == 0 || slices.ContainsFunc(list, func(s string) bool {
+		return slices.ContainsFunc(neededSuites, func(n string) bool { return strings.HasPrefix(strings.ToUpper(s), n) })
+	}) {
+		return winlog.RegValue{}, false
+	}
+	list = append(slices.Clone(list), neededSuites...)
+	if !multi {
+		out := textValue(strings.Join(list, ","))
+		out.Type = v.Value.Type
+		return out, true
+	}
+	var data []byte
+	for _, s := range list {
+		data = append(data, textValue(s).Data...)
+	}
+	return winlog.RegValue{Type: winlog.RegMultiSZ, Data: append(data, 0, 0)}, true
+}
+
+// fitRoots lets Windows fetch root certificates again. learn.microsoft.com: Configure
+// trusted roots and disallowed certificates.
+func fitRoots(f *fit) {
+	const key = `HKLM\SOFTWARE\Policies\Microsoft\SystemCertificates\AuthRoot`
+	switch v := f.DWord(key, "DisableRootAutoUpdate"); {
+	case !v.Known():
+		f.unlooked(key + `\DisableRootAutoUpdate`)
+	case v.State == facts.Absent || v.Value == 0:
+		f.not("plan.nothing-to-change", "what", key+`\DisableRootAutoUpdate`)
+	case f.owned():
+	default:
+		f.do(host.Change{Kind: host.ValueDel, Path: key, Name: "DisableRootAutoUpdate"})
+	}
+}
+
+// fitPreferIPv4 has IPv4 tried first and leaves IPv6 on. learn.microsoft.com:
+// Configure IPv6 in Windows (DisabledComponents).
+func fitPreferIPv4(f *fit) {
+	const key = `HKLM\SYSTEM\CurrentControlSet\Services\Tcpip6\Parameters`
+	const preferIPv4, allOff = 0x20, 0xFF
+	switch v := f.DWord(key, "DisabledComponents"); {
+	case !v.Known():
+		f.unlooked(key + `\DisabledComponents`)
+	case v.Value&preferIPv4 != 0:
+		f.not("plan.nothing-to-change", "what", key+`\DisabledComponents`)
+	default:
+		f.step(Step{Change: host.Set(key, "DisabledComponents", numberValue(v.Value&allOff|preferIPv4)), Restart: true})
+	}
+}
+
+// smallPackets pass every line that carries IPv6, and tunnels over it. RFC 8200, 5.
+const smallPackets = "1280"
+
+// fitMTU makes the packets of the adapter that leads out small enough for any line.
+func fitMTU(f *fit) {
+	a, ok := f.adapter(func(a winlog.NetAdapter) bool { return len(a.Gateways) > 0 })
+	if !ok {
+		return
+	}
+	f.lead("plan.mtu.small", "adapter", adapterName(a), "size", smallPackets)
+	f.lead("remedy." + f.out.ID + ".how")
+	f.do(host.Change{Kind: host.Switch, Path: host.Setting("mtu", adapterName(a)), State: smallPackets})
+}
+
+// fitWithoutIPv6 makes one attempt with IPv6 off on the adapter that has it.
+func fitWithoutIPv6(f *fit) {
+	six := func(list []netip.Addr) bool {
+		return slices.ContainsFunc(list, func(a netip.Addr) bool { return a.Is6() && !a.Is4In6() && a.IsGlobalUnicast() })
+	}
+	a, ok := f.adapter(func(a winlog.NetAdapter) bool { return six(a.Addrs) })
+	if !ok {
+		return
+	}
+	f.step(Step{Change: host.Change{Kind: host.Switch, Path: host.Setting("ipv6", adapterName(a)), State: "off"}, Lease: experiment})
+}
+
+// adapter returns the connected adapter that fits, no tunnel if it can be helped, and
+// says so if there is none.
+func (f *fit) adapter(fits func(winlog.NetAdapter) bool) (winlog.NetAdapter, bool) {
+	if !f.Network.Known() {
+		f.unlooked(message.English().Text("plan.what.adapters"))
+		return winlog.NetAdapter{}, false
+	}
+	for _, tunnel := range []bool{false, true} {
+		for _, a := range f.Network.Value.Adapters {
+			if a.Connected && fits(a) && (a.VPN != "") == tunnel && adapterName(a) != "" {
+				return a, true
+			}
+		}
+	}
+	f.not("plan.adapter.none")
+	return winlog.NetAdapter{}, false
+}
+
+// adapterName is the name by which Windows' tools know an adapter. ipconfig writes
+// it behind the kind of the adapter: "Ethernet adapter Ethernet 2".
+func adapterName(a winlog.NetAdapter) string {
+	if _, name, ok := strings.Cut(a.Title, " adapter "); ok {
+		return strings.TrimSpace(name)
+	}
+	return strings.TrimSpace(a.Title)
+}
+
+// tunnels names the adapters of VPN products.
+func (f *fit) tunnels() []string {
+	var out []string
+	for _, a := range f.Network.Value.Adapters {
+		if a.VPN != "" {
+			out = append(out, cmp.Or(adapterName(a), a.VPN)+" ("+a.VPN+")")
+		}
+	}
+	return out
+}
+
+// fitWithoutVPN names the tunnel that is to be closed for an attempt.
+func fitWithoutVPN(f *fit) {
+	f.lead("remedy." + f.out.ID + ".how")
+	if names := f.tunnels(); len(names) > 0 {
+		f.lead("plan.vpn.seen", "adapters", strings.Join(names, ", "))
+	}
+	if own := f.ownServer(); own != "" {
+		f.lead("plan.policy.inside", "server", own)
+	}
+}
+
+// fitPortal names the page at which a network wants people to sign in.
+func fitPortal(f *fit) {
+	f.lead("remedy." + f.out.ID + ".how")
+	if f.Route == nil {
+		return
+	}
+	for i := range f.Route.Trips {
+		t := &f.Route.Trips[i]
+		a := t.Deciding()
+		if t.Task.ID != "verify.portal" || a == nil {
+			continue
+		}
+		// No more than the host: what follows it may be a token of this machine's.
+		if page := hostOf(a.Exchange.Get("Location")); page != "" && strings.Contains(a.Exchange.Get("Location"), "://") {
+			f.lead("plan.portal.page", "host", page)
+		}
+	}
+}
+
+// fitLookRoute says which requests that updating depends on are answered.
+func fitLookRoute(f *fit) { f.trips(func(t *route.Trip) bool { return t.Task.Vital }) }
+
+// trips says how the requests of the walk that fit ended.
+func (f *fit) trips(fits func(*route.Trip) bool) {
+	if f.Route == nil {
+		f.lead("plan.look.not-walked")
+		return
+	}
+	answered := 0
+	n := 0
+	for i := range f.Route.Trips {
+		t := &f.Route.Trips[i]
+		a := t.Deciding()
+		if a == nil || !fits(t) {
+			continue
+		}
+		n++
+		if broken := a.Exchange.Broken(); broken != nil {
+			f.lead("plan.look.broken", "host", cmp.Or(hostOf(t.Task.Request.URL), t.Task.ID), "seen", broken.Tell())
+		} else {
+			answered++
+		}
+	}
+	f.lead("plan.look.answered", "answered", strconv.Itoa(answered), "all", strconv.Itoa(n))
 }

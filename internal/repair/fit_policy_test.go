@@ -1,0 +1,180 @@
+package repair
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"updoc/internal/facts"
+	"updoc/internal/winlog"
+)
+
+func TestManager(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		m      machine
+		device winlog.DeviceRegistration
+		owner  string
+		known  bool
+	}{
+		{"nobody looked", machine{}, winlog.DeviceRegistration{}, "", false},
+		{"alone", machine{netlogon: alone}, winlog.DeviceRegistration{}, "", true},
+		{"a member", machine{netlogon: member}, winlog.DeviceRegistration{}, "the domain that the machine is a member of", true},
+		{"ConfigMgr", machine{netlogon: alone, `HKLM\SOFTWARE\Microsoft\CCM`: ""}, winlog.DeviceRegistration{}, "Configuration Manager", true},
+		{"MDM", machine{netlogon: alone}, winlog.DeviceRegistration{Known: true, MDMURL: "https://enroll.example/mdm", DomainJoined: winlog.No}, "the device manager (MDM) that the machine is enrolled with", true},
+		{"Entra", machine{netlogon: alone}, winlog.DeviceRegistration{Known: true, AzureADJoined: winlog.Yes, DomainJoined: winlog.No}, "the organisation that the machine is joined to (Entra ID)", true},
+		{"left the domain", machine{netlogon: member}, winlog.DeviceRegistration{Known: true, AzureADJoined: winlog.No, DomainJoined: winlog.No}, "", true},
+		{"in words", machine{"notes.txt": "This is my home PC, error 0x80244022."}, winlog.DeviceRegistration{}, "", true},
+		{"in other words", machine{"notes.txt": "Our domain controller sets it by GPO. Error 0x80244022."}, winlog.DeviceRegistration{}, "the organisation that the machine belongs to", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := fit{Facts: tt.m.facts(t)}
+			if tt.device.Known {
+				f.Device = facts.Fact[winlog.DeviceRegistration]{State: facts.Present, Value: tt.device}
+			}
+			if owner, known := f.manager(); owner != tt.owner || known != tt.known {
+				t.Errorf("%q, %v", owner, known)
+			}
+		})
+	}
+}
+
+func TestPolicies(t *testing.T) {
+	const (
+		stop     = "service-stop wuauserv"
+		wsus     = "\"WUServer\"=\"http://wsus.fabrikam.example:8530\"\r\n\"WUStatusServer\"=\"http://wsus.fabrikam.example:8530\""
+		use      = `"UseWUServer"=dword:00000001`
+		prefix   = "SetPolicyDrivenUpdateSourceFor"
+		identity = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate`
+		features = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\Servicing`
+		delivery = `HKLM\SOFTWARE\Policies\Microsoft\Windows\DeliveryOptimization`
+		signing  = `HKCU\Software\Microsoft\Windows\CurrentVersion\WinTrust\Trust Providers\Software Publishing`
+		none     = `"Other"=dword:00000001`
+	)
+	del := func(key, name string) string { return "value-del " + key + " " + name }
+	set := func(key, name, v string) string { return "value-set " + key + " " + name + " = " + v }
+	how := func(id string) string { return "lead remedy." + id + ".how" }
+	for _, tt := range []struct {
+		name, id string
+		m        machine
+		want     []string
+	}{
+		{"leftovers of a WSUS", "remove-stale-wsus-policy", machine{keyUpdatePolicy: wsus, keyAUPolicy: use, netlogon: alone}, []string{
+			Guided, stop, del(keyAUPolicy, "UseWUServer"), del(keyUpdatePolicy, "WUServer"), del(keyUpdatePolicy, "WUStatusServer"), "lead plan.policy.comes-back",
+		}},
+		{"and Microsoft forbidden", "remove-stale-wsus-policy", machine{keyUpdatePolicy: "\"WUServer\"=\"http://old.example\"\r\n\"DoNotConnectToWindowsUpdateInternetLocations\"=dword:00000001", keyAUPolicy: none, netlogon: alone}, []string{
+			Guided, stop, del(keyUpdatePolicy, "WUServer"), del(keyUpdatePolicy, "DoNotConnectToWindowsUpdateInternetLocations"), "lead plan.policy.comes-back",
+		}},
+		{"owned by a domain", "remove-stale-wsus-policy", machine{keyUpdatePolicy: wsus, keyAUPolicy: use, netlogon: member}, []string{"not: plan.owned"}},
+		{"nobody knows whose", "remove-stale-wsus-policy", machine{keyUpdatePolicy: wsus, keyAUPolicy: use}, []string{Guided, "lead plan.not-looked", how("remove-stale-wsus-policy")}},
+		{"no WSUS", "remove-stale-wsus-policy", machine{keyUpdatePolicy: none, keyAUPolicy: none, netlogon: alone}, []string{"not: plan.policy.no-wsus"}},
+		{"nobody looked", "remove-stale-wsus-policy", machine{netlogon: alone}, []string{Guided, "lead plan.not-looked", how("remove-stale-wsus-policy")}},
+
+		{"a block", "remove-leftover-update-policy", machine{keyUpdatePolicy: "\"DisableWindowsUpdateAccess\"=dword:00000001\r\n\"TargetReleaseVersionInfo\"=\"22H2\"\r\n\"WUServer\"=\"http://wsus.fabrikam.example\"", keyAUPolicy: "\"NoAutoUpdate\"=dword:00000000\r\n\"AUOptions\"=dword:00000001", netlogon: alone}, []string{
+			Guided, stop, del(keyUpdatePolicy, "DisableWindowsUpdateAccess"), del(keyUpdatePolicy, "TargetReleaseVersionInfo"), del(keyAUPolicy, "AUOptions"), "lead plan.policy.comes-back",
+		}},
+		{"an invented server", "remove-leftover-update-policy", machine{keyUpdatePolicy: `"WUServer"="http://127.0.0.1"`, keyAUPolicy: use, keyUserUpdate: none, netlogon: alone}, []string{
+			Guided, stop, del(keyAUPolicy, "UseWUServer"), del(keyUpdatePolicy, "WUServer"), "lead plan.policy.comes-back",
+		}},
+		{"an owned block", "remove-leftover-update-policy", machine{keyUpdatePolicy: `"DisableWindowsUpdateAccess"=dword:00000001`, `HKLM\SOFTWARE\Microsoft\CCM`: ""}, []string{"not: plan.owned"}},
+		{"no block", "remove-leftover-update-policy", machine{keyUpdatePolicy: none, keyAUPolicy: none, keyUserUpdate: none, netlogon: alone}, []string{"not: plan.policy.no-leftovers"}},
+
+		{"an address without scheme", "correct-wsus-url", machine{keyUpdatePolicy: `"WUServer"=" WSUS.Fabrikam.example:8530/"`, keyAUPolicy: use, netlogon: alone}, []string{
+			Guided, stop, set(keyUpdatePolicy, "WUServer", "http://wsus.fabrikam.example:8530"), set(keyUpdatePolicy, "WUStatusServer", "http://wsus.fabrikam.example:8530"), "lead plan.policy.address",
+		}},
+		{"an address that is well formed", "correct-wsus-url", machine{keyUpdatePolicy: wsus, netlogon: alone}, []string{Guided, "lead plan.policy.ask-address", how("correct-wsus-url")}},
+		{"an owned address", "correct-wsus-url", machine{keyUpdatePolicy: `"WUServer"="WSUS"`, netlogon: member}, []string{"not: plan.owned"}},
+		{"no address", "correct-wsus-url", machine{keyUpdatePolicy: none, netlogon: alone}, []string{"not: plan.policy.no-wsus"}},
+
+		{"dual scan", "set-scan-source-policy", machine{keyUpdatePolicy: wsus, keyAUPolicy: use, netlogon: alone, keyCurrentVersion: `"CurrentBuild"="19045"`}, []string{
+			Guided, stop, set(keyUpdatePolicy, "DisableDualScan", "0x1"), "lead plan.policy.source-wsus",
+		}},
+		{"half of the classes", "set-scan-source-policy", machine{keyUpdatePolicy: wsus + "\r\n\"" + prefix + "QualityUpdates\"=dword:00000001\r\n\"" + prefix + "FeatureUpdates\"=dword:00000000", keyAUPolicy: use, netlogon: alone}, []string{
+			Guided, stop, set(keyUpdatePolicy, prefix+"FeatureUpdates", "0x1"), set(keyUpdatePolicy, prefix+"DriverUpdates", "0x1"), set(keyUpdatePolicy, prefix+"OtherUpdates", "0x1"), set(keyAUPolicy, "UseUpdateClassPolicySource", "0x1"), "lead plan.policy.source-wsus",
+		}},
+		{"a WSUS that is none", "set-scan-source-policy", machine{keyUpdatePolicy: `"` + prefix + `QualityUpdates"=dword:00000001`, keyAUPolicy: none, netlogon: alone}, []string{
+			Guided, stop, del(keyUpdatePolicy, prefix+"QualityUpdates"), "lead plan.policy.source-microsoft",
+		}},
+		{"one source", "set-scan-source-policy", machine{keyUpdatePolicy: none, keyAUPolicy: none, netlogon: alone}, []string{"not: plan.policy.one-source"}},
+		{"owned sources", "set-scan-source-policy", machine{keyUpdatePolicy: wsus, keyAUPolicy: use, netlogon: member}, []string{"not: plan.owned"}},
+
+		{"fetch policies", "refresh-group-policy", machine{netlogon: member}, []string{Automatic, "run gpupdate /target:computer /force /wait:300"}},
+		{"fetch from nobody", "refresh-group-policy", machine{netlogon: alone}, []string{"not: plan.policy.nobody"}},
+
+		{"a cloned identity", "reset-wsus-client-id", machine{identity: "\"SusClientId\"=\"6b7d1a1c-0000-4000-8000-0123456789ab\"\r\n\"SusClientIDValidation\"=hex:06,02"}, []string{
+			Automatic, stop, del(identity, "SusClientId"), del(identity, "SusClientIdValidation"),
+		}},
+		{"no identity", "reset-wsus-client-id", machine{identity: none}, []string{"not: plan.policy.no-client-id"}},
+
+		{"features", "enable-features-from-windows-update", machine{features: `"UseWindowsUpdate"=dword:00000002`, netlogon: alone}, []string{
+			Guided, set(features, "RepairContentServerSource", "0x2"), del(features, "UseWindowsUpdate"), how("enable-features-from-windows-update"),
+		}},
+		{"features already", "enable-features-from-windows-update", machine{features: `"RepairContentServerSource"=dword:00000002`, netlogon: alone}, []string{"not: plan.nothing-to-change"}},
+		{"features, owned", "enable-features-from-windows-update", machine{features: none, netlogon: member}, []string{"not: plan.owned"}},
+
+		{"simple mode", "set-delivery-optimization-simple-mode", machine{delivery: `"DODownloadMode"=dword:00000064`, netlogon: alone}, []string{Automatic, "service-stop DoSvc", set(delivery, "DODownloadMode", "0x63")}},
+		{"simple already", "set-delivery-optimization-simple-mode", machine{delivery: `"DODownloadMode"=dword:00000063`}, []string{"not: plan.nothing-to-change"}},
+		{"simple, owned", "set-delivery-optimization-simple-mode", machine{delivery: none, netlogon: member}, []string{"not: plan.owned"}},
+		{"simple, managed", "set-delivery-optimization-simple-mode", machine{delivery: none, netlogon: alone, `HKLM\SOFTWARE\Microsoft\PolicyManager\current\device\DeliveryOptimization`: `"DODownloadMode"=dword:00000001`}, []string{"not: plan.owned"}},
+
+		{"signatures", "restore-signature-check-setting", machine{signing: `"State"=dword:00023e00`}, []string{Guided, set(signing, "State", "0x23c00"), how("restore-signature-check-setting")}},
+		{"signatures as they are", "restore-signature-check-setting", machine{signing: `"State"=dword:00023c00`}, []string{"not: plan.nothing-to-change"}},
+
+		{"a pause", "resume-paused-updates", machine{keySettings: "\"PauseUpdatesExpiryTime\"=\"2031-05-01T00:00:00Z\"\r\n\"PauseQualityUpdatesStartTime\"=\"2031-04-01T00:00:00Z\""}, []string{
+			Guided, del(keySettings, "PauseUpdatesExpiryTime"), del(keySettings, "PauseQualityUpdatesStartTime"), "lead plan.policy.paused-until",
+		}},
+		{"a pause by policy", "resume-paused-updates", machine{keyUpdatePolicy: `"PauseQualityUpdatesStartTime"="2031-04-01"`, keySettings: none, netlogon: member}, []string{"not: plan.owned"}},
+		{"no pause", "resume-paused-updates", machine{keySettings: none}, []string{Guided, "lead plan.policy.not-paused", how("resume-paused-updates")}},
+
+		{"the user's proxy for a WSUS", "enable-wsus-user-proxy-fallback", machine{keyUpdatePolicy: wsus, keyAUPolicy: use, keyUserNet: userProxy, netlogon: alone}, []string{Guided, set(keyUpdatePolicy, "SetProxyBehaviorForUpdateDetection", "0x1"), how("enable-wsus-user-proxy-fallback")}},
+		{"the same, owned", "enable-wsus-user-proxy-fallback", machine{keyUpdatePolicy: wsus, keyAUPolicy: use, keyUserNet: userProxy, netlogon: member}, []string{"not: plan.owned"}},
+		{"the same, without a WSUS", "enable-wsus-user-proxy-fallback", machine{keyUpdatePolicy: none}, []string{"not: plan.policy.no-wsus"}},
+
+		{"whose policy", "tell-policy-owner", machine{netlogon: member}, []string{Advice, how("tell-policy-owner"), "lead plan.tell.owner"}},
+		{"whose server", "tell-wsus-clean-up", machine{keyUpdatePolicy: wsus, keyAUPolicy: use}, []string{Advice, how("tell-wsus-clean-up"), "lead plan.tell.server"}},
+		{"which policies", "check-update-policies", machine{keyUpdatePolicy: `"DisableDualScan"=dword:00000001`, keyAUPolicy: use, keyUserUpdate: none, netlogon: alone}, []string{Automatic, "lead plan.tell.no-owner", "lead plan.look.policy"}},
+		{"inside", "connect-company-vpn", machine{keyUpdatePolicy: wsus, keyAUPolicy: use}, []string{Advice, how("connect-company-vpn"), "lead plan.policy.inside"}},
+	} {
+		t.Run(tt.id+"/"+tt.name, func(t *testing.T) { wantPlan(t, tt.id, tt.m.facts(t), tt.want...) })
+	}
+}
+
+func TestWellFormed(t *testing.T) {
+	for in, want := range map[string]string{
+		"http://wsus.fabrikam.example:8530":            "http://wsus.fabrikam.example:8530",
+		"HTTPS://WSUS.Fabrikam.Example:8531/":          "https://wsus.fabrikam.example:8531",
+		"wsus":                                         "http://wsus",
+		"wsus.fabrikam.example":                        "http://wsus.fabrikam.example",
+		"http://http://wsus.fabrikam.example":          "http://wsus.fabrikam.example",
+		"http://https//wsus.fabrikam.example":          "https://wsus.fabrikam.example",
+		`http:\\wsus.fabrikam.example:8530`:            "http://wsus.fabrikam.example:8530",
+		`"http://wsus:8530"`:                           "http://wsus:8530",
+		"http://":                                      "",
+		"":                                             "",
+		"http://user:word@wsus.fabrikam.example":       "",
+		"http://wsus one.example":                      "",
+		"http://127.0.0.1":                             "",
+		"http://[2001:db8::1]:8530":                    "http://[2001:db8::1]:8530",
+		"http://wsus.fabrikam.example:port":            "",
+		"http://wsus.fabrikam.example:8530/Selfupdate": "http://wsus.fabrikam.example:8530/selfupdate",
+	} {
+		if got := wellFormed(in); got != want {
+			t.Errorf("wellFormed(%q) = %q, want %q", in, got, want)
+		}
+		if got := wellFormed(want); got != want {
+			t.Errorf("wellFormed(%q) = %q", want, got)
+		}
+	}
+}
+
+func TestValues(t *testing.T) {
+	if s, ok := textValue("Wörter").String(); !ok || s != "Wörter" {
+		t.Errorf("%q", s)
+	}
+	if n, ok := numberValue(0xFFFFFFFF).DWord(); !ok || n != 0xFFFFFFFF {
+		t.Error(n)
+	}
+	if d := cmp.Diff("a", tellValue(textValue(" a "))); d != "" {
+		t.Error(d)
+	}
+}
