@@ -87,6 +87,7 @@ type state struct {
 	Offers   []offer                  `json:"offers"`   // of the last scan that went well
 	Present  []string                 `json:"present"`  // updates that are installed, by id
 	Events   int                      `json:"events"`   // that were logged, for their numbers
+	Started  time.Time                `json:"started"`  // true time of the last start of Windows
 }
 
 //go:embed machine-base.txtar
@@ -125,6 +126,7 @@ func NewMachine(dir string, s *Scenario) (*Machine, error) {
 		return nil, err
 	}
 	m.now = newState()
+	m.now.Started = m.world.Now().UTC().Add(-uptime).Truncate(time.Second)
 	base := txtar.Parse(machineBase)
 	for _, f := range slices.Concat(base.Files, s.machine) {
 		if err := m.unpack(f); err != nil {
@@ -183,6 +185,43 @@ func (m *Machine) Cure() Cure { return m.spec.Cure }
 
 // Now is what the machine's clock shows.
 func (m *Machine) Now() time.Time { return m.world.MachineNow() }
+
+// uptime is how long a machine of a scenario has been on.
+const uptime = 50 * time.Hour
+
+// Started is when Windows was last started, by the true time.
+func (m *Machine) Started(ctx context.Context) (time.Time, error) {
+	return read(m, func(s *state) time.Time { return s.Started }), ctx.Err()
+}
+
+// Restart ends Windows and starts it: services begin anew, what waited for a restart
+// is made.
+func (m *Machine) Restart() error {
+	m.act.Lock()
+	defer m.act.Unlock()
+	m.world.Advance(2 * time.Minute)
+	return m.change(func(s *state) error {
+		s.Started = m.world.Now().UTC()
+		for _, v := range s.Services {
+			v.State, v.Hangs = winlog.ServiceStopped, false
+		}
+		for name := range s.Services {
+			if s.start(name).Type == winlog.ServiceAutoStart {
+				_ = m.begin(s, name, nil) // one that cannot start is what the machine is sick of
+			}
+		}
+		if n, _ := s.Registry.number(servicesKey+"TrustedInstaller", "Start"); n == winlog.ServiceAutoStart {
+			s.Registry.drop(cbsKey + `\RebootPending`) // the servicing stack finishes at start what waits
+			s.Registry.drop(cbsKey + `\PackagesPending`)
+			s.Registry.drop(agentKey + `\Auto Update\RebootRequired`)
+			if s.Registry.key(cbsKey+`\SessionsPending`) != nil {
+				s.Registry.set(cbsKey+`\SessionsPending`, "Exclusive", dword(0))
+			}
+		}
+		clear(s.Cache)
+		return nil
+	})
+}
 
 func newState() state {
 	return state{

@@ -98,7 +98,6 @@ var looked = []string{
 func writtenByWindows(p string) bool {
 	for _, pattern := range []string{
 		`C:\Windows\WindowsUpdate.log`, `C:\Windows\Logs\*`, `C:\Windows\System32\winevt\Logs\*`, `*\ReportingEvents.log`,
-		`C:\Windows\SoftwareDistribution\DataStore\*`,
 	} {
 		if wild(pattern, p) {
 			return true
