@@ -191,7 +191,16 @@ func TestAutomaticTreats(t *testing.T) {
 	for _, family := range []map[string]fitter{fitAgent(), fitServices(), fitServicing(), fitState(), fitSystem()} {
 		for id := range family {
 			r, _ := Lookup(id)
-			if Carried(r) != Automatic || r.Risk == RiskNone {
+			if Carried(r) != Automatic {
+				continue
+			}
+			if r.Risk == RiskNone {
+				// What looks is done, or was done with everything else; what only waits and
+				// tries again has no steps.
+				x, why := fitted(t, id, rich[0])
+				if why.ID == "" && len(x.Lead) > 0 && x.How == Automatic {
+					t.Errorf("%s is called automatic and leads a person", id)
+				}
 				continue
 			}
 			if !slices.ContainsFunc(rich, func(f *facts.Facts) bool {

@@ -388,6 +388,8 @@ func fitDeletedService(f *fit) {
 func fitLookAtServices(f *fit) {
 	for _, name := range []string{"wuauserv", "bits", "cryptsvc"} {
 		if f.startType(name) < 0 {
+			f.byHand()
+			f.lead("remedy.check-service-state.how")
 			return
 		}
 	}

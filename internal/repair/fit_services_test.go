@@ -135,7 +135,7 @@ func TestFitServices(t *testing.T) {
 			files: map[string]string{"sc-qc.txt": starts("wuauserv", "3   DEMAND_START", "bits", "3   DEMAND_START", "cryptsvc", "2   AUTO_START")},
 			why:   "plan.looked-already",
 		},
-		{name: "not looked", remedy: "check-service-state"},
+		{name: "not looked", remedy: "check-service-state", lead: []string{"remedy.check-service-state.how"}},
 	})
 }
 

@@ -88,11 +88,19 @@ func fitReserve(f *fit) {
 		f.not("plan.windows-lacks-it")
 		return
 	}
+	const keyReserves = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\ReserveManager`
+	if v := f.DWord(keyReserves, "ShippedWithReserves"); v.State == facts.Present && v.Value == 0 {
+		f.not("plan.reserve-off")
+		return
+	}
 	if f.restartPending() {
 		return
 	}
-	f.runs("plan.lasting.on-again", "dism", "/Online", "/Set-ReservedStorageState", "/State:Disabled")
-	f.runs("plan.lasting.on-again", "dism", "/Online", "/Set-ReservedStorageState", "/State:Enabled")
+	set := func(state string) host.Change {
+		return host.Change{Kind: host.Run, Path: "dism", Args: []string{"/Online", "/Set-ReservedStorageState", "/State:" + state}}
+	}
+	f.step(Step{Change: set("Disabled"), Undo: []host.Change{set("Enabled")}})
+	f.step(Step{Change: set("Enabled"), Lasting: "plan.lasting.on-again"})
 }
 
 // fitRemovePackage takes off the package that the log names. The servicing stack
@@ -237,6 +245,7 @@ func fitRead(kinds ...winlog.Kind) fitter {
 				return
 			}
 		}
+		f.byHand()
 		f.lead("remedy." + f.out.ID + ".how")
 	}
 }

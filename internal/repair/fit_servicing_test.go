@@ -23,6 +23,11 @@ func TestFitServicing(t *testing.T) {
 			lead:  []string{"remedy.reset-reserved-storage.how"},
 		},
 		{name: "too old", remedy: "reset-reserved-storage", files: map[string]string{"systeminfo.txt": windows7Info}, why: "plan.windows-lacks-it"},
+		{
+			name: "off", remedy: "reset-reserved-storage",
+			files: map[string]string{"r.reg": export(`[HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows\CurrentVersion\ReserveManager]`, `"ShippedWithReserves"=dword:00000000`)},
+			why:   "plan.reserve-off",
+		},
 		{name: "too old", remedy: "install-checkpoint-updates-together", why: "plan.windows-lacks-it"},
 		{name: "too new", remedy: "install-legacy-agent-and-sha2", why: "plan.newer-windows"},
 		{name: "old", remedy: "install-legacy-agent-and-sha2", files: map[string]string{"systeminfo.txt": windows7Info}, lead: []string{"plan.this-machine", "remedy.install-legacy-agent-and-sha2.how"}},

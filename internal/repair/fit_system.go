@@ -62,7 +62,7 @@ func fitSystem() map[string]fitter {
 		"convert-mbr-to-gpt":            guide("boot-layout-screen", "mbr2gpt-failed", "legacy-firmware"),
 
 		// Looking.
-		"check-setup-requirements": because,
+		"check-setup-requirements": fitRequirements,
 		"read-inner-code":          fitInnerCode,
 		"read-update-log":          fitRead(winlog.WindowsUpdate),
 		"run-setupdiag":            fitRead(winlog.SetupDiag),
@@ -82,14 +82,25 @@ func fitSystem() map[string]fitter {
 }
 
 // ledOnly are remedies that the catalogue calls automatic and that updoc leaves to
-// a person so far: which files to move nobody lists, and a machine is kept awake by
-// whoever works on it.
-var ledOnly = []string{"keep-awake-during-work", "move-old-temp-files"}
+// a person so far: which files to move, and who holds one, nobody lists; a machine
+// is kept awake by whoever works on it; a report goes to somebody.
+var ledOnly = []string{
+	"check-file-locks", "check-package-applicability", "collect-support-report", "keep-awake-during-work", "move-old-temp-files",
+}
+
+// byHand makes a treatment one that a person is led through. Without it what only
+// looks would be followed by another attempt at once, which could show nothing new.
+func (f *fit) byHand() {
+	if f.out.How == Automatic {
+		f.out.How = Guided
+	}
+}
 
 // guide leads a person: first the line by which the cause was seen, so that they
 // know what is meant, then how.
 func guide(marks ...string) fitter {
 	return func(f *fit) {
+		f.byHand()
 		f.leadSeen(marks)
 		f.lead("remedy." + f.out.ID + ".how")
 	}
@@ -131,6 +142,7 @@ func (f *fit) leadLine(source, text string) {
 
 // because leads with the heaviest evidence of the causes that it is for.
 func because(f *fit) {
+	f.byHand()
 	for _, x := range f.diagnosis.Findings {
 		if x.Cause == nil || !slices.Contains(f.out.Causes, x.ID) {
 			continue
@@ -341,10 +353,21 @@ func fitWMI(f *fit) {
 	f.runs("", "winmgmt", "/salvagerepository")
 }
 
+// fitRequirements: what Windows' own appraiser found was read with everything else.
+func fitRequirements(f *fit) {
+	const key = `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\AppCompatFlags\HwReqChk`
+	if v := f.Value(key, "HwReqChkVars"); v.State == facts.Present {
+		f.not("plan.looked-already", "what", "HwReqChkVars")
+		return
+	}
+	because(f)
+}
+
 // fitInnerCode: the codes inside were read with everything else.
 func fitInnerCode(f *fit) {
 	for _, x := range f.Failures {
 		if x.Code.Wrapper() && x.Extend == 0 {
+			f.byHand()
 			f.lead("plan.wrapper", "code", x.Code.String())
 			f.lead("remedy.read-inner-code.how")
 			return

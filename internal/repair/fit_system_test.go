@@ -279,3 +279,13 @@ func TestNTPath(t *testing.T) {
 		}
 	}
 }
+
+// TestWrapper: a code that only says that something inside failed is named.
+func TestWrapper(t *testing.T) {
+	f := seenOn(t, nil)
+	f.Failures = []facts.Failure{{Code: 0x80240022, Stage: facts.StageInstall}}
+	x, why := fitted(t, "read-inner-code", f)
+	if why.ID != "" || x.How != Guided || len(x.Lead) != 2 || x.Lead[0].Args["code"] != "0x80240022" {
+		t.Errorf("%+v, left out because of %q", x, why.ID)
+	}
+}
