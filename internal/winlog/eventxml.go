@@ -235,7 +235,7 @@ func (e *xmlEvent) fill(rec *Record) {
 	rec.Time = e.time
 	rec.Fields = append(rec.Fields, e.data...)
 	rec.addField("_channel", e.channel)
-	rec.Code = dataCode(e.data)
+	rec.Code = dataCode(e.provider, e.data)
 	rec.Text = []byte(e.message)
 	if e.message == "" {
 		text := strconv.AppendUint(append([]byte(e.provider), '/'), uint64(e.id), 10)
@@ -249,13 +249,16 @@ func (e *xmlEvent) fill(rec *Record) {
 
 // dataCode returns the failing result among an event's data, as [eventCode] does
 // for events in their binary form.
-func dataCode(data []Field) codes.HRESULT {
+func dataCode(provider string, data []Field) codes.HRESULT {
 	for _, f := range data {
 		if namesResult(f.Name) {
 			if h := resultValue(f.Value); h != 0 {
 				return h
 			}
 		}
+	}
+	if strings.EqualFold(provider, "User32") {
+		return 0 // 1074 has a reason for the restart in the shape of an HRESULT
 	}
 	for _, f := range data {
 		if strings.HasPrefix(f.Name, "param") {
