@@ -49,6 +49,7 @@ type Recorded struct {
 	closers  []io.Closer
 	expanded int64
 	looked   int // files seen, readable or not
+	bundles  []*bundle
 
 	mu  sync.Mutex
 	reg *registry // read once, when first asked
@@ -64,7 +65,7 @@ func OpenRecorded(ctx context.Context, paths ...string) (*Recorded, error) {
 			return nil, err
 		}
 	}
-	return r.opened()
+	return r.opened(ctx)
 }
 
 // OpenFS lists the evidence in a file system, e.g. a scenario of the lab.
@@ -74,11 +75,16 @@ func OpenFS(ctx context.Context, fsys fs.FS) (*Recorded, error) {
 		r.Close()
 		return nil, err
 	}
-	return r.opened()
+	return r.opened(ctx)
 }
 
-func (r *Recorded) opened() (*Recorded, error) {
-	if len(r.files) == 0 {
+func (r *Recorded) opened(ctx context.Context) (*Recorded, error) {
+	slices.SortStableFunc(r.files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	if err := r.openBundles(ctx); err != nil {
+		r.Close()
+		return nil, err
+	}
+	if len(r.files) == 0 && len(r.bundles) == 0 {
 		err := fmt.Errorf("%w", ErrNothingReadable)
 		if len(r.gaps) > 0 {
 			err = fmt.Errorf("%w: %s", ErrNothingReadable, strings.Join(r.gaps[:min(3, len(r.gaps))], "; "))
@@ -86,7 +92,6 @@ func (r *Recorded) opened() (*Recorded, error) {
 		r.Close()
 		return nil, err
 	}
-	slices.SortStableFunc(r.files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	return r, nil
 }
 
@@ -232,6 +237,9 @@ func (r *Recorded) add(ctx context.Context, f File, depth int, b *budget) error 
 func (r *Recorded) identify(ctx context.Context, f File, head []byte, depth int, b *budget) error {
 	if len(head) == 0 {
 		r.gap("%s: empty", f.Path)
+		return nil
+	}
+	if equalFold(path.Base(f.Path), ManifestName) && r.addManifest(f, head) {
 		return nil
 	}
 	f.Kind = winlog.Identify(f.Path, head)
@@ -468,8 +476,16 @@ func (a abortable) Read(p []byte) (int, error) {
 	return a.src.Read(p)
 }
 
-// Machine knows nothing by itself: facts learns the machine from its evidence.
-func (r *Recorded) Machine(context.Context) (Machine, error) { return Machine{Source: "bundle"}, nil }
+// Machine knows what a bundle's manifest says, and else nothing by itself: facts
+// learns the machine from its evidence.
+func (r *Recorded) Machine(context.Context) (Machine, error) {
+	var m Machine
+	if len(r.bundles) > 0 {
+		m = r.bundles[0].manifest.Machine
+	}
+	m.Source = "bundle"
+	return m, nil
+}
 
 // Files lists the evidence whose base name matches pattern.
 func (r *Recorded) Files(_ context.Context, pattern string) ([]File, error) {
@@ -494,8 +510,13 @@ func (r *Recorded) Open(_ context.Context, f File) (io.ReadCloser, error) {
 	return f.open()
 }
 
-// Ask returns a recorded answer: answers/NAME.json of a bundle.
+// Ask returns a recorded answer: that of a bundle, or answers/NAME.json.
 func (r *Recorded) Ask(_ context.Context, q Question) (Answer, error) {
+	for _, b := range r.bundles {
+		if a, ok := b.asked[q.id()]; ok {
+			return a.Answer, a.err
+		}
+	}
 	for _, f := range r.files {
 		if strings.EqualFold(path.Base(f.Path), q.Name+".json") && strings.EqualFold(path.Base(path.Dir(f.Path)), "answers") {
 			rc, err := f.open()

@@ -184,9 +184,14 @@ func canonical(p string) string {
 	return p
 }
 
-// Key answers from exports and hives. A key that is missing below an exported
+// Key answers from a bundle, exports and hives. A key that is missing below an exported
 // one does not exist; anything else was not recorded.
 func (r *Recorded) Key(ctx context.Context, p string) (Key, error) {
+	for _, b := range r.bundles {
+		if k, err := b.key(p); !errors.Is(err, errNotInBundle) {
+			return k, err
+		}
+	}
 	reg, err := r.registry(ctx)
 	if err != nil {
 		return Key{}, fmt.Errorf("key %s: %w", p, err)
@@ -225,9 +230,14 @@ func (r *Recorded) Key(ctx context.Context, p string) (Key, error) {
 	}
 }
 
-// Service answers from the Services keys of the registry, where they were
-// recorded. Outputs of sc are files: facts reads those itself.
+// Service answers from a bundle, or from the Services keys of the registry, where
+// they were recorded. Outputs of sc are files: facts reads those itself.
 func (r *Recorded) Service(ctx context.Context, name string) (Service, error) {
+	for _, b := range r.bundles {
+		if s, ok := b.services[strings.ToLower(name)]; ok {
+			return s.Service, s.err
+		}
+	}
 	k, err := r.Key(ctx, `HKLM\SYSTEM\CurrentControlSet\Services\`+name)
 	if err != nil {
 		return Service{Source: k.Source}, fmt.Errorf("service %s: %w", name, errors.Unwrap(err))
