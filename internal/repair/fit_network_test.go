@@ -257,3 +257,128 @@ func walked(ways map[route.Proxy]host.Fault) *route.Walk {
 	}
 	return &route.Walk{Trips: []route.Trip{trip}}
 }
+
+func TestFirewall(t *testing.T) {
+	const id = "disable-blocking-firewall-rules"
+	rule := func(name, text string) string { return `"` + name + `"="` + text + `"` }
+	off := func(name string) string { return "switch firewall-rule/" + name + " off" }
+	const head = "v2.31|Action=Block|Active=TRUE|Dir=Out|"
+	for _, tt := range []struct {
+		name, text string
+		blocks     bool
+	}{
+		{"the service", head + `App=%SystemRoot%\\system32\\svchost.exe|Svc=wuauserv|Name=No updates|`, true},
+		{"any service host", head + `App=%SystemRoot%\\System32\\svchost.exe|Name=No updates|`, true},
+		{"the web for all", head + "Protocol=6|RPort=80|RPort=443|Name=Web|", true},
+		{"a range of ports", head + "Protocol=6|RPort2_10=1-1023|Name=Low|", true},
+		{"everything, as it cannot be told from a profile", head + "Name=All|", false},
+		{"off", `v2.31|Action=Block|Active=FALSE|Dir=Out|Svc=wuauserv|Name=Off|`, false},
+		{"in", `v2.31|Action=Block|Active=TRUE|Dir=In|Svc=wuauserv|Name=In|`, false},
+		{"allow", `v2.31|Action=Allow|Active=TRUE|Dir=Out|Svc=wuauserv|Name=Yes|`, false},
+		{"another service", head + `App=%SystemRoot%\\system32\\svchost.exe|Svc=spooler|Name=Printing|`, false},
+		{"another program", head + `App=C:\\Games\\game.exe|Name=Game|`, false},
+		{"another port", head + `Protocol=6|Svc=wuauserv|RPort=445|Name=Shares|`, false},
+		{"UDP", head + `Protocol=17|Svc=dosvc|RPort=3544|Name=Teredo|`, false},
+		{"some addresses", head + "Svc=wuauserv|RA4=198.51.100.0/255.255.255.0|Name=One net|", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := machine{keyFirewall: rule("{0A}", tt.text)}.facts(t)
+			if tt.blocks {
+				wantPlan(t, id, f, Automatic, off("{0A}"), "lead plan.firewall.rule")
+				return
+			}
+			wantPlan(t, id, f, "not: plan.firewall.none")
+		})
+	}
+	policy := machine{keyFirewall: rule("x", "v2.31|Action=Allow|"), keyFirewallPolicy: rule("{0B}", head+"Svc=bits|Name=By policy|")}
+	wantPlan(t, id, policy.facts(t), "not: plan.firewall.policy")
+	wantPlan(t, id, machine{}.facts(t), Guided, "lead plan.not-looked", "lead remedy."+id+".how")
+}
+
+func TestEncryption(t *testing.T) {
+	const (
+		id  = "enable-tls12-and-ciphers"
+		old = "TLS_RSA_WITH_AES_128_CBC_SHA,TLS_RSA_WITH_3DES_EDE_CBC_SHA"
+	)
+	f := machine{keyTLS12: "\"Enabled\"=dword:00000000\r\n\"DisabledByDefault\"=dword:00000001", keyWinHTTP: `"DefaultSecureProtocols"=dword:000000a0`}.facts(t)
+	wantPlan(t, id, f, Guided, "value-set "+keyTLS12+" Enabled = 0x1 (restart)", "value-set "+keyTLS12+" DisabledByDefault = 0x0 (restart)",
+		"value-set "+keyWinHTTP+" DefaultSecureProtocols = 0x8a0 (restart)", "lead remedy."+id+".how")
+	f = machine{keyCipherPolicy: `"Functions"="` + old + `"`, netlogon: alone}.facts(t)
+	wantPlan(t, id, f, Guided, "value-set "+keyCipherPolicy+" Functions = "+old+","+strings.Join(neededSuites, ",")+" (restart)", "lead remedy."+id+".how")
+	f = machine{keyCipherPolicy: `"Functions"="` + old + `"`, netlogon: member}.facts(t)
+	wantPlan(t, id, f, "not: plan.owned")
+	f = machine{keyCipherPolicy: `"Functions"="` + old + `"`, netlogon: member, keyTLS12: `"Enabled"=dword:00000000`}.facts(t)
+	wantPlan(t, id, f, Guided, "value-set "+keyTLS12+" Enabled = 0x1 (restart)", "lead plan.tls.suites")
+	f = machine{keyTLS12: `"Enabled"=dword:00000001`, keyWinHTTP: `"Other"=dword:00000000`, keyCipherPolicy: `"Functions"="` + neededSuites[1] + `"`}.facts(t)
+	wantPlan(t, id, f, "not: plan.nothing-to-change")
+	wantPlan(t, id, machine{}.facts(t), Guided, "lead plan.not-looked", "lead remedy."+id+".how")
+
+	t.Run("a list of strings stays one", func(t *testing.T) {
+		f := machine{keyCipherPolicy: `"Functions"=hex(7):41,00,00,00,42,00,00,00,00,00`, netlogon: alone}.facts(t)
+		got, _ := fitted(t, id, f)
+		list, ok := got.Steps[0].Change.Value.Strings()
+		if d := cmp.Diff(append([]string{"A", "B"}, neededSuites...), list); d != "" || !ok {
+			t.Error(ok, d)
+		}
+	})
+
+	const roots = `HKLM\SOFTWARE\Policies\Microsoft\SystemCertificates\AuthRoot`
+	wantPlan(t, "enable-root-auto-update", machine{roots: `"DisableRootAutoUpdate"=dword:00000001`, netlogon: alone}.facts(t), Automatic, "value-del "+roots+" DisableRootAutoUpdate")
+	wantPlan(t, "enable-root-auto-update", machine{roots: `"DisableRootAutoUpdate"=dword:00000001`, netlogon: member}.facts(t), "not: plan.owned")
+	wantPlan(t, "enable-root-auto-update", machine{roots: `"DisableRootAutoUpdate"=dword:00000000`}.facts(t), "not: plan.nothing-to-change")
+}
+
+const adapters = `Windows IP Configuration
+
+   Host Name . . . . . . . . . . . . : DESK-7
+
+PPP adapter Fabrikam VPN:
+
+   Connection-specific DNS Suffix  . :
+   Description . . . . . . . . . . . : Fortinet SSL VPN Virtual Ethernet Adapter
+   Physical Address. . . . . . . . . : 00-09-0F-AA-00-01
+   DHCP Enabled. . . . . . . . . . . : No
+   Autoconfiguration Enabled . . . . : Yes
+   IPv6 Address. . . . . . . . . . . : 2001:db8:9::5(Preferred)
+   IPv4 Address. . . . . . . . . . . : 10.9.0.5(Preferred)
+   Subnet Mask . . . . . . . . . . . : 255.255.255.0
+   Default Gateway . . . . . . . . . : 10.9.0.1
+
+Ethernet adapter Ethernet 2:
+
+   Connection-specific DNS Suffix  . : fabrikam.example
+   Description . . . . . . . . . . . : Intel(R) Ethernet Connection
+   Physical Address. . . . . . . . . : 00-15-5D-01-02-03
+   DHCP Enabled. . . . . . . . . . . : Yes
+   Autoconfiguration Enabled . . . . : Yes
+   IPv6 Address. . . . . . . . . . . : 2001:db8::5(Preferred)
+   IPv4 Address. . . . . . . . . . . : 192.0.2.5(Preferred)
+   Subnet Mask . . . . . . . . . . . : 255.255.255.0
+   Default Gateway . . . . . . . . . : 192.0.2.1
+`
+
+func TestAdapters(t *testing.T) {
+	const key = `HKLM\SYSTEM\CurrentControlSet\Services\Tcpip6\Parameters`
+	m := machine{"ipconfig-all.txt": adapters}
+	wantPlan(t, "test-without-ipv6", m.facts(t), Automatic, "switch ipv6/Ethernet 2 off (for a while)")
+	wantPlan(t, "set-lower-mtu", m.facts(t), Guided, "switch mtu/Ethernet 2 1280", "lead plan.mtu.small", "lead remedy.set-lower-mtu.how")
+	wantPlan(t, "test-without-vpn", m.facts(t), Guided, "lead remedy.test-without-vpn.how", "lead plan.vpn.seen")
+	wantPlan(t, "test-without-ipv6", machine{}.facts(t), Guided, "lead plan.not-looked", "lead remedy.test-without-ipv6.how")
+	four := strings.ReplaceAll(strings.ReplaceAll(adapters, "2001:db8::5", "fe80::5"), "2001:db8:9::5", "fe80::6")
+	wantPlan(t, "test-without-ipv6", machine{"ipconfig-all.txt": four}.facts(t), "not: plan.adapter.none")
+	wantPlan(t, "prefer-ipv4-over-ipv6", machine{key: `"DisabledComponents"=dword:00000001`}.facts(t), Guided, "value-set "+key+" DisabledComponents = 0x21 (restart)", "lead remedy.prefer-ipv4-over-ipv6.how")
+	wantPlan(t, "prefer-ipv4-over-ipv6", machine{key: `"DisabledComponents"=dword:000000ff`}.facts(t), "not: plan.nothing-to-change")
+}
+
+func TestLooksAtTheRoute(t *testing.T) {
+	f := machine{}.facts(t)
+	wantPlan(t, "run-connectivity-test", f, Automatic, "lead plan.look.not-walked")
+	f.Route = walked(map[route.Proxy]host.Fault{{Known: true}: host.FaultTimeout})
+	wantPlan(t, "run-connectivity-test", f, Automatic, "lead plan.look.broken", "lead plan.look.answered")
+	f.Route.Trips[0].Task.ID = "verify.portal"
+	f.Route.Trips[0].Attempts[0].Exchange.Header = []host.Field{{Name: "Location", Value: "https://portal.example.net/login?mac=001122334455"}}
+	got := wantPlan(t, "sign-in-captive-portal", f, Guided, "lead remedy.sign-in-captive-portal.how", "lead plan.portal.page")
+	if got.Lead[1].Args["host"] != "portal.example.net" {
+		t.Error(got.Lead[1])
+	}
+}

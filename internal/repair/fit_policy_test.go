@@ -1,11 +1,20 @@
 package repair
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
+	"updoc/internal/cause"
 	"updoc/internal/facts"
+	"updoc/internal/host"
+	"updoc/internal/message"
+	"updoc/internal/route"
 	"updoc/internal/winlog"
 )
 
@@ -177,4 +186,135 @@ func TestValues(t *testing.T) {
 	if d := cmp.Diff("a", tellValue(textValue(" a "))); d != "" {
 		t.Error(d)
 	}
+}
+
+// anyMachine draws a machine whose settings may be anything: right, wrong, of another
+// type, cut off.
+func anyMachine(t *rapid.T) machine {
+	keys := []string{
+		keyConnections, keyMachineNet, keyNetPolicy, keyUserPolicy, keyUserNet, keyUserNet + `\Connections`,
+		`HKU\S-1-5-18\` + keyInternet, `HKU\S-1-5-18\` + keyInternet + `\Connections`, `HKU\S-1-5-20\` + keyInternet + `\Connections`,
+		keyUpdatePolicy, keyAUPolicy, keyMDMUpdate, keyUserUpdate, keySettings, keyTLS12, keyWinHTTP, keyCipherPolicy,
+		keyTime, keyTime + `\Parameters`, keyTime + `\Config`, keyTimePolicy + `\Parameters`, keyFirewall, keyFirewallPolicy, keyTCPIP,
+		keyCurrentVersion, netlogon, `HKLM\SOFTWARE\Policies\Microsoft\SystemCertificates\AuthRoot`,
+		`HKLM\SYSTEM\CurrentControlSet\Services\Tcpip6\Parameters`, `HKLM\SOFTWARE\Policies\Microsoft\Windows\DeliveryOptimization`,
+		`HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\Servicing`, `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate`,
+		`HKLM\SYSTEM\CurrentControlSet\Services\wuauserv`, `HKLM\SYSTEM\CurrentControlSet\Services\bits`,
+	}
+	names := []string{
+		"WinHttpSettings", "DefaultConnectionSettings", "SavedLegacySettings", "ProxyEnable", "ProxyServer", "ProxyOverride", "AutoConfigURL", "ProxySettingsPerUser",
+		"WUServer", "WUStatusServer", "UseWUServer", "DisableWindowsUpdateAccess", "TargetReleaseVersionInfo", "SetPolicyDrivenUpdateSourceForQualityUpdates",
+		"DoNotConnectToWindowsUpdateInternetLocations", "PauseUpdatesExpiryTime", "PauseQualityUpdatesStartTime", "Enabled", "DisabledByDefault",
+		"DefaultSecureProtocols", "Functions", "Start", "Type", "NtpServer", "MaxNegPhaseCorrection", "MaxPosPhaseCorrection", "{rule}", "DataBasePath",
+		"SystemRoot", "CurrentBuild", "DisableRootAutoUpdate", "DisabledComponents", "DODownloadMode", "RepairContentServerSource", "SusClientId",
+	}
+	blob := winlog.ProxyBlob{Mark: winlog.MarkWinHTTP, Flags: 3, Proxy: "proxy.fabrikam.example:3128", Bypass: "<local>"}
+	data := rapid.OneOf(
+		rapid.Map(rapid.SampledFrom([]uint32{0, 1, 2, 3, 4, 99, 0xD2F0, 0xFFFFFFFF}), func(n uint32) string { return fmt.Sprintf("dword:%08x", n) }),
+		rapid.SampledFrom([]string{
+			`""`, `"NoSync"`, `"http://WSUS.fabrikam.example:8530"`, `"wsus"`, `"proxy.fabrikam.example:3128"`, `"http=127.0.0.1:8888"`, `"http://p.fabrikam.example/p.pac"`,
+			`"v2.31|Action=Block|Active=TRUE|Dir=Out|Svc=wuauserv|Name=x|"`, `"D:\\names"`, `"%SystemRoot%\\System32\\drivers\\etc"`, `"..\\..\\x"`, `"C:\\Windows"`, `"19045"`, `"2031-05-01"`, `"TLS_A,TLS_B"`,
+		}),
+		rapid.Custom(func(t *rapid.T) string {
+			b := blob
+			b.Mark = rapid.SampledFrom([]uint32{0x18, 0x28, 0x46, 0x3C, 0x99}).Draw(t, "mark")
+			b.Flags = rapid.Uint32Range(0, 15).Draw(t, "flags")
+			raw := b.Encode()
+			_, hex, _ := strings.Cut(regBinary("", raw[:rapid.IntRange(0, len(raw)).Draw(t, "length")]), "=")
+			return hex
+		}),
+	)
+	m := machine{}
+	for _, k := range rapid.SliceOfNDistinct(rapid.SampledFrom(keys), 0, len(keys), rapid.ID[string]).Draw(t, "keys") {
+		for name, v := range rapid.MapOfN(rapid.SampledFrom(names), data, 0, 8).Draw(t, "values") {
+			m[k] += fmt.Sprintf("%q=%s\r\n", name, v)
+		}
+		m[k] += "\"Read\"=dword:00000001\r\n"
+	}
+	if rapid.Bool().Draw(t, "with hosts") {
+		m["hosts"] = "127.0.0.1 localhost\n" + rapid.SampledFrom([]string{"", "0.0.0.0 fe2cr.update.microsoft.com x.example", "::1 sls.update.microsoft.com\x00"}).Draw(t, "hosts") + "\n"
+	}
+	if rapid.Bool().Draw(t, "with adapters") {
+		m["ipconfig-all.txt"] = adapters
+	}
+	return m
+}
+
+// anyFacts adds what no file tells.
+func anyFacts(t *testing.T, rt *rapid.T, m machine) *facts.Facts {
+	f := m.facts(t)
+	if rapid.Bool().Draw(rt, "with clock") {
+		f.Clock = facts.Fact[time.Duration]{State: facts.Present, Value: time.Duration(rapid.Int64().Draw(rt, "offset"))}
+	}
+	if rapid.Bool().Draw(rt, "walked") {
+		fault := rapid.SampledFrom([]host.Fault{"", host.FaultTimeout, host.FaultProxyAuth, host.FaultSunk})
+		f.Route = walked(map[route.Proxy]host.Fault{
+			{Known: true, Static: "proxy.fabrikam.example:3128"}: fault.Draw(rt, "through"),
+			{Known: true}: fault.Draw(rt, "direct"),
+		})
+	}
+	return f
+}
+
+// TestFitAnything: whatever a machine's settings are, every remedy either fits with
+// steps that every plan may have, and says only what there are words for, or says why
+// it does not.
+func TestFitAnything(t *testing.T) {
+	words := message.English()
+	rapid.Check(t, func(rt *rapid.T) {
+		f := anyFacts(t, rt, anyMachine(rt))
+		for _, r := range Catalogue() {
+			x, why := Choice{Remedy: r}.fit(f, cause.Diagnosis{}, testRun)
+			p := Plan{Schema: Schema, Run: testRun, Treatments: []Treatment{x}}
+			if err := p.Check(); err != nil {
+				rt.Errorf("%s: %v", r.ID, err)
+			}
+			if why.ID == "" && len(x.Steps) == 0 && len(x.Lead) == 0 && r.Risk != RiskNone {
+				rt.Errorf("%s: neither steps nor words nor why not", r.ID)
+			}
+			for _, l := range append(x.Lead, why) {
+				if l.ID != "" && !words.Has(l.ID) {
+					rt.Errorf("%s says %s, and there is no such text", r.ID, l.ID)
+				}
+			}
+			if x.leased() && slices.ContainsFunc(x.Steps, func(s Step) bool { return s.Lease == 0 }) {
+				rt.Errorf("%s: an experiment of which something stays", r.ID)
+			}
+		}
+	})
+}
+
+// TestOwned: on a machine that somebody manages, with policies for updates and for
+// proxies, nothing is written where policies stand, and no proxy setting changes.
+func TestOwned(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		m := anyMachine(rt)
+		m[netlogon] = member
+		m[keyNetPolicy] = proxyPolicy
+		f := anyFacts(t, rt, m)
+		for _, r := range Catalogue() {
+			x, why := Choice{Remedy: r}.fit(f, cause.Diagnosis{}, testRun)
+			if why.ID != "" {
+				continue
+			}
+			for _, s := range x.Steps {
+				path := strings.ToLower(s.Change.Path)
+				switch {
+				case strings.Contains(path, `\policies\`):
+					rt.Errorf("%s changes %s", r.ID, s.Change.Path)
+				case !strings.Contains(path, strings.ToLower(keyInternet)):
+				case s.Change.Name == "DefaultSecureProtocols": // of TLS
+				case r.ID == "clear-winhttp-proxy" && !sameProxy(winHTTPNow(f), "proxy.fabrikam.example:3128"):
+					// A policy for WinINET owns WinHTTP's setting only where it is its own proxy.
+				default:
+					rt.Errorf("%s changes %s %s", r.ID, s.Change.Path, s.Change.Name)
+				}
+			}
+		}
+	})
+}
+
+func winHTTPNow(f *facts.Facts) string {
+	b, _ := winlog.ParseWinHTTPBlob(f.Value(keyConnections, winHTTPValue).Value.Data)
+	return b.Proxy
 }
