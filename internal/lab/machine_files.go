@@ -194,7 +194,7 @@ func (m *Machine) inverseFile(c host.Change) ([]host.Change, error) {
 		switch {
 		case there:
 			return []host.Change{{Kind: host.Move, Path: c.To, To: c.Path}}, nil
-		case m.exists(c.To + since):
+		case m.exists(c.Path+host.Since) && !m.merged(c.Path+host.Since, c.To):
 			return nil, nil // half done: it can only be finished
 		case m.exists(c.To):
 			return is, nil
@@ -249,10 +249,6 @@ func (m *Machine) inverseFile(c host.Change) ([]host.Change, error) {
 	}
 	return nil, errors.ErrUnsupported
 }
-
-// since ends the name of what Windows made in the place of something that was moved,
-// while the two become one again.
-const since = ".since"
 
 // inherited is the descriptor of files and folders that have none of their own.
 const inherited = "D:AI(A;ID;FA;;;SY)(A;ID;FA;;;BA)(A;ID;0x1200a9;;;BU)"
@@ -366,12 +362,13 @@ func (m *Machine) rename(from, to string) error {
 // what Windows made meanwhile: it is moved aside, and what is new in it is moved into
 // what came back. Files of which both have one are kept aside.
 func (m *Machine) restore(from, to string) error {
+	since := from + host.Since
 	if m.exists(from) {
 		if m.exists(to) {
-			if m.exists(to + since) {
-				return fmt.Errorf("%w: %s", host.ErrInTheWay, to+since)
+			if m.exists(since) {
+				return fmt.Errorf("%w: %s", host.ErrInTheWay, since)
 			}
-			if err := m.rename(to, to+since); err != nil {
+			if err := m.rename(to, since); err != nil {
 				return err
 			}
 		}
@@ -382,10 +379,26 @@ func (m *Machine) restore(from, to string) error {
 	if !m.exists(to) {
 		return host.ErrNotExist
 	}
-	if !m.exists(to + since) {
+	if !m.exists(since) {
 		return nil
 	}
-	return m.merge(to+since, to)
+	return m.merge(since, to)
+}
+
+// merged reports that all that is left of what was newer is what both have.
+func (m *Machine) merged(from, to string) bool {
+	at := m.place(from)
+	info, err := os.Lstat(at)
+	if err != nil || !m.exists(to) {
+		return false
+	}
+	if other, err := os.Lstat(m.place(to)); err != nil || !info.IsDir() || !other.IsDir() {
+		return err == nil
+	}
+	entries, err := os.ReadDir(at)
+	return err == nil && len(entries) > 0 && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool {
+		return !m.merged(from+`\`+e.Name(), to+`\`+e.Name())
+	})
 }
 
 // merge moves what a folder has and another lacks, and removes what is then empty.
