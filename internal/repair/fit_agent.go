@@ -66,12 +66,16 @@ var agentStores = []string{"UsoSvc", "wuauserv", "bits", "DoSvc"}
 // pending the files of what it will finish lie there. A search that the server
 // cuts off goes on where it stopped only as long as the database is kept.
 func fitFreshAgentStore(below string) fitter {
+	downloads := strings.HasSuffix(below, "Download") // which hold no history
 	return func(f *fit) {
 		switch {
 		case f.restartPending():
-		case !strings.HasSuffix(below, "Download") && f.likelier("wsus-server-overloaded"):
+		case !downloads && f.likelier("wsus-server-overloaded"):
 			f.not("plan.starts-over")
 		default:
+			if !downloads {
+				f.lead("plan.history-aside", "folder", f.aside(f.windows()+below))
+			}
 			f.fresh(agentStores, f.windows()+below)
 		}
 	}
@@ -101,6 +105,7 @@ func fitResetComponents(f *fit) {
 	if f.restartPending() {
 		return
 	}
+	f.lead("plan.history-aside", "folder", f.aside(f.windows()+`\SoftwareDistribution`))
 	f.lead("plan.queue-of-all-programs")
 	f.fresh(stopOrder, f.windows()+`\SoftwareDistribution`, f.catalogues(), f.queue())
 }

@@ -20,6 +20,7 @@ func TestFitAgent(t *testing.T) {
 				`move C:\Windows\SoftwareDistribution > C:\Windows\SoftwareDistribution.updoc-20310507-1`,
 				"service-run wuauserv",
 			},
+			lead: []string{"plan.history-aside"},
 		},
 		{
 			name: "Windows on another drive", remedy: "rename-datastore",
@@ -28,6 +29,7 @@ func TestFitAgent(t *testing.T) {
 				"service-stop UsoSvc", "service-stop wuauserv", "service-stop bits", "service-stop DoSvc",
 				`move D:\WINDOWS\SoftwareDistribution\DataStore > D:\WINDOWS\SoftwareDistribution\DataStore.updoc-20310507-1`,
 			},
+			lead: []string{"plan.history-aside"},
 		},
 		{
 			name: "a restart is pending", remedy: "rename-softwaredistribution",
@@ -68,7 +70,7 @@ func TestFitAgent(t *testing.T) {
 				`move C:\ProgramData\Microsoft\Network\Downloader > C:\ProgramData\Microsoft\Network\Downloader.updoc-20310507-1`,
 				"service-run cryptsvc", "service-run wuauserv",
 			},
-			lead: []string{"plan.queue-of-all-programs"},
+			lead: []string{"plan.history-aside", "plan.queue-of-all-programs"},
 		},
 	})
 }

@@ -203,7 +203,7 @@ func fitStartTypes(f *fit) {
 	_, held := f.Mark("trustedinstaller-start-by-policy")
 	table, _ := shippedServices()
 	known := false
-	var run []string
+	var run, later []string
 	for _, s := range table {
 		now, want := f.startType(s.name), f.shipped(s)
 		known = known || now >= 0
@@ -214,7 +214,11 @@ func fitStartTypes(f *fit) {
 			continue // a policy would disable it again
 		}
 		if s.how == byRegistry {
-			f.setStartInRegistry(s.name, *want)
+			needed := f.needsNow(s.name)
+			f.setStartInRegistry(s.name, *want, needed)
+			if !needed {
+				later = append(later, s.name)
+			}
 			continue
 		}
 		f.do(host.Change{Kind: host.ServiceStart, Path: s.name, Start: want})
@@ -224,6 +228,9 @@ func fitStartTypes(f *fit) {
 	}
 	for _, name := range run {
 		f.do(host.Change{Kind: host.ServiceRun, Path: name})
+	}
+	if len(later) > 0 {
+		f.lead("plan.at-next-start", "services", strings.Join(later, ", "))
 	}
 	switch {
 	case len(f.out.Steps) > 0:
@@ -235,12 +242,29 @@ func fitStartTypes(f *fit) {
 }
 
 // setStartInRegistry writes what the service manager refuses to change, as tools
-// that disable these services do. It reads it at the next start.
-func (f *fit) setStartInRegistry(name string, want host.Start) {
-	f.step(Step{Change: host.Set(keyServices+name, "Start", numberValue(want.Type)), Restart: true})
+// that disable these services do. It reads it at the next start, which is waited
+// for only if the stage that failed needs the service.
+func (f *fit) setStartInRegistry(name string, want host.Start, now bool) {
+	f.step(Step{Change: host.Set(keyServices+name, "Start", numberValue(want.Type)), Restart: now})
 	if want.Delayed {
-		f.step(Step{Change: host.Set(keyServices+name, "DelayedAutostart", numberValue(1)), Restart: true})
+		f.step(Step{Change: host.Set(keyServices+name, "DelayedAutostart", numberValue(1)), Restart: now})
 	}
+}
+
+// needsNow reports that the stage which failed cannot end well without a service.
+// A search goes without those that download and install, a download without those
+// that install, and nothing waits for the one that repairs the others.
+func (f *fit) needsNow(name string) bool {
+	switch name {
+	case "WaaSMedicSvc", "AppIDSvc":
+		return false
+	case "DoSvc":
+		return failure(f.Facts).Stage != facts.StageScan
+	case "StateRepository", "AppXSVC", "ClipSVC":
+		s := failure(f.Facts).Stage
+		return s != facts.StageScan && s != facts.StageDownload
+	}
+	return true
 }
 
 // stopOrder is the services of updating in the order in which they are

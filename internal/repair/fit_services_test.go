@@ -55,10 +55,22 @@ func TestFitServices(t *testing.T) {
 			name: "disabled", remedy: "restore-service-start-types",
 			files: map[string]string{"sc-qc.txt": starts("wuauserv", "4   DISABLED", "UsoSvc", "4   DISABLED", "DoSvc", "4   DISABLED", "cryptsvc", "2   AUTO_START", "bits", "3   DEMAND_START")},
 			steps: []string{
-				`value-set HKLM\SYSTEM\CurrentControlSet\Services\DoSvc Start=2 (restart)`,
-				`value-set HKLM\SYSTEM\CurrentControlSet\Services\DoSvc DelayedAutostart=1 (restart)`,
+				`value-set HKLM\SYSTEM\CurrentControlSet\Services\DoSvc Start=2`,
+				`value-set HKLM\SYSTEM\CurrentControlSet\Services\DoSvc DelayedAutostart=1`,
 				"service-start UsoSvc 2 delayed", "service-start wuauserv 3", "service-run UsoSvc",
 			},
+			lead: []string{"plan.at-next-start"},
+		},
+		{
+			name: "a download needs it", remedy: "restore-service-start-types",
+			files: map[string]string{"sc-qc.txt": starts("DoSvc", "4   DISABLED", "WaaSMedicSvc", "4   DISABLED", "BFE", "4   DISABLED"), "WindowsUpdate.log": downloadFails},
+			steps: []string{
+				`value-set HKLM\SYSTEM\CurrentControlSet\Services\BFE Start=2 (restart)`,
+				`value-set HKLM\SYSTEM\CurrentControlSet\Services\DoSvc Start=2 (restart)`,
+				`value-set HKLM\SYSTEM\CurrentControlSet\Services\DoSvc DelayedAutostart=1 (restart)`,
+				`value-set HKLM\SYSTEM\CurrentControlSet\Services\WaaSMedicSvc Start=3`,
+			},
+			lead: []string{"plan.at-next-start"},
 		},
 		{
 			name: "in the registry", remedy: "restore-service-start-types",

@@ -3,8 +3,9 @@ package repair
 import "testing"
 
 const (
-	scanFails    = "2031/03/03 08:00:02.0000000 1032  4120  Agent           *FAILED* [80072EE7] Send request\r\n2031/03/03 08:00:05.0000000 1032  4120  Agent           * END * Finding updates CallerId = UpdateOrchestrator  Id = 7, Exit code = 0x80072EE7 (cV = aB3.0.0)\r\n"
-	installFails = "2031/03/03 08:00:04.0000000 1032  4120  Handler         Install complete for update ID: AD27E52B-9E18-408A-9DF2-8688E5273FBF.1 Return code is 0x80070002. Requires Reboot:No\r\n"
+	scanFails     = "2031/03/03 08:00:02.0000000 1032  4120  Agent           *FAILED* [80072EE7] Send request\r\n2031/03/03 08:00:05.0000000 1032  4120  Agent           * END * Finding updates CallerId = UpdateOrchestrator  Id = 7, Exit code = 0x80072EE7 (cV = aB3.0.0)\r\n"
+	downloadFails = "2031/03/03 08:00:05.0000000 1032  4120  Agent           * END * Downloading updates CallerId = UpdateOrchestrator  Id = 7, Exit code = 0x80D01001 (cV = aB3.0.0)\r\n"
+	installFails  = "2031/03/03 08:00:04.0000000 1032  4120  Handler         Install complete for update ID: AD27E52B-9E18-408A-9DF2-8688E5273FBF.1 Return code is 0x80070002. Requires Reboot:No\r\n"
 )
 
 func TestFitState(t *testing.T) {
