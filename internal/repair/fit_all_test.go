@@ -40,6 +40,11 @@ func TestFittersKnowTheirRemedies(t *testing.T) {
 			t.Errorf("%s is called led only", id)
 		}
 	}
+	for _, id := range tweaked {
+		if r, ok := Lookup(id); !ok || r.Risk != RiskReversible {
+			t.Errorf("%s is no part of what can be taken back", id)
+		}
+	}
 	for _, r := range Catalogue() {
 		if how := Carried(r); how != Automatic && how != Guided && how != Advice {
 			t.Errorf("%s is carried out %q", r.ID, how)

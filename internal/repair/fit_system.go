@@ -303,12 +303,32 @@ func fitFilters(f *fit) {
 	guide("av-blocks", "av-holds-file", "av-ate-file", "av-compat-block", "av-named")(f)
 }
 
-// fitTweaks puts back what of a tool's changes is this family's: services. Its
-// policies, hosts lines and firewall rules have remedies of their own.
+// tweaked are the remedies for what such tools change, each of which knows whose a
+// setting is and what it was. The tool's own undo comes first.
+var tweaked = []string{
+	"restore-renamed-service-files", "restore-service-start-types", "comment-out-hosts-entries", "remove-leftover-update-policy", "disable-blocking-firewall-rules",
+}
+
+// fitTweaks puts together what fits of them; what does not fit is none of the
+// tool's doing, or somebody else's to change.
 func fitTweaks(f *fit) {
 	guide("tweak-tool", "update-blocker", "debloat-tool")(f)
-	fitStartTypes(f)
-	f.why = Line{} // without services there is still the tool's own undo
+	all := fitters()
+	for _, id := range tweaked {
+		part := &fit{Facts: f.Facts, diagnosis: f.diagnosis, run: f.run, out: Treatment{ID: id, Risk: f.out.Risk, How: f.out.How}}
+		if fitPart, ok := all[id]; ok {
+			fitPart(part)
+		}
+		if part.why.ID != "" || len(part.out.Steps) == 0 {
+			continue
+		}
+		f.out.Steps = append(f.out.Steps, part.out.Steps...)
+		for _, l := range part.out.Lead {
+			if l.ID != "remedy."+id+".how" {
+				f.out.Lead = append(f.out.Lead, l)
+			}
+		}
+	}
 }
 
 // fitTroubleshooter runs the troubleshooter while Windows has it: since Windows 11

@@ -232,6 +232,19 @@ func TestFitSystem(t *testing.T) {
 			name: "services too", remedy: "undo-tweak-tool-settings", files: map[string]string{"sc-qc.txt": starts("wuauserv", "4   DISABLED")},
 			steps: []string{"service-start wuauserv 3"}, lead: []string{"remedy.undo-tweak-tool-settings.how"},
 		},
+		{
+			name: "all that it changed", remedy: "undo-tweak-tool-settings",
+			files: map[string]string{
+				"sc-qc.txt": starts("wuauserv", "4   DISABLED", "UsoSvc", "4   DISABLED"),
+				"notes.txt": "In System32 there is only a file called wuaueng_BAK.dll, wuaueng.dll is missing.\n",
+			},
+			steps: []string{
+				`move C:\Windows\System32\wuaueng_BAK.dll > C:\Windows\System32\wuaueng.dll`,
+				`run sfc /verifyfile=C:\Windows\System32\wuaueng.dll`,
+				"service-start UsoSvc 2 delayed", "service-start wuauserv 3", "service-run UsoSvc",
+			},
+			lead: []string{"remedy.undo-tweak-tool-settings.how"},
+		},
 		{name: "nothing known", remedy: "undo-tweak-tool-settings", lead: []string{"remedy.undo-tweak-tool-settings.how"}},
 		{
 			name: "two entries", remedy: "clean-profile-list",
