@@ -18,6 +18,7 @@ func fitAgent() map[string]fitter {
 		"rename-catroot2":             fitFreshCatalogues,
 		"rename-bits-queue":           fitFreshQueue,
 		"reset-update-components":     fitResetComponents,
+		"sign-in-interactively":       guide("wu-device-ticket", "note-device-ticket", "dsreg-broken"),
 	}
 }
 

@@ -46,8 +46,14 @@ func TestFittersKnowTheirRemedies(t *testing.T) {
 		}
 	}
 	for _, r := range Catalogue() {
-		if how := Carried(r); how != Automatic && how != Guided && how != Advice {
+		how := Carried(r)
+		switch {
+		case how != Automatic && how != Guided && how != Advice:
 			t.Errorf("%s is carried out %q", r.ID, how)
+		case how == Advice && r.How != Advice:
+			t.Errorf("%s is %s by the catalogue, and nothing fits it to a machine", r.ID, r.How)
+		case how == Automatic && r.How != Automatic:
+			t.Errorf("%s is %s by the catalogue, and carried out by itself", r.ID, r.How)
 		}
 	}
 }
