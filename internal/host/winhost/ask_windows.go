@@ -1,7 +1,27 @@
 package winhost
 
+import "updoc/internal/host"
+
 // questions lists what can be asked of a live machine besides its registry,
 // services and files.
 func questions() map[string]question {
-	return map[string]question{}
+	return map[string]question{
+		host.AskAdapters:   adapters,
+		host.AskVolumes:    volumes,
+		host.AskProxy:      proxyState,
+		host.AskProxyFor:   proxyFor,
+		host.AskFirewall:   firewall,
+		host.AskSecurity:   securityProducts,
+		host.AskAgent:      agentState,
+		host.AskRestart:    restart,
+		host.AskEdition:    systemEdition,
+		host.AskFilters:    filters,
+		host.AskTime:       clock,
+		host.AskTLS:        schannel,
+		host.AskManagement: managed,
+		host.AskUserProxy:  users,
+		host.AskBITS:       bitsQueue,
+		host.AskCaller:     caller,
+		host.AskPowerState: power,
+	}
 }
