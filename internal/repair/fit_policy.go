@@ -61,8 +61,6 @@ func fitPolicy() map[string]fitter {
 // value is the place of a registry value.
 type value struct{ key, name string }
 
-func (v value) String() string { return v.key + `\` + v.name }
-
 // present returns those of the values that are there and say something: a number
 // that is not 0, a text that is not empty. known is false if nobody looked at some.
 func (f *fit) present(values []value) (there []value, known bool) {
@@ -85,11 +83,26 @@ func (f *fit) present(values []value) (there []value, known bool) {
 	return there, known
 }
 
-// drop removes values that nobody owns while a service that reads them rests.
+// keyPolicyCache is where the agent of newer builds keeps copies of the update
+// policies. It goes on reading a copy that is no longer true: field reports of
+// settings that outlive their policy name it.
+const keyPolicyCache = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\UpdatePolicy\GPCache\`
+
+// drop removes values that nobody owns, and the agent's copies of them, while a
+// service that reads them rests.
 func (f *fit) drop(values []value, services ...string) {
 	f.stopped(services, func() {
 		for _, v := range values {
 			f.do(host.Change{Kind: host.ValueDel, Path: v.key, Name: v.name})
+		}
+		for _, set := range []string{"CacheSet001", "CacheSet002"} {
+			for _, v := range values {
+				below, policy := strings.CutPrefix(v.key, keyUpdatePolicy)
+				copied := keyPolicyCache + set + `\WindowsUpdate` + below
+				if policy && f.Value(copied, v.name).State == facts.Present {
+					f.do(host.Change{Kind: host.ValueDel, Path: copied, Name: v.name})
+				}
+			}
 		}
 	})
 }

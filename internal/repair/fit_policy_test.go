@@ -74,6 +74,9 @@ func TestPolicies(t *testing.T) {
 		{"and Microsoft forbidden", "remove-stale-wsus-policy", machine{keyUpdatePolicy: "\"WUServer\"=\"http://old.example\"\r\n\"DoNotConnectToWindowsUpdateInternetLocations\"=dword:00000001", keyAUPolicy: none, netlogon: alone}, []string{
 			Guided, stop, del(keyUpdatePolicy, "WUServer"), del(keyUpdatePolicy, "DoNotConnectToWindowsUpdateInternetLocations"), "lead plan.policy.comes-back",
 		}},
+		{"and the agent's copy", "remove-stale-wsus-policy", machine{keyUpdatePolicy: `"WUServer"="http://old.example"`, keyAUPolicy: use, netlogon: alone, keyPolicyCache + `CacheSet002\WindowsUpdate\AU`: use, keyPolicyCache + `CacheSet002\WindowsUpdate`: `"TargetGroup"="x"`}, []string{
+			Guided, stop, del(keyAUPolicy, "UseWUServer"), del(keyUpdatePolicy, "WUServer"), del(keyPolicyCache+`CacheSet002\WindowsUpdate\AU`, "UseWUServer"), "lead plan.policy.comes-back",
+		}},
 		{"owned by a domain", "remove-stale-wsus-policy", machine{keyUpdatePolicy: wsus, keyAUPolicy: use, netlogon: member}, []string{"not: plan.owned"}},
 		{"nobody knows whose", "remove-stale-wsus-policy", machine{keyUpdatePolicy: wsus, keyAUPolicy: use}, []string{Guided, "lead plan.not-looked", how("remove-stale-wsus-policy")}},
 		{"no WSUS", "remove-stale-wsus-policy", machine{keyUpdatePolicy: none, keyAUPolicy: none, netlogon: alone}, []string{"not: plan.policy.no-wsus"}},
@@ -141,6 +144,11 @@ func TestPolicies(t *testing.T) {
 
 		{"whose policy", "tell-policy-owner", machine{netlogon: member}, []string{Advice, how("tell-policy-owner"), "lead plan.tell.owner"}},
 		{"whose server", "tell-wsus-clean-up", machine{keyUpdatePolicy: wsus, keyAUPolicy: use}, []string{Advice, how("tell-wsus-clean-up"), "lead plan.tell.server"}},
+		{"a ticket", "renew-device-ticket", machine{`HKLM\SYSTEM\CurrentControlSet\Services\wlidsvc`: `"Start"=dword:00000004`}, []string{Guided, "service-start wlidsvc", "service-run wlidsvc", how("renew-device-ticket")}},
+		{"a ticket, nobody looked", "renew-device-ticket", machine{}, []string{Guided, how("renew-device-ticket")}},
+		{"which server", "check-wsus-reachability", machine{keyUpdatePolicy: wsus, keyAUPolicy: use}, []string{Automatic, "lead plan.tell.server", "lead plan.look.not-walked"}},
+		{"no server", "check-wsus-reachability", machine{keyUpdatePolicy: none}, []string{Automatic, "lead plan.policy.no-wsus"}},
+		{"names", "flush-dns-cache", machine{}, []string{Automatic, "run ipconfig /flushdns"}},
 		{"which policies", "check-update-policies", machine{keyUpdatePolicy: `"DisableDualScan"=dword:00000001`, keyAUPolicy: use, keyUserUpdate: none, netlogon: alone}, []string{Automatic, "lead plan.tell.no-owner", "lead plan.look.policy"}},
 		{"inside", "connect-company-vpn", machine{keyUpdatePolicy: wsus, keyAUPolicy: use}, []string{Advice, how("connect-company-vpn"), "lead plan.policy.inside"}},
 	} {

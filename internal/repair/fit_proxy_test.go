@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"updoc/internal/cause"
 	"updoc/internal/host"
 	"updoc/internal/route"
 	"updoc/internal/winlog"
@@ -295,5 +296,48 @@ func TestTellProxy(t *testing.T) {
 		"tell-network-exempt-tls-inspection": {Advice, "lead remedy.tell-network-exempt-tls-inspection.how", "lead plan.tell.paste", "lead plan.tell.paste"},
 	} {
 		wantPlan(t, id, f, want...)
+	}
+}
+
+func TestEvidenceIsQuoted(t *testing.T) {
+	f := machine{keyUpdatePolicy: `"WUServer"="http://wsus.fabrikam.example:8530"`, keyAUPolicy: `"UseWUServer"=dword:00000001`}.facts(t)
+	finding := func(id string, e ...cause.Evidence) cause.Finding {
+		x := cause.Finding{Cause: &cause.Cause{ID: id}}
+		x.Evidence = e
+		return x
+	}
+	d := cause.Diagnosis{Findings: []cause.Finding{
+		finding("wsus-server-overloaded",
+			cause.Evidence{For: true, Weight: cause.Weak, Source: "a:1", Seen: "weak"},
+			cause.Evidence{For: false, Weight: cause.Strong, Source: "b:1", Seen: "against"},
+			cause.Evidence{For: true, Weight: cause.Conclusive, Source: "c:1", Seen: strings.Repeat("ß", 500)},
+			cause.Evidence{For: true, Weight: cause.Strong, Source: "c:1", Seen: "strong"},
+			cause.Evidence{For: true, Weight: cause.Strong, Source: "d:1", Seen: "strong"},
+		),
+		finding("proxy-stale", cause.Evidence{For: true, Weight: cause.Conclusive, Source: "e:1", Seen: "of another cause"}),
+	}}
+	r, _ := Lookup("tell-wsus-clean-up")
+	x, _ := Choice{Remedy: r, Causes: []string{"wsus-server-overloaded"}}.fit(f, d, testRun)
+	var got []string
+	for _, l := range x.Lead {
+		got = append(got, l.ID+" "+l.Args["source"]+l.Args["server"]+" "+l.Args["seen"])
+	}
+	want := []string{
+		"remedy.tell-wsus-clean-up.how  ", "plan.tell.server http://wsus.fabrikam.example:8530 ",
+		"plan.tell.seen c:1 " + strings.Repeat("ß", quotedRunes), "plan.tell.seen c:1 strong", "plan.tell.seen a:1 weak",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestLooksAtProxies(t *testing.T) {
+	f := machine{keyConnections: services("proxy.fabrikam.example:3128", "<local>"), keyUserNet: "\"AutoConfigURL\"=\"http://p.fabrikam.example/p.pac\"\r\n\"AutoDetect\"=dword:00000001"}.facts(t)
+	x := wantPlan(t, "check-proxy-state", f, Automatic, "lead plan.look.proxy", "lead plan.look.proxy", "lead plan.look.proxy-unknown", "lead plan.look.proxy-unknown")
+	if got := x.Lead[0].Args["setting"]; got != "proxy.fabrikam.example:3128, except for <local>" {
+		t.Error(got)
+	}
+	if got := x.Lead[1].Args["setting"]; got != "the script http://p.fabrikam.example/p.pac, detection" {
+		t.Error(got)
 	}
 }
