@@ -34,6 +34,10 @@ type Env struct {
 	Getenv         func(string) string
 	GOOS           string
 	Version        string
+
+	// Live opens this machine to read it; nil where there is no Windows. A host that
+	// can be closed is.
+	Live func(context.Context) (host.Reader, error)
 }
 
 // hinted is an error that says what to do next, and with which code to exit.
@@ -136,7 +140,7 @@ command outputs, registry exports, a person's note. It changes nothing.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Sprintf("'%s --help' lists the flags", cmd.CommandPath()), "%w", err)
 	})
-	root.AddCommand(newDiagnose(env), newTrace(env), newExplain(env), newDemo(env), newLab(env), newRelay(env), newCauses(env), newRemedies(env))
+	root.AddCommand(newDiagnose(env), newTrace(env), newCollect(env), newExplain(env), newDemo(env), newLab(env), newRelay(env), newCauses(env), newRemedies(env))
 	return root
 }
 

@@ -14,7 +14,6 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
-	"updoc/internal/redact"
 	"updoc/internal/winlog"
 )
 
@@ -48,7 +47,7 @@ type Manifest struct {
 	Schema  string    `json:"schema"`
 	Version string    `json:"version"` // of updoc
 	Created time.Time `json:"created"` // UTC
-	Machine Machine   `json:"machine"`
+	Machine Described `json:"machine"`
 
 	// Elevated says whether the host was read with the rights of an
 	// administrator; nil: nobody knows, it was evidence that was packed again.
@@ -59,15 +58,34 @@ type Manifest struct {
 	// Redaction says what was replaced; nil: nothing was.
 	Redaction *Redaction `json:"redaction,omitempty"`
 
+	Keys     int `json:"keys"` // registry keys that are there
+	Services int `json:"services"`
+
 	Files   []Member       `json:"files"`             // all members but this one, the evidence in the order in which it was listed
 	Answers []AnswerMember `json:"answers,omitempty"` // every question that was asked
 	Unread  []Unread       `json:"unread,omitempty"`  // what is not in the bundle, though it was looked for
 }
 
+// Described is a [Machine] as a manifest describes it.
+type Described struct {
+	Name   string `json:"name,omitempty"`
+	OS     string `json:"os,omitempty"`
+	Build  string `json:"build,omitempty"`
+	Arch   string `json:"arch,omitempty"`
+	Source string `json:"source"` // what it was read of: live, bundle, lab
+}
+
 // Redaction counts what was replaced.
 type Redaction struct {
-	HostsKept bool           `json:"hosts_kept"` // host names and addresses are the real ones
-	Replaced  []redact.Count `json:"replaced"`
+	HostsKept bool       `json:"hosts_kept"` // host names and addresses are the real ones
+	Replaced  []Replaced `json:"replaced"`
+}
+
+// Replaced is a [redact.Count] as a manifest tells it.
+type Replaced struct {
+	Kind     string `json:"kind"`
+	Total    int    `json:"total"`
+	Distinct int    `json:"distinct"`
 }
 
 // The roles of members.

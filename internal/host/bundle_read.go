@@ -30,6 +30,12 @@ type bundle struct {
 	asked    map[string]askAnswer // by the question's id
 }
 
+// Redacted reports that names in the evidence are pseudonyms already: all of it, or
+// a part, is a bundle that was redacted.
+func (r *Recorded) Redacted() bool {
+	return slices.ContainsFunc(r.bundles, func(b *bundle) bool { return b.manifest.Redaction != nil })
+}
+
 // addManifest takes a file for a bundle's manifest if it is one.
 func (r *Recorded) addManifest(f File, head []byte) bool {
 	if !bytes.Contains(head, []byte(`"`+schemaPrefix)) {

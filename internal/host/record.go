@@ -65,9 +65,9 @@ type answers[T any] struct {
 }
 
 // keep remembers an answer that takes about size bytes. An asker who left was not
-// answered.
+// answered; one who did not get an answer in time was: looking failed.
 func keep[T any](r *Record, a *answers[T], id string, size int, err error, v T) {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.Canceled) {
 		return
 	}
 	r.mu.Lock()
@@ -288,6 +288,8 @@ func why(err error) string {
 		return ""
 	case errors.Is(err, ErrDenied):
 		return ErrDenied.Error()
+	case errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
 	}
 	return err.Error()
 }

@@ -169,7 +169,7 @@ func (b *bundleWriter) bytes(p []byte) []byte {
 func (b *bundleWriter) head() {
 	m := b.r.machine
 	m.Name, m.OS, m.Build, m.Arch = b.text(m.Name), b.text(m.OS), b.text(m.Build), b.text(m.Arch)
-	b.m = Manifest{Schema: BundleSchema, Version: b.opt.Version, Created: b.opt.Created.UTC().Truncate(time.Second), Machine: m, Elevated: b.r.elevated(), Files: []Member{}}
+	b.m = Manifest{Schema: BundleSchema, Version: b.opt.Version, Created: b.opt.Created.UTC().Truncate(time.Second), Machine: Described(m), Elevated: b.r.elevated(), Files: []Member{}}
 	for _, u := range b.r.unread() {
 		b.unread(u)
 	}
@@ -188,7 +188,7 @@ func (b *bundleWriter) redaction() *Redaction {
 	if b.red == nil {
 		return nil
 	}
-	out := &Redaction{HostsKept: b.red.KeepHosts, Replaced: []redact.Count{}}
+	out := &Redaction{HostsKept: b.red.KeepHosts, Replaced: []Replaced{}}
 	for _, c := range b.red.Report() {
 		for _, old := range b.before {
 			if old.Kind == c.Kind {
@@ -196,7 +196,7 @@ func (b *bundleWriter) redaction() *Redaction {
 			}
 		}
 		if c.Distinct = min(c.Distinct, c.Total); c.Total > 0 {
-			out.Replaced = append(out.Replaced, c)
+			out.Replaced = append(out.Replaced, Replaced(c))
 		}
 	}
 	return out
@@ -244,6 +244,9 @@ func (b *bundleWriter) registry() error {
 			if reg, lost, ok = appendRegKey(reg, e.Path, k.Values); !ok {
 				e.State, e.Why = StateFailed, "its name cannot be written down"
 			}
+			if ok {
+				b.m.Keys++
+			}
 			if e.Partial = e.Partial || lost > 0; lost > 0 {
 				b.unread(Unread{k.path, "key", fmt.Sprintf("%d values whose names hold line breaks", lost)})
 			}
@@ -274,6 +277,7 @@ func (b *bundleWriter) services() error {
 			v := s.Service
 			v.Source = e.Source
 			e.Service = &v
+			b.m.Services++
 		}
 		entries[strings.ToLower(s.name)] = e
 	}
@@ -543,8 +547,9 @@ func (b *bundleWriter) put(m *Member, s *spool) (room int64, err error) {
 	if y := modified.Year(); y < 1980 || y > 2107 { // what a zip can hold
 		modified = b.m.Created
 	}
+	date, clock := dosTime(modified)
 	w, err := b.zip.CreateRaw(&zip.FileHeader{
-		Name: m.Name, Method: zip.Deflate, Modified: modified, CRC32: s.crc,
+		Name: m.Name, Method: zip.Deflate, ModifiedDate: date, ModifiedTime: clock, CRC32: s.crc,
 		CompressedSize64: uint64(s.size), UncompressedSize64: uint64(m.Size),
 	})
 	if err != nil {
@@ -554,6 +559,12 @@ func (b *bundleWriter) put(m *Member, s *spool) (room int64, err error) {
 		return -1, err
 	}
 	return -1, b.zip.Flush()
+}
+
+// dosTime is a time as a raw member of a zip gives it; the manifest has it in full.
+func dosTime(t time.Time) (date, clock uint16) {
+	t = t.UTC()
+	return uint16(t.Day() + int(t.Month())<<5 + (t.Year()-1980)<<9), uint16(t.Second()/2 + t.Minute()<<5 + t.Hour()<<11)
 }
 
 // step tells how far it is.

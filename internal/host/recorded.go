@@ -481,7 +481,7 @@ func (a abortable) Read(p []byte) (int, error) {
 func (r *Recorded) Machine(context.Context) (Machine, error) {
 	var m Machine
 	if len(r.bundles) > 0 {
-		m = r.bundles[0].manifest.Machine
+		m = Machine(r.bundles[0].manifest.Machine)
 	}
 	m.Source = "bundle"
 	return m, nil
