@@ -16,6 +16,7 @@ import (
 
 	"updoc/internal/codes"
 	"updoc/internal/host"
+	"updoc/internal/winlog"
 )
 
 // callerID is who asks the agent on a machine that nobody sits at.
@@ -27,6 +28,7 @@ const (
 	dataStore            = softwareDistribution + `\DataStore\DataStore.edb`
 	downloads            = softwareDistribution + `\Download`
 	catalogues           = `C:\Windows\System32\catroot2\{F750E6C3-38EE-11D1-85E5-00C04FC295EE}\catdb`
+	setupConfig          = `C:\Users\Default\AppData\Local\Microsoft\Windows\WSUS\SetupConfig.ini`
 	transferQueue        = `C:\ProgramData\Microsoft\Network\Downloader\qmgr.db`
 
 	updatePolicy = `HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate`
@@ -44,9 +46,11 @@ const (
 	eStoreCorrupt  codes.HRESULT = 0x80073712
 	ePathMissing   codes.HRESULT = 0x80070003
 	eHang          codes.HRESULT = 0x800F0821
-	eLogFull       codes.HRESULT = 0x80071A91
+	eLogFull       codes.HRESULT = 0x800719E4
 	eQueueDamaged  codes.HRESULT = 0x80246008
 	eNothingToDo   codes.HRESULT = 0x80240024
+	eUntrustedRoot codes.HRESULT = 0x800B0109
+	eSetupConfig   codes.HRESULT = 0x80070490
 	eCannotConnDO  codes.HRESULT = 0x80D02002
 	publicUpdateID               = "9482F4B4-E343-43B6-B170-9A65BC822C77"
 	companyID                    = "3DA21691-E39D-4DA6-8A4B-B43877BCB1B7"
@@ -63,9 +67,13 @@ type offer struct {
 }
 
 // started is what Windows does when a service starts: it makes anew what is missing.
+// The caller holds the state.
 func (m *Machine) started(name string) error {
 	switch name {
 	case "wuauserv":
+		if _, ok := m.now.Registry.value(agentKey, "SusClientId"); !ok {
+			m.now.Registry.set(agentKey, "SusClientId", sz(winlog.RegSZ, guidOf("client", m.world.Now().String())))
+		}
 		return errors.Join(m.fresh(dataStore), m.folder(downloads))
 	case "cryptsvc":
 		return m.fresh(catalogues)
@@ -169,6 +177,8 @@ func (m *Machine) need(name string) codes.HRESULT {
 	switch h {
 	case eServiceDisabled:
 		_ = m.event(systemLog, "Microsoft-Windows-DistributedCOM", 10005, "Error", fmt.Sprintf("DCOM got error \"1058\" attempting to start the service %s with arguments \"Unavailable\" in order to run the server:\r\n{E60687F7-01A1-40AA-86AC-DB1CBF673334}", name))
+	case eAccessDenied:
+		text = fmt.Sprintf("The %s service failed to start due to the following error: \r\nAccess is denied.", name)
 	case eServiceTimeout:
 		id, text = 7009, fmt.Sprintf("A timeout was reached (30000 milliseconds) while waiting for the %s service to connect.", name)
 	case eModuleMissing:
@@ -439,7 +449,7 @@ func (m *Machine) download(ctx context.Context, a host.Attempt) (host.Outcome, e
 }
 
 // payload is where the agent keeps the file of an update.
-func (o offer) payload() string { return downloads + `\` + guidOf("file", o.Digest) + ".cab" }
+func (o offer) payload() string { return downloads + `\` + strings.ToLower(o.KB) + ".cab" }
 
 // fetch gets the file of an update and checks it.
 func (m *Machine) fetch(ctx context.Context, o offer) codes.HRESULT {
@@ -547,7 +557,7 @@ func (m *Machine) install(ctx context.Context, a host.Attempt) (host.Outcome, er
 	m.now.Present = append(m.now.Present, o.ID)
 	m.now.Offers = slices.DeleteFunc(m.now.Offers, func(x offer) bool { return x.ID == o.ID })
 	m.mu.Unlock()
-	return host.Outcome{}, errors.Join(
+	return host.Outcome{Stage: "install"}, errors.Join(
 		m.report("183", "AGENT_INSTALLING_SUCCEEDED", o, 0, "Content Install", "Installation Successful: Windows successfully installed the following update: "+o.Title),
 		m.event(systemLog, "Microsoft-Windows-WindowsUpdateClient", 19, "Information", "Installation Successful: Windows successfully installed the following update: "+o.Title))
 }
@@ -562,6 +572,12 @@ func (m *Machine) deploy(o offer) (string, codes.HRESULT) {
 	if h := m.need("cryptsvc"); h.Failed() {
 		return "verify", h
 	}
+	if old, _ := m.setting("state/roots"); old == "old" && read(m, func(s *state) bool {
+		return s.Registry.on(`HKLM\SOFTWARE\Policies\Microsoft\SystemCertificates\AuthRoot`, "DisableRootAutoUpdate")
+	}) {
+		_ = m.event(appLog, "Microsoft-Windows-CAPI2", 11, "Error", "Failed extract of third-party root list; chain of the update's signature: CERT_E_UNTRUSTEDROOT 0x800b0109.")
+		return "verify", eUntrustedRoot
+	}
 	if !m.sound(catalogues) {
 		_ = m.event(appLog, "Microsoft-Windows-CAPI2", 257, "Error", "The Cryptographic Services service failed to initialize the Catalog Database. The ESENT error was: -1018.")
 		_ = m.servicing("Error", "Failed to add catalog %s.cat to the catalogue store [HRESULT = 0x800b0100 - TRUST_E_NOSIGNATURE]", o.KB)
@@ -569,6 +585,10 @@ func (m *Machine) deploy(o offer) (string, codes.HRESULT) {
 	}
 	if h := m.need("TrustedInstaller"); h.Failed() {
 		return "install", h
+	}
+	if b, err := headOf(m.place(setupConfig)); err == nil && !strings.Contains(string(b), "[SetupConfig]") {
+		m.trace("Handler", "Installer completed. Process return code = 0x80070490, result = 0x80070490, callback pending = False")
+		return "install", eSetupConfig
 	}
 	return m.stage(o)
 }

@@ -140,8 +140,51 @@ func (m *Machine) inverse(c host.Change) ([]host.Change, error) {
 func (m *Machine) setting(name string) (string, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	v, ok := m.now.Settings[strings.ToLower(name)]
-	return v, ok
+	return m.now.setting(name)
+}
+
+// setting returns a setting. Those of the firewall stand in the registry.
+func (s *state) setting(name string) (string, bool) {
+	group, rest, _ := strings.Cut(name, "/")
+	if !strings.EqualFold(group, "firewall-rule") {
+		v, ok := s.Settings[strings.ToLower(name)]
+		if !ok && strings.EqualFold(group, "hidden-update") {
+			return "no", true
+		}
+		return v, ok
+	}
+	text := s.Registry.text(firewallRules, rest)
+	switch {
+	case strings.Contains(text, "|Active=TRUE|"):
+		return "on", true
+	case strings.Contains(text, "|Active=FALSE|"):
+		return "off", true
+	}
+	return "", false
+}
+
+// set sets a setting that there is.
+func (s *state) set(name, value string) error {
+	old, ok := s.setting(name)
+	group, rest, _ := strings.Cut(name, "/")
+	switch {
+	case !ok:
+		return host.ErrNotExist
+	case old == value:
+		return nil
+	case strings.EqualFold(group, "firewall-rule"):
+		text := s.Registry.text(firewallRules, rest)
+		from, to := "|Active=TRUE|", "|Active=FALSE|"
+		if value == "on" {
+			from, to = to, from
+		}
+		s.Registry.set(firewallRules, rest, sz(winlog.RegSZ, strings.Replace(text, from, to, 1)))
+		return nil
+	}
+	if s.Settings[strings.ToLower(name)] = value; value == "no" && strings.EqualFold(group, "hidden-update") {
+		delete(s.Settings, strings.ToLower(name))
+	}
+	return nil
 }
 
 func (s *state) inverseService(c host.Change) ([]host.Change, error) {
@@ -208,14 +251,7 @@ func (m *Machine) apply(ctx context.Context, c host.Change) error {
 	case host.ServiceStop:
 		return m.stop(c.Path)
 	case host.Switch:
-		return m.change(func(s *state) error {
-			name := strings.ToLower(c.Path)
-			if _, ok := s.Settings[name]; !ok {
-				return host.ErrNotExist
-			}
-			s.Settings[name] = c.State
-			return nil
-		})
+		return m.change(func(s *state) error { return s.set(c.Path, c.State) })
 	case host.Run:
 		return m.tool(ctx, c.Path, c.Args)
 	}

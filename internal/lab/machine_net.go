@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -67,30 +68,32 @@ type proxySetting struct {
 	script       bool // detected or named: its answer is the list
 }
 
-// proxy is the machine's own setting, that of WinHTTP.
+// proxy is the setting that the services go by: that of WinHTTP, and where it is
+// empty what is detected. learn.microsoft.com: "How the Windows Update client
+// determines which proxy server to use to connect to the Windows Update Web site".
 func (m *Machine) proxy(ctx context.Context) proxySetting {
-	v := read(m, func(s *state) winlog.RegValue {
-		v, _ := s.Registry.value(internetSettings+`\Connections`, "WinHttpSettings")
-		return v
-	})
+	m.mu.RLock()
+	r := m.now.Registry
+	v, _ := r.value(internetSettings+`\Connections`, "WinHttpSettings")
+	account, _ := r.value(`HKU\S-1-5-18\Software\Microsoft\Windows\CurrentVersion\Internet Settings\Connections`, "DefaultConnectionSettings")
+	quiet := r.on(internetSettings+`\WinHttp`, "DisableWpad")
+	m.mu.RUnlock()
 	b, err := winlog.ParseWinHTTPBlob(v.Data)
-	if err != nil {
-		return proxySetting{}
-	}
-	if b.Detect() {
-		if list, ok := m.detect(ctx); ok {
-			return proxySetting{list: list, script: true}
-		}
-	}
-	if b.Auto() {
+	if err == nil && b.Auto() {
 		if list, ok := m.script(ctx, b.PAC); ok {
 			return proxySetting{list: list, script: true}
 		}
 	}
-	if !b.Static() {
-		return proxySetting{}
+	if err == nil && b.Static() {
+		return proxySetting{list: b.Proxy, bypass: b.Bypass}
 	}
-	return proxySetting{list: b.Proxy, bypass: b.Bypass}
+	if own, err := winlog.ParseConnectionBlob(account.Data); err == nil && !own.Detect() {
+		quiet = true
+	}
+	if list, ok := m.detect(ctx); ok && !quiet {
+		return proxySetting{list: list, script: true}
+	}
+	return proxySetting{}
 }
 
 const internetSettings = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings`
@@ -100,12 +103,24 @@ func (m *Machine) detect(ctx context.Context) (string, bool) {
 	if read(m, func(s *state) bool { return s.start("WinHttpAutoProxySvc").Type == winlog.ServiceDisabled }) {
 		return "", false
 	}
-	for _, suffix := range m.world.spec.Machine.Suffixes {
+	for _, suffix := range m.suffixes() {
 		if list, ok := m.script(ctx, "http://wpad."+suffix+"/wpad.dat"); ok {
 			return list, true
 		}
 	}
 	return "", false
+}
+
+// suffixes are the names under which a proxy is looked for: the DNS suffix, and those
+// above it that are no public suffix.
+func (m *Machine) suffixes() []string {
+	var out []string
+	for _, suffix := range m.world.spec.Machine.Suffixes {
+		for ; strings.Count(suffix, ".") >= 1; _, suffix, _ = strings.Cut(suffix, ".") {
+			out = append(out, suffix)
+		}
+	}
+	return out
 }
 
 // constantScript is the one form of script that this machine understands: it sends
@@ -262,46 +277,25 @@ func (m *Machine) tls(pinned string) *tls.Config {
 // errSunk says that the hosts file leads a name to an address where nobody can be.
 var errSunk = errors.New("the hosts file leads nowhere")
 
-// dial connects as the machine does: its firewall, its hosts file, what its DNS client
-// remembers, then the world.
-func (m *Machine) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+// DialContext connects as the machine does: past its own firewall, then in the world,
+// to the addresses that [Machine.LookupNetIP] gives. Errors are those of the world's.
+func (m *Machine) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	name, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return nil, err
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
-	if m.filtered(port) {
-		return nil, &net.OpError{Op: "dial", Net: network, Err: errnoBlocked}
+	if m.filtered(network, port) {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("connect", errnoBlocked)}
 	}
 	if _, err := netip.ParseAddr(name); err == nil {
 		return m.world.DialContext(ctx, network, addr)
 	}
-	addrs, err := m.hosts(name)
+	addrs, err := m.LookupNetIP(ctx, "ip", name)
+	if err == nil && len(addrs) == 0 {
+		err = &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	}
 	if err != nil {
-		return nil, err
-	}
-	for _, a := range addrs {
-		if a.IsUnspecified() || a.IsLoopback() {
-			return nil, &net.OpError{Op: "dial", Net: network, Err: errSunk}
-		}
-	}
-	if len(addrs) == 0 {
-		if a := read(m, func(s *state) Addr { return s.Cache[strings.ToLower(name)] }); a.IsValid() {
-			addrs = []netip.Addr{a}
-		}
-	}
-	if len(addrs) == 0 {
-		family := "ip"
-		if off, _ := m.setting("ipv6/ethernet"); off == "off" {
-			family = "ip4"
-		}
-		if addrs, err = m.world.LookupNetIP(ctx, family, name); err != nil {
-			return nil, err
-		}
-		// Windows prefers IPv6 where the machine has an address of it. RFC 6724.
-		slices.SortStableFunc(addrs, func(a, b netip.Addr) int { return int(b.BitLen()) - int(a.BitLen()) })
-		if len(addrs) == 0 {
-			return nil, &net.DNSError{Err: "no address", Name: name, IsNotFound: true}
-		}
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
 	var first error
 	for _, a := range addrs {
@@ -312,6 +306,52 @@ func (m *Machine) dial(ctx context.Context, network, addr string) (net.Conn, err
 		first = cmpErr(first, err)
 	}
 	return nil, first
+}
+
+// LookupNetIP asks what the machine's DNS client remembers, then the world's resolver.
+// The hosts file is not asked: whoever walks the route reads it beforehand.
+func (m *Machine) LookupNetIP(ctx context.Context, network, name string) ([]netip.Addr, error) {
+	if off, _ := m.setting("ipv6/ethernet"); off == "off" {
+		switch network {
+		case "ip6":
+			return nil, nil
+		case "ip":
+			network = "ip4"
+		}
+	}
+	kept, remembered := Addr{}, false
+	m.mu.RLock()
+	kept, remembered = m.now.Cache[strings.ToLower(strings.TrimSuffix(name, "."))]
+	m.mu.RUnlock()
+	switch {
+	case remembered && !kept.IsValid():
+		return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+	case remembered:
+		return family(network, []netip.Addr{kept}), nil
+	}
+	addrs, err := m.world.LookupNetIP(ctx, network, name)
+	// Windows prefers IPv6 where the machine has an address of it. RFC 6724.
+	slices.SortStableFunc(addrs, func(a, b netip.Addr) int { return b.BitLen() - a.BitLen() })
+	return addrs, err
+}
+
+// dial is DialContext after a look into the hosts file.
+func (m *Machine) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	name, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := m.hosts(name)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range addrs {
+		if a.IsUnspecified() || a.IsLoopback() {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: errSunk}
+		}
+		return m.DialContext(ctx, network, net.JoinHostPort(a.String(), port))
+	}
+	return m.DialContext(ctx, network, addr)
 }
 
 // hosts returns what the hosts file has for a name.
@@ -335,19 +375,34 @@ func (m *Machine) hosts(name string) ([]netip.Addr, error) {
 
 const hostsFile = `C:\Windows\System32\drivers\etc\hosts`
 
-// filtered reports whether a rule of the machine's own firewall stops connections to
-// a port: settings firewall-rule/NAME, with the ports that its name ends in.
-func (m *Machine) filtered(port string) bool {
+// filtered reports whether an active rule of the machine's own firewall stops
+// connections to a port. learn.microsoft.com: [MS-FASP], firewall rule syntax.
+func (m *Machine) filtered(network, port string) bool {
+	if !strings.HasPrefix(network, "tcp") {
+		return false
+	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	for name, state := range m.now.Settings {
-		rule, ok := strings.CutPrefix(name, "firewall-rule/")
-		if ok && state == "on" && slices.Contains(strings.Fields(rule), port) {
+	k := m.now.Registry.key(firewallRules)
+	if k == nil {
+		return false
+	}
+	for _, v := range k.Values {
+		text, _ := v.String()
+		rule := map[string]string{}
+		for field := range strings.SplitSeq(text, "|") {
+			key, value, _ := strings.Cut(field, "=")
+			rule[strings.ToLower(key)] = value
+		}
+		if strings.EqualFold(rule["action"], "Block") && strings.EqualFold(rule["active"], "TRUE") && strings.EqualFold(rule["dir"], "Out") &&
+			(rule["rport"] == "" || slices.Contains(strings.Split(rule["rport"], ","), port)) {
 			return true
 		}
 	}
 	return false
 }
+
+const firewallRules = `HKLM\SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules`
 
 // status is the code of an HTTP status.
 func (who caller) status(n int) codes.HRESULT {

@@ -1,10 +1,12 @@
 package lab
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"updoc/internal/codes"
 )
@@ -12,10 +14,11 @@ import (
 // Settings that say how it stands with what a simulated machine has no files for.
 // They are no settings that a plan may name; tools change them.
 const (
-	setStore = "state/component-store" // "damaged": files of the component store are
-	setFree  = "state/free"            // bytes that are free on C:
-	setWork  = "state/minutes"         // minutes that the servicing stack's slowest step takes on this machine
-	setLog   = "state/log"             // megabytes that the transaction log of an installation takes
+	setStore       = "state/component-store" // "damaged": files of the component store are
+	setFree        = "state/free"            // bytes that are free on C:
+	setWork        = "state/minutes"         // minutes that the servicing stack's slowest step takes on this machine
+	setDefinitions = "state/definitions"     // "stuck": the engine refuses definitions from the update service
+	setLog         = "state/log"             // megabytes that the transaction log of an installation takes
 )
 
 // stage is what the servicing stack does with an update.
@@ -37,30 +40,29 @@ func (m *Machine) stage(o offer) (string, codes.HRESULT) {
 		minutes = 900 // seconds, of the build's default
 	}
 	if held && automatic != 2 {
-		return fail(eRestartFirst, "ERROR_FAIL_REBOOT_REQUIRED", "Cannot perform the operation: a transaction waits for a restart")
+		return fail(eRestartFirst, "ERROR_FAIL_REBOOT_REQUIRED", "Pending transaction content must be resolved")
 	}
 	if m.number(setFree, 40<<30) < 2<<30 {
 		return fail(eDiskFull, "ERROR_DISK_FULL", "Not enough disk space to stage the package")
 	}
 	if folder, ok := m.setting("state/needs-folder"); ok && !m.exists(folder) {
-		return fail(ePathMissing, "ERROR_PATH_NOT_FOUND", "Failed to open folder "+folder)
+		_ = m.append(servicingLog, fmt.Sprintf(`%s, Error                 CSI    00000010@%s (F) STATUS_OBJECT_PATH_NOT_FOUND #1234# from Windows::Rtl::SystemImplementation::DirectFileSystemProvider::SysOpenFile(flags = (AllowSharingViolation), handle = {provider=NULL, handle=0}, oa = @0x1, name = '\??\%s')[gle=0xd000003a]`,
+			m.Now().UTC().Format(time.DateTime), m.Now().UTC().Format("2006/1/2:15:04:05.000"), folder))
+		return fail(ePathMissing, "ERROR_PATH_NOT_FOUND", "Failed to open a folder")
 	}
 	if n := m.temporary(); n > 5000 {
 		return fail(eDiskFull, "ERROR_DISK_FULL", "Failed to create a temporary folder below C:\\Windows\\Temp")
 	}
-	if store, _ := m.setting(setStore); store == "damaged" {
+	if store, _ := m.setting(setStore); store != "sound" {
 		_ = m.servicing("Info", "(p)	CSI Manifest Corrupt	(Fix pending)	winsxs\\manifests\\amd64_microsoft-windows-lab_31bf3856ad364e35_10.0.22631.1_none_0123456789abcdef.manifest")
 		return fail(eStoreCorrupt, "ERROR_SXS_COMPONENT_STORE_CORRUPT", "Failed to stage the package: the component store is inconsistent")
 	}
 	if work := m.number(setWork, 0); work*60 > int64(minutes) {
-		_ = m.servicing("Error", "HangDetect: Unable to get progress of the servicing work, it is taken for hung [HRESULT = 0x800f0821 - CBS_E_ABORT]")
+		_ = m.servicing("Error", "Startup: A possible hang was detected on the last servicing work. [HRESULT = 0x800f0821 - CBS_E_ABORT]")
 		return fail(eHang, "CBS_E_ABORT", "Servicing was aborted")
 	}
-	m.mu.RLock()
-	room, _ := r.number(`HKLM\SYSTEM\CurrentControlSet\Control\FileSystem`, "NtfsTxfLogSize")
-	m.mu.RUnlock()
-	if m.number(setLog, 0) > int64(max(room, 20)) {
-		return fail(eLogFull, "ERROR_RM_NOT_ACTIVE", "The transaction log is full")
+	if m.number(setLog, 0) > m.number("txf-log/c:", 20) {
+		return fail(eLogFull, "ERROR_LOG_FULL", "Failed to commit the transaction")
 	}
 	_ = m.servicing("Info", "Exec: Processing complete.  Session: 31171520_%d, Package: %s, Identifier: %s [HRESULT = 0x00000000 - S_OK]", o.Number, name, o.KB)
 	return stage, 0

@@ -51,9 +51,9 @@ func examine(t *testing.T, m *lab.Machine) *facts.Facts {
 	f := facts.Collect(ctx, m, facts.Options{})
 	settings := f.RouteSettings()
 	w := m.World()
-	prober := route.NewProber(route.Prober{Net: w, Roots: w.Trusted(), Microsoft: w.Roots(), Now: m.Now, MaxTLS: settings.MaxTLS, Hosts: hostsOf(f)})
+	prober := route.NewProber(route.Prober{Net: m, Roots: w.Trusted(), Microsoft: w.Roots(), Now: m.Now, MaxTLS: settings.MaxTLS, Hosts: hostsOf(f)})
 	walker := route.Walker{
-		Exchanger: prober, As: "the lab", Net: w, Now: m.Now, Times: []string{"time.windows.com:123"}, Repeat: 2,
+		Exchanger: prober, As: "the lab", Net: m, Now: m.Now, Times: []string{"time.windows.com:123"}, Repeat: 2,
 		Env: pac.Env{Dialect: pac.JScript, Lookup: prober.Lookup, Now: m.Now()},
 	}
 	f.AddWalk(walker.Walk(ctx, settings, settings.Plan(route.PlanOptions{Now: m.Now()})))

@@ -34,6 +34,8 @@ func (m *Machine) tool(ctx context.Context, name string, args []string) error {
 			return h
 		}
 		return m.repairStore(false)
+	case "mpcmdrun":
+		return m.change(func(s *state) error { delete(s.Settings, setDefinitions); return nil })
 	case "usoclient", "chkdsk", "reagentc", "wsreset", "msdt":
 		return nil // what they do shows in nothing that this machine has
 	}
