@@ -249,7 +249,11 @@ func walked(ways map[route.Proxy]host.Fault) *route.Walk {
 		Request: host.Request{Method: "GET", URL: "https://slscr.update.microsoft.com/sls"},
 	}}
 	for p, fault := range ways {
-		ex := host.Exchange{Request: trip.Task.Request, Hops: []host.Hop{{Kind: host.HopTCP, Fault: fault, Remote: netip.MustParseAddrPort("203.0.113.9:8080")}}}
+		kind := host.HopTCP
+		if fault == host.FaultProxyAuth {
+			kind = host.HopProxy
+		}
+		ex := host.Exchange{Request: trip.Task.Request, Hops: []host.Hop{{Kind: kind, Fault: fault, Remote: netip.MustParseAddrPort("203.0.113.9:8080")}}}
 		if p.Static != "" {
 			ex.Request.Via = host.Via{Proxy: "http://" + p.Static, Source: p.Source}
 		}

@@ -79,6 +79,9 @@ func fitClearWinHTTP(f *fit) {
 	case direct == untried && !loopback(now.Proxy):
 		f.out.How = Guided
 		f.lead("plan.proxy.not-walked", "proxy", hideUser(set))
+	case f.refuses(now):
+		f.out.How = Guided
+		f.lead("plan.proxy.refuses", "proxy", hideUser(set))
 	}
 	next := now
 	if next.Static() {
@@ -162,10 +165,10 @@ func (f *fit) ways(set winlog.ProxyBlob, hosts func(name string) bool) (through,
 			if a.Exchange.Broken() != nil {
 				w = closed
 			}
-			switch p := a.Decision.Proxy; {
+			switch {
 			case a.Exchange.Request.Via.Direct():
 				tripDirect = max(tripDirect, w)
-			case set.Static() && p.Static != "" && sameProxy(p.Static, set.Proxy), set.Auto() && p.PAC != "" && p.PAC == set.PAC:
+			case sentBy(set, a):
 				tripThrough = max(tripThrough, w)
 			}
 		}
@@ -175,6 +178,30 @@ func (f *fit) ways(set winlog.ProxyBlob, hosts func(name string) bool) (through,
 		}
 	}
 	return through, direct
+}
+
+// sentBy reports that a setting sent a request to a proxy.
+func sentBy(set winlog.ProxyBlob, a *route.Attempt) bool {
+	p := a.Decision.Proxy
+	return set.Static() && p.Static != "" && sameProxy(p.Static, set.Proxy) || set.Auto() && p.PAC != "" && p.PAC == set.PAC
+}
+
+// refuses reports that the proxy of a setting is there: it was connected to, and
+// what went wrong came after. Somebody runs it, and may want it to be used.
+func (f *fit) refuses(set winlog.ProxyBlob) bool {
+	if f.Route == nil {
+		return false
+	}
+	for i := range f.Route.Trips {
+		for j := range f.Route.Trips[i].Attempts {
+			a := &f.Route.Trips[i].Attempts[j]
+			if b := a.Exchange.Broken(); a.Walked && b != nil && sentBy(set, a) && !a.Exchange.Request.Via.Direct() &&
+				b.Kind != host.HopDecision && b.Kind != host.HopDNS && b.Kind != host.HopTCP {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // proxyPolicy says whose policy sets proxies here, "" if none does, or if it is a

@@ -54,6 +54,7 @@ func TestClearWinHTTP(t *testing.T) {
 		{"dead, and the direct way is open", machine{keyConnections: services(dead, "<local>")}, both(host.FaultTimeout, ""), []string{Automatic, set}},
 		{"nobody walked", machine{keyConnections: services(dead, "")}, nil, []string{Guided, set, "lead plan.proxy.not-walked"}},
 		{"it answers", machine{keyConnections: services(dead, "")}, both("", ""), []string{"not: plan.proxy.answers"}},
+		{"it refuses, and the direct way is open", machine{keyConnections: services(dead, "")}, both(host.FaultProxyAuth, ""), []string{Guided, set, "lead plan.proxy.refuses"}},
 		{"no other way", machine{keyConnections: services(dead, "")}, both(host.FaultProxyAuth, host.FaultTimeout), []string{"not: plan.proxy.no-other-way"}},
 		{"a program's own, gone", machine{keyConnections: services("127.0.0.1:8888", "")}, nil, []string{Automatic, set}},
 		{"nothing there", machine{keyConnections: `"Other"=dword:00000001`}, nil, []string{"not: plan.proxy.none-set"}},
