@@ -76,7 +76,7 @@ func Collect(ctx context.Context, h host.Reader, opt Options) *Facts {
 
 	readings := readAll(ctx, h, files, sigs, noise, opt)
 	f.readRegistry(ctx, h)
-	f.merge(readings)
+	f.merge(append(readings, f.readAnswers(ctx, h)...))
 	if ctx.Err() != nil {
 		f.Gaps = append(f.Gaps, Gap{Source: "all", Why: "stopped before everything was read"})
 	}
@@ -167,7 +167,9 @@ func readFile(ctx context.Context, h host.Reader, file host.File, match *matcher
 // merge joins the readings in the order of the files.
 func (f *Facts) merge(readings []*reading) {
 	for _, r := range readings {
-		f.Sources = append(f.Sources, r.source)
+		if r.source.Path != "" { // an answer is no file
+			f.Sources = append(f.Sources, r.source)
+		}
 		f.Gaps = append(f.Gaps, r.gaps...)
 		for id, seen := range r.marks {
 			f.marks[id] = append(f.marks[id], seen...)

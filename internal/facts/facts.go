@@ -122,6 +122,7 @@ type Facts struct {
 	KBs       []string                         // updates that notes and outputs name
 	Texts     []Text                           // what was written about failures, a few KB a file
 	Successes []Success                        // scans, downloads, installs and repairs that ended well
+	Answers                                    // what the machine was asked beside its registry, services and files
 	Route     *route.Walk                      // the walk of the machine's update route; nil: nobody walked
 }
 
