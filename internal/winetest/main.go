@@ -119,7 +119,8 @@ func newBed(ctx context.Context, w wine) (_ *bed, err error) {
 		}
 	}()
 	b.env = append(os.Environ(), "WINEPREFIX="+b.prefix, "WINEDEBUG=-all", "DISPLAY=", "WINEARCH=win64",
-		"WINEDLLOVERRIDES=mscoree,mshtml=") // no offer to download Mono and Gecko
+		// No offer to download Mono and Gecko; our tools, and not what Wine has under their names.
+		"WINEDLLOVERRIDES=mscoree,mshtml=;"+strings.Join(tools, ".exe,")+".exe=n")
 	if err := os.Mkdir(b.prefix, 0o700); err != nil {
 		return nil, err
 	}

@@ -23,11 +23,15 @@ var (
 
 // wrap says what was tried when Windows answered err, and keeps the code.
 func wrap(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var status windows.NTStatus
+	if errors.As(err, &status) {
+		err = status.Errno()
+	}
 	var errno windows.Errno
-	if err == nil || !errors.As(err, &errno) {
-		if err == nil {
-			return nil
-		}
+	if !errors.As(err, &errno) {
 		return &failure{op: op, err: err, code: unexpected}
 	}
 	f := &failure{op: op, err: errno, code: codes.FromWin32(uint32(errno))}

@@ -19,9 +19,11 @@ type Host struct {
 	Progress func(Progress)
 
 	places places
+	com    workers // what may be at COM at once
 
 	mu     sync.Mutex
 	extra  map[string]host.File // files that stand elsewhere than the evidence: exported event logs
+	gaps   map[string]string    // what was found and could not be read, and why
 	closes []func() error
 	logs   func() ([]host.File, error) // exports the event logs once
 }
@@ -36,7 +38,7 @@ func Open(ctx context.Context) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open this machine: %w", err)
 	}
-	h := &Host{places: p, extra: map[string]host.File{}}
+	h := &Host{places: p, extra: map[string]host.File{}, gaps: map[string]string{}, com: make(workers, maxWorkers)}
 	h.logs = sync.OnceValues(func() ([]host.File, error) { return h.eventLogs(context.WithoutCancel(ctx)) })
 	return h, nil
 }

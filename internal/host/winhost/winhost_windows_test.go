@@ -1,0 +1,448 @@
+package winhost
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+
+	"updoc/internal/codes"
+	"updoc/internal/host"
+	"updoc/internal/host/hosttest"
+	"updoc/internal/winlog"
+)
+
+// underWine: a prefix that is thrown away, which may be changed as one likes.
+func underWine() bool {
+	return windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version").Find() == nil
+}
+
+func live(t *testing.T) *Host {
+	t.Helper()
+	h, err := Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+// apply makes changes that nothing is held of.
+func apply(t *testing.T, h *Host, list ...host.Change) {
+	t.Helper()
+	for _, c := range list {
+		if err := h.Apply(context.WithoutCancel(t.Context()), c); err != nil { // also when the test cleans up
+			t.Fatal(err)
+		}
+	}
+}
+
+func inverse(t *testing.T, h *Host, c host.Change) []host.Change {
+	t.Helper()
+	back, err := h.Inverse(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return back
+}
+
+func TestMachine(t *testing.T) {
+	m, err := live(t).Machine(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Source != "live" || m.Name == "" || !strings.HasPrefix(m.OS, "Windows") || m.Arch == "" {
+		t.Errorf("%+v", m)
+	}
+	_, _, build := windows.RtlGetNtVersionNumbers()
+	if !strings.HasPrefix(m.Build, fmt.Sprint(build)) {
+		t.Errorf("build %s, want %d", m.Build, build)
+	}
+}
+
+// evidenceBed puts evidence where Windows keeps it.
+func evidenceBed(t *testing.T, h *Host) (content map[string]string) {
+	t.Helper()
+	if !underWine() {
+		t.Skip("writes to the Windows folder: only where it is thrown away afterwards")
+	}
+	content = map[string]string{
+		`Logs\CBS\CBS.log`:                         "2031-02-03 04:05:06, Info                  CBS    Session: 30000000_1 initialized by client Fabrikam, external staging directory: (null)\r\n",
+		`SoftwareDistribution\ReportingEvents.log`: "{11111111-2222-3333-4444-555555555555}\t2031-02-03 04:05:06:789+0100\t1\t148 [AGENT_DETECTION_FAILED]\t101\t{00000000-0000-0000-0000-000000000000}\t0\t8024401b\tUpdateOrchestrator\tFailure\tSoftware Synchronization\tWindows Update Client failed to detect with error 0x8024401b.\r\n",
+		`System32\drivers\etc\hosts`:               "# local names\r\n192.0.2.7 wsus.fabrikam.example\r\n",
+	}
+	for name, text := range content {
+		p := h.places.windows + `\` + name
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return content
+}
+
+// The live machine passes what every host passes.
+func TestSuite(t *testing.T) {
+	h := live(t)
+	content := map[string]string{}
+	for name, text := range evidenceBed(t, h) {
+		content[path.Base(filepath.ToSlash(name))] = text
+	}
+	const key = `HKLM\SOFTWARE\updoc-test`
+	apply(t, h, host.Set(key+`\Below`, "Number", winlog.RegValue{Type: winlog.RegDWord, Data: []byte{31, 0, 0, 0}}),
+		host.Set(key, "Text", winlog.RegValue{Type: winlog.RegSZ, Data: utf16le("Grüße\x00")}))
+	t.Cleanup(func() {
+		apply(t, h, host.Change{Kind: host.ValueDel, Path: key + `\Below`, Name: "Number"}, host.Change{Kind: host.KeyDrop, Path: key + `\Below`},
+			host.Change{Kind: host.ValueDel, Path: key, Name: "Text"}, host.Change{Kind: host.KeyDrop, Path: key})
+	})
+	bits, err := h.Service(t.Context(), "BITS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosttest.Suite(t, h, hosttest.Fixture{
+		Source: "live",
+		Files: map[string]winlog.Kind{
+			"CBS.log": winlog.CBS, "ReportingEvents.log": winlog.Reporting, "hosts": winlog.Hosts,
+		},
+		Content: content,
+		Values: []hosttest.Value{
+			{Key: key, Name: "Text", Text: "Grüße"},
+			{Key: key + `\Below`, Name: "Number", Number: 31},
+			{Key: `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`, Name: "CurrentBuild", Text: value(t, h, `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`, "CurrentBuild")},
+		},
+		NoValues:       []hosttest.Value{{Key: key, Name: "Number"}},
+		Subkeys:        []hosttest.Value{{Key: key, Name: "Below"}, {Key: `HKLM\SYSTEM\CurrentControlSet\Services`, Name: "BITS"}},
+		NoKeys:         []string{key + `\Other`, `HKLM\SOFTWARE\updoc-nothing\x`, `HKU\S-1-5-21-1-2-3-9999`},
+		Services:       map[string]host.Service{"BITS": bits},
+		NoServices:     []string{"updoc-nothing"},
+		UnaskedAnswers: []string{"nothing"},
+	})
+}
+
+func value(t *testing.T, h *Host, key, name string) string {
+	t.Helper()
+	k, err := h.Key(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, _ := k.Value(name)
+	s, _ := v.String()
+	return s
+}
+
+// The 32-bit view has its own path, and is not the other one.
+func TestViews(t *testing.T) {
+	h := live(t)
+	key, err := h.Key(t.Context(), `HKLM\SOFTWARE\WOW6432Node`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	native, err := h.Key(t.Context(), `HKLM\SOFTWARE`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(key.Subkeys) == 0 || len(native.Subkeys) <= len(key.Subkeys) {
+		t.Errorf("the 32-bit view has %d subkeys, the other one %d", len(key.Subkeys), len(native.Subkeys))
+	}
+}
+
+// What may be changed is changed and comes back.
+func TestChangeSuite(t *testing.T) {
+	h := live(t)
+	may := hosttest.Changes{
+		Key: `HKCU\Software`, NoService: "updoc-nothing",
+		Folder: filepath.Clean(t.TempDir()),
+		SDDL:   []string{"D:P(A;;FA;;;BA)(A;;FA;;;SY)", "D:P(A;;FA;;;BA)(A;;FR;;;BU)"},
+	}
+	if underWine() {
+		may.Key, may.Folder = `HKLM\SOFTWARE`, h.places.windows+`\Temp`
+		may.SDDL = nil
+		may.Running = "BITS"
+	}
+	hosttest.ChangeSuite(t, h, may)
+}
+
+// Every start type that Windows has, each way; a delay where there is one.
+func TestStartTypes(t *testing.T) {
+	if !underWine() {
+		t.Skip("changes a service: only where it is thrown away afterwards")
+	}
+	h := live(t)
+	start := func(n uint32) host.Change {
+		return host.Change{Kind: host.ServiceStart, Path: "BITS", Start: &host.Start{Type: n}}
+	}
+	was := inverse(t, h, start(2))
+	for _, n := range []uint32{4, 2, 3, 4, 3, 2} {
+		apply(t, h, start(n), start(n))
+		if ok, err := host.Holds(t.Context(), h, start(n)); !ok || err != nil {
+			t.Errorf("start type %d: holds %v, %v", n, ok, err)
+		}
+	}
+	apply(t, h, start(4))
+	err := h.Apply(t.Context(), host.Change{Kind: host.ServiceRun, Path: "BITS"})
+	var code codes.HRESULT
+	if !errors.As(err, &code) || code != 0x80070422 {
+		t.Errorf("a disabled service: %v", err)
+	}
+	apply(t, h, was...)
+	if now := inverse(t, h, start(2)); !host.Same(now, was) {
+		t.Errorf("%+v, was %+v", now[0].Start, was[0].Start)
+	}
+}
+
+// The error of a call is found in what a person reads, and by its code.
+func TestErrors(t *testing.T) {
+	h := live(t)
+	_, err := h.Service(t.Context(), "updoc-nothing")
+	var code codes.HRESULT
+	if !errors.Is(err, host.ErrNotExist) || !errors.As(err, &code) || code != 0x80070424 || !strings.Contains(err.Error(), "0x80070424") {
+		t.Errorf("%v", err)
+	}
+	_, err = h.Key(t.Context(), `HKLM\SOFTWARE\updoc-nothing`)
+	if !errors.Is(err, host.ErrNotExist) || !errors.As(err, &code) || code != 0x80070002 {
+		t.Errorf("%v", err)
+	}
+	if wrap("x", nil) != nil {
+		t.Error("no error became one")
+	}
+	if err := wrap("x", errors.New("ours")); !errors.As(err, &code) || code != 0x8000FFFF {
+		t.Errorf("%v", err)
+	}
+}
+
+// Structures that Windows fills in.
+func TestSizes(t *testing.T) {
+	if n := unsafe.Sizeof(rmProcessInfo{}); n != 668 {
+		t.Errorf("RM_PROCESS_INFO has %d bytes, restartmanager.h says 668", n)
+	}
+}
+
+// A file that is in use is moved with the next restart, once, and not if that is
+// called off.
+func TestMoveAtRestart(t *testing.T) {
+	if !underWine() {
+		t.Skip("leaves something to the next restart: only where it is thrown away afterwards")
+	}
+	h := live(t)
+	p := h.places.windows + `\Temp\updoc-in-use`
+	apply(t, h, host.Change{Kind: host.Write, Path: p, Data: []byte("in use")})
+	name, err := ptr(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	holder, err := windows.CreateFile(name, windows.GENERIC_READ, windows.FILE_SHARE_READ, nil, windows.OPEN_EXISTING, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	move := host.Change{Kind: host.Move, Path: p, To: p + ".updoc-1"}
+	back := inverse(t, h, move)
+	for range 2 {
+		err := h.Apply(t.Context(), move)
+		var used *InUse
+		var code codes.HRESULT
+		if !errors.Is(err, host.ErrRestart) || !errors.As(err, &used) || !used.AtRestart || !errors.As(err, &code) || code != 0x80070020 {
+			t.Fatalf("%v", err)
+		}
+		k, err := h.Key(t.Context(), sessionManager)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, _ := k.Value(pendingName)
+		if n := strings.Count(strings.ToLower(strings.Join(splitMulti(v.Data), "|")), "updoc-in-use|"); n != 1 {
+			t.Fatalf("%d times in %q", n, splitMulti(v.Data))
+		}
+	}
+	if now := inverse(t, h, back[0]); host.Same(now, back) {
+		t.Error("what the next restart moves away counts as restored")
+	}
+	apply(t, h, back...)
+	if waits, err := pendingHas(p, move.To); waits || err != nil {
+		t.Errorf("the restart still moves it: %v, %v", waits, err)
+	}
+	if now := inverse(t, h, back[0]); !host.Same(now, back) {
+		t.Errorf("not restored: %+v", now)
+	}
+	closeHandle(holder)
+	apply(t, h, move)
+	apply(t, h, back...)
+	apply(t, h, host.Change{Kind: host.FileDrop, Path: p})
+}
+
+// The marks of a file that is written anew stay, and its time of making.
+func TestWriteKeepsMarks(t *testing.T) {
+	h := live(t)
+	p := filepath.Clean(t.TempDir()) + `\hosts`
+	if underWine() {
+		p = h.places.windows + `\Temp\updoc-hosts`
+	}
+	apply(t, h, host.Change{Kind: host.Write, Path: p, Data: []byte("before")})
+	name, err := ptr(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const marks = windows.FILE_ATTRIBUTE_READONLY | windows.FILE_ATTRIBUTE_HIDDEN
+	if err := windows.SetFileAttributes(name, marks); err != nil {
+		t.Fatal(err)
+	}
+	apply(t, h, host.Change{Kind: host.Write, Path: p, Data: []byte("after")})
+	if got, err := windows.GetFileAttributes(name); err != nil || got&marks != marks {
+		t.Errorf("marks %#x, %v", got, err)
+	}
+	if b, err := readKept(p); err != nil || string(b) != "after" {
+		t.Errorf("%q, %v", b, err)
+	}
+	apply(t, h, host.Change{Kind: host.FileDrop, Path: p})
+}
+
+// A change does not reach through a link, neither below it nor at its end.
+func TestLinks(t *testing.T) {
+	h := live(t)
+	dir := t.TempDir()
+	outside, link := filepath.Join(dir, "outside"), filepath.Join(dir, "link")
+	if err := os.Mkdir(outside, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(outside, link); err != nil {
+		t.Skipf("CreateSymbolicLink: %v", err)
+	}
+	if _, err := os.Lstat(link); err != nil {
+		t.Skip("CreateSymbolicLink: it says that it made one, and there is none")
+	}
+	for _, c := range []host.Change{
+		{Kind: host.Write, Path: link + `\x`, Data: []byte("x")},
+		{Kind: host.FolderMake, Path: link + `\a\b`},
+		{Kind: host.Security, Path: link, SDDL: "D:P(A;;FA;;;BA)"},
+	} {
+		if err := h.Apply(t.Context(), c); !errors.Is(err, host.ErrRefused) {
+			t.Errorf("%s %s: %v", c.Kind, c.Path, err)
+		}
+	}
+	if left, err := os.ReadDir(outside); err != nil || len(left) > 0 {
+		t.Errorf("it reached %v, %v", left, err)
+	}
+}
+
+// script tells the stand-ins what goes wrong; see internal/winetest/standin.
+func script(t *testing.T, h *Host, text string) {
+	t.Helper()
+	if !underWine() {
+		t.Skip("runs tools that change the machine: only stand-ins under Wine")
+	}
+	p := h.places.system + `\standin.json`
+	if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(p) })
+}
+
+func TestRunTools(t *testing.T) {
+	h := live(t)
+	var seen []Progress
+	h.Progress = func(p Progress) { seen = append(seen, p) }
+	script(t, h, `{"dism":{"exit":2148468767,"silence":"600ms"},"sfc":{"silence":"600ms"},"chkdsk":{"exit":3},"reagentc":{"exit":3010}}`)
+	for _, c := range []struct {
+		tool    string
+		args    []string
+		code    codes.HRESULT
+		percent float64
+		line    string
+	}{
+		{"dism", []string{"/Online", "/Cleanup-Image", "/RestoreHealth"}, 0x800F081F, 62.3, "62.3%"},
+		{"sfc", []string{"/scannow"}, 0, 50, "Checked 50%."},
+		{"chkdsk", []string{"/scan"}, 0x80004005, -1, ""},
+		{"usoclient", []string{"StartScan"}, 0, -1, ""},
+	} {
+		seen = nil
+		err := h.Apply(t.Context(), host.Change{Kind: host.Run, Path: c.tool, Args: c.args})
+		var code codes.HRESULT
+		errors.As(err, &code)
+		if code != c.code || (err == nil) != (c.code == 0) {
+			t.Errorf("%s: %v, want %v", c.tool, err, c.code)
+		}
+		if c.percent < 0 {
+			continue
+		}
+		if len(seen) == 0 || seen[0].Percent != c.percent || !strings.Contains(seen[0].Line, c.line) {
+			t.Errorf("%s: progress %+v, want %v %q", c.tool, seen, c.percent, c.line)
+		}
+	}
+	if err := h.Apply(t.Context(), host.Change{Kind: host.Run, Path: "reagentc"}); !errors.Is(err, host.ErrRestart) {
+		t.Errorf("reagentc that wants a restart: %v", err)
+	}
+}
+
+// A tool that never ends is ended with whoever waits for it.
+func TestRunCancelled(t *testing.T) {
+	h := live(t)
+	script(t, h, `{"sfc":{"silence":"1h"}}`)
+	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	err := h.Apply(ctx, host.Change{Kind: host.Run, Path: "sfc", Args: []string{"/scannow"}})
+	if !errors.Is(err, ctx.Err()) || time.Since(began) > 20*time.Second {
+		t.Errorf("%v after %v", err, time.Since(began))
+	}
+}
+
+func TestTasks(t *testing.T) {
+	h := live(t)
+	script(t, h, `{}`)
+	const task = `\updoc\Schedule Scan`
+	p := h.places.system + `\Tasks` + task
+	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(p, utf16le("\uFEFF<Task><Settings><Enabled>true</Enabled></Settings></Task>"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	off := host.Change{Kind: host.Switch, Path: host.Setting("task", task), State: "off"}
+	back := inverse(t, h, off)
+	apply(t, h, off, off)
+	if ok, err := host.Holds(t.Context(), h, off); !ok || err != nil {
+		t.Errorf("off: %v, %v", ok, err)
+	}
+	apply(t, h, back...)
+	if now := inverse(t, h, off); !host.Same(now, back) {
+		t.Errorf("%+v", now)
+	}
+	// The tool says that it did it, and did not.
+	script(t, h, `{"schtasks":{"exit":4294967295}}`)
+	var failed *ToolFailed
+	if err := h.Apply(t.Context(), off); !errors.As(err, &failed) {
+		t.Errorf("schtasks that fails: %v", err)
+	}
+	for _, none := range []string{`\updoc\none`, `\..\..\x`} {
+		if _, err := h.Inverse(t.Context(), host.Change{Kind: host.Switch, Path: host.Setting("task", none), State: "off"}); !errors.Is(err, host.ErrNotExist) {
+			t.Errorf("%s: %v", none, err)
+		}
+	}
+	if _, err := h.Inverse(t.Context(), host.Change{Kind: host.Switch, Path: "weather/x", State: "on"}); !errors.Is(err, host.ErrNotRecorded) {
+		t.Errorf("a setting that nobody knows: %v", err)
+	}
+}
+
+func BenchmarkKey(b *testing.B) {
+	h, err := Open(b.Context())
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := h.Key(b.Context(), `HKLM\SYSTEM\CurrentControlSet\Services\BITS`); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
