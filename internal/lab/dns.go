@@ -60,9 +60,15 @@ func (w *World) buildDNS() error {
 
 // LookupNetIP asks the machine's resolver, after its hosts file, for the addresses of
 // a name. Networks are ip, ip4 and ip6; errors are [*net.DNSError], as package net
-// has them. A name that exists without an address gives none and no error.
+// has them. A name that exists without an address gives none and no error. Addresses of
+// version 6 come first if the machine has one, as from getaddrinfo (RFC 6724).
 func (w *World) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
-	return w.lookup(ctx, w.machine, network, host)
+	addrs, err := w.lookup(ctx, w.machine, network, host)
+	if slices.ContainsFunc(w.machine.addrs, netip.Addr.Is6) {
+		addrs = slices.Clone(addrs)
+		slices.SortStableFunc(addrs, func(a, b netip.Addr) int { return b.BitLen() - a.BitLen() })
+	}
+	return addrs, err
 }
 
 func (w *World) lookup(ctx context.Context, from *party, network, host string) ([]netip.Addr, error) {

@@ -275,7 +275,7 @@ func TestNames(t *testing.T) {
 		{"ip", "www.example.org", "temporary"},
 		{"ip", "www.example.net", "timeout"},
 		{"ip", "slscr.update.microsoft.com", "[203.0.113.99]"},
-		{"ip", "fe3cr.delivery.mp.microsoft.com", "[0.0.0.0 ::]"},
+		{"ip", "fe3cr.delivery.mp.microsoft.com", "[:: 0.0.0.0]"},
 		{"ip", "sls.update.microsoft.com", "[2001:db8:100::a]"},
 		{"ip4", "sls.update.microsoft.com", "[]"},
 		{"ip", "FE2CR.update.microsoft.com.", "[127.0.0.1]"},

@@ -51,6 +51,7 @@ type Route struct {
 	Vital   bool       `json:"vital"`
 	State   string     `json:"state"` // open, broken, unknown
 	Predict *Predicted `json:"predicted,omitempty"`
+	Waits   int        `json:"waits,omitempty"` // dead addresses that Windows asks before one that answers
 	Ways    []Way      `json:"ways"`
 }
 
@@ -266,7 +267,7 @@ func newRouteOf(t *route.Trip) Route {
 		r.Ways = append(r.Ways, newWay(&t.Attempts[i], i == t.Decided))
 	}
 	if a := t.Deciding(); a != nil {
-		r.State = "open"
+		r.State, r.Waits = "open", t.Predict.Waits
 		if a.Exchange.Broken() != nil || t.Predict.Code != 0 {
 			r.State = "broken"
 		}

@@ -205,6 +205,7 @@ func DiffHeader(before, after []host.Field) []string {
 // probes is what is found beside the requests of the plan.
 type probes struct {
 	families []Observation
+	dead     []netip.Addr // addresses at which nothing comes back
 	clocks   []ClockSource
 }
 
@@ -219,11 +220,13 @@ func (w *Walker) probe(ctx context.Context, plan []Task) func() probes {
 	var found probes
 	for _, u := range twoHosts(plan) {
 		wg.Go(func() {
-			if o, ok := w.families(ctx, u); ok {
-				mu.Lock()
+			o, dead := w.families(ctx, u)
+			mu.Lock()
+			defer mu.Unlock()
+			if o.ID != "" {
 				found.families = append(found.families, o)
-				mu.Unlock()
 			}
+			found.dead = append(found.dead, dead...)
 		})
 	}
 	for _, server := range w.Times {
@@ -256,32 +259,34 @@ func twoHosts(plan []Task) []*url.URL {
 	return out
 }
 
-// families asks a host over each address family alone. A machine without IPv6 is
-// not broken; one that has a way for IPv6 on which nothing comes back is: each new
-// connection first waits in vain.
-func (w *Walker) families(ctx context.Context, u *url.URL) (Observation, bool) {
+// maxProbed is how many addresses of each family a host is asked at.
+const maxProbed = 2
+
+// families asks a host at addresses of each family, each by itself, and returns those at
+// which nothing comes back. A machine without IPv6 is not broken; one that has a way for
+// IPv6 on which nothing comes back is: each new connection of Windows first waits in vain.
+func (w *Walker) families(ctx context.Context, u *url.URL) (Observation, []netip.Addr) {
 	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
 	lctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
-	addrs, err := w.Net.LookupNetIP(lctx, "ip", u.Hostname())
+	all, err := w.Net.LookupNetIP(lctx, "ip", u.Hostname())
 	if err != nil {
-		return Observation{}, false
+		return Observation{}, nil
 	}
-	var four, six netip.Addr
-	for _, a := range addrs {
-		switch a = a.Unmap(); {
-		case a.Is4() && !four.IsValid():
-			four = a
-		case a.Is6() && !six.IsValid():
-			six = a
+	var addrs []netip.Addr
+	probed := map[bool]int{} // by family
+	for _, a := range all {
+		if a = a.Unmap(); probed[a.Is4()] < maxProbed {
+			probed[a.Is4()]++
+			addrs = append(addrs, a)
 		}
 	}
-	if !four.IsValid() || !six.IsValid() {
-		return Observation{}, false
+	if len(addrs) < 2 {
+		return Observation{}, nil
 	}
-	faults := make([]host.Fault, 2)
+	faults := make([]host.Fault, len(addrs))
 	var wg sync.WaitGroup
-	for i, a := range []netip.Addr{four, six} {
+	for i, a := range addrs {
 		wg.Go(func() {
 			dctx, cancel := context.WithTimeout(ctx, connectTime)
 			defer cancel()
@@ -293,10 +298,46 @@ func (w *Walker) families(ctx context.Context, u *url.URL) (Observation, bool) {
 		})
 	}
 	wg.Wait()
-	if ctx.Err() != nil || faults[0] != "" || faults[1] == "" || faults[1] == host.FaultUnreachable {
-		return Observation{}, false
+	if ctx.Err() != nil {
+		return Observation{}, nil
 	}
-	return Observation{ID: "ipv6-dead", Hop: host.HopTCP, Seen: fmt.Sprintf("%s answers at %s and not at %s (%s)", u.Hostname(), four, six, faults[1])}, true
+	return compareAddresses(u.Hostname(), addrs, faults)
+}
+
+// compareAddresses says what it means that some addresses of a host answer and others do
+// not, and which of them are dead.
+func compareAddresses(name string, addrs []netip.Addr, faults []host.Fault) (Observation, []netip.Addr) {
+	var alive, silent netip.Addr // the first that answers, the first that does not
+	var dead []netip.Addr
+	var seen host.Fault
+	six := false // IPv6 answers
+	for i, a := range addrs {
+		switch f := faults[i]; {
+		case f == "":
+			if !alive.IsValid() || a.Is4() && !alive.Is4() {
+				alive = a
+			}
+			six = six || a.Is6()
+		case f != host.FaultUnreachable: // without a way it is not tried in Windows either
+			if !silent.IsValid() {
+				silent, seen = a, f
+			}
+			if f == host.FaultTimeout {
+				dead = append(dead, a)
+			}
+		}
+	}
+	if !alive.IsValid() || !silent.IsValid() {
+		return Observation{}, nil
+	}
+	o := Observation{ID: "address-dead", Hop: host.HopTCP, Seen: fmt.Sprintf("%s answers at %s and not at %s (%s)", name, alive, silent, seen)}
+	if silent.Is6() && alive.Is4() && !six {
+		o.ID = "ipv6-dead"
+	}
+	if len(dead) > 0 {
+		o.Seen += "; WinHTTP asks one address after the other, so a new connection first waits for the dead one"
+	}
+	return o, dead
 }
 
 // lateSYN is how much later than the fastest a connection stands when its first

@@ -3,6 +3,8 @@ package route
 import (
 	_ "embed"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -119,6 +121,48 @@ func predict(c Caller, hop host.HopKind, fault host.Fault, status int) Predictio
 		break
 	}
 	return p
+}
+
+// inTurn adds to predictions what racing hides. WinHTTP tries the addresses of a name in the
+// order in which they are resolved: one after the other, each once, each until TCP gives
+// it up or for 60 seconds, and goes on to the next. learn.microsoft.com: WinHTTP Option
+// Flags (WINHTTP_OPTION_CONNECT_RETRIES, WINHTTP_OPTION_CONNECT_TIMEOUT;
+// WINHTTP_OPTION_IPV6_FAST_FALLBACK, by which a program has the first given up after 300
+// ms, is off unless it is set). So it succeeds where another address answers, and is late.
+func (w *Walk) inTurn(dead []netip.Addr) {
+	six := slices.ContainsFunc(dead, netip.Addr.Is6) && slices.ContainsFunc(w.Stray, func(o Observation) bool { return o.ID == "ipv6-dead" })
+	for i := range w.Trips {
+		t := &w.Trips[i]
+		a := t.Deciding()
+		if a == nil || len(dead) == 0 {
+			continue
+		}
+		t.Predict.Waits = before(&a.Exchange, func(addr netip.Addr) bool {
+			return slices.Contains(dead, addr) || six && addr.Is6()
+		})
+	}
+}
+
+// before counts the dead addresses that stand before the one that was connected to.
+func before(ex *host.Exchange, dead func(netip.Addr) bool) int {
+	n := 0
+	var addrs []netip.Addr
+	for _, h := range ex.Hops {
+		switch {
+		case h.Kind == host.HopDNS:
+			addrs = h.Addresses
+		case h.Kind == host.HopTCP && h.Fault == "":
+			for _, a := range addrs {
+				if a == h.Remote.Addr() {
+					return n
+				}
+				if dead(a) {
+					n++
+				}
+			}
+		}
+	}
+	return 0
 }
 
 // Agrees reports whether a code that was observed is one that the prediction allows.

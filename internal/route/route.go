@@ -206,6 +206,7 @@ type ScriptAnswer struct {
 type Prediction struct {
 	Code   codes.HRESULT // 0 when the answer is as it should be
 	Also   []codes.HRESULT
+	Waits  int // dead addresses that the caller asks before one that answers, one after the other, each for up to a minute
 	Caller Caller
 	Hop    host.HopKind
 	Fault  host.Fault
@@ -215,7 +216,7 @@ type Prediction struct {
 
 // Observation is a finding about the route as a whole, as data.
 type Observation struct {
-	ID   string // "resolver-lies", "clock-wrong", "line-unsteady", "ipv6-dead", "intercepted"
+	ID   string // "resolver-lies", "clock-wrong", "line-unsteady", "ipv6-dead", "address-dead", "intercepted"
 	Hop  host.HopKind
 	Seen string
 }

@@ -107,6 +107,7 @@ func (w *Walker) Walk(ctx context.Context, s Settings, plan []Task) *Walk {
 	}
 	found := probes()
 	walk.Stray = slices.Concat(observe(walk), found.families)
+	walk.inTurn(found.dead)
 	walk.Clock = readClock(append(dates(walk), found.clocks...))
 	w.repeat(ctx, walk)
 	walk.Took = time.Since(start)

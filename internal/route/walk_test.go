@@ -325,7 +325,7 @@ func TestRacing(t *testing.T) {
 		"refused, the next at once": {map[string]time.Duration{a6: 0, a4: 0}, map[string]error{a6: refused}, a6 + " " + a4, a4, "", 10 * time.Millisecond},
 		"all refuse":                {map[string]time.Duration{a6: 0, a4: 0, b6: 0, b4: 0}, map[string]error{a6: refused, a4: refused, b6: refused, b4: refused}, all, "", host.FaultRefused, 10 * time.Millisecond},
 		"the preferred one decides": {map[string]time.Duration{a6: time.Second, a4: 0, b6: 0, b4: 0}, map[string]error{a6: syscall.EHOSTUNREACH, a4: refused, b6: refused, b4: refused}, "", "", host.FaultUnreachable, time.Second},
-		"this machine's firewall":   {map[string]time.Duration{a6: 0, a4: 0, b6: 0, b4: 0}, map[string]error{a6: syscall.EACCES, a4: syscall.EACCES, b6: syscall.EACCES, b4: syscall.EACCES}, "", "", host.FaultBlocked, 10 * time.Millisecond},
+		"this machine's firewall":   {map[string]time.Duration{a6: 0, a4: 0, b6: 0, b4: 0}, map[string]error{a6: errnoBlocked[0], a4: errnoBlocked[0], b6: errnoBlocked[0], b4: errnoBlocked[0]}, "", "", host.FaultBlocked, 10 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
