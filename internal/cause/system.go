@@ -53,7 +53,7 @@ func SYSTEM() []*Cause {
 		},
 		{
 			ID: "installer-framework-dotnet", Family: "system", Prior: 1.5,
-			Stages:   []facts.Stage{facts.StageInstall},
+			Stages:   []facts.Stage{facts.StageInstall, facts.StageSetup},
 			Remedies: []string{"repair-named-product", "remove-orphan-service-key", "restart-machine", "install-update-from-catalog", "run-in-place-upgrade"},
 			Check: evidence(
 				conclusive("ngen-service-start-failed"),

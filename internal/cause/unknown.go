@@ -16,6 +16,7 @@ func UNKNOWN() []*Cause {
 		Remedies: []string{"collect-support-report", "read-update-log", "read-servicing-log"},
 		Check: evidence(
 			strong("wusa-remote-denied"),
+			strong("tool-own-defect"),
 			refusedRemotely,
 			needsUser,
 			cures("sign-in-interactively", "wusa-remote-denied"),

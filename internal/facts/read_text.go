@@ -86,8 +86,12 @@ func (r *textReading) flush() {
 	if len(r.text) == 0 {
 		return
 	}
+	defect := -1
 	for _, h := range r.match.match(r.text) {
 		r.sight(h.id, r.at(h.from))
+		if h.id == "tool-own-defect" && defect < 0 {
+			defect = h.from
+		}
 	}
 	weight := decisive
 	if !r.note {
@@ -105,9 +109,12 @@ func (r *textReading) flush() {
 		}
 		r.failWith(rec, f)
 	}
-	if r.note {
+	switch {
+	case r.note:
 		r.symptoms()
-	} else {
+	case defect >= 0 && len(r.failures) == 0: // it ended by a fault of its own, without a code
+		r.failWith(r.at(defect), Failure{Kind: KindError, Weight: reported})
+	default:
 		r.ending()
 	}
 	r.kbs = append(r.kbs, kbPattern.FindAllString(string(r.text), 20)...)
@@ -172,7 +179,7 @@ func (r *textReading) symptoms() {
 }
 
 // complaint finds the words with which people say that something does not work.
-var complaint = regexp.MustCompile(`(?i)\b(fail\w*|errors?|cannot|can't|can not|unable|block(s|ed)?|(does|do|did|will|would|is|are) not|(does|do|did|wo|is|are|could|would|was)n't|could not|was not|troubles?|problems?|difficult\w*|never|neither|no (updates|longer)|stops?|refuse[sd]?|fehler|geht nicht|scheitert|schl\S+gt fehl|klappt nicht)\b`)
+var complaint = regexp.MustCompile(`(?i)\b(fail\w*|errors?|cannot|can't|can not|unable|not able|not possible|impossible|block(s|ed|ing)?|(does|do|did|will|would|is|are) not|(does|do|did|wo|is|are|could|would|was)n't|could not|was not|troubles?|problems?|issues?|difficult\w*|never|neither|no (updates|longer|more)|not any ?more|stops?|stopped|refuse[sd]?|br(ea|o)k(s|e|en|ing)?|prevents?|prevented|keep(s|ing)? .{1,60} from|interfer\w*|crash\w*|hangs?|hung|stuck|freez\w*|froze\w*|endless\w*|forever|rejected|denied|corrupt\w*|damaged|roll(s|ed)? back|revert\w*|undo\w*|grey(ed)? out|gray(ed)? out|nothing happens|missing|lost|exception|fehler\w*|geht nicht|gehen nicht|scheitert|schl\S+gt fehl|klappt nicht|hängt|bricht ab|nicht mehr|kann nicht)\b`)
 
 func symptomStage(k FailureKind) Stage {
 	switch k {
