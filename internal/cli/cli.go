@@ -17,6 +17,7 @@ import (
 
 	"updoc/internal/host"
 	"updoc/internal/report"
+	"updoc/internal/route"
 )
 
 // The exit codes, a stable contract.
@@ -25,6 +26,10 @@ const (
 	ExitProblems = 1 // problems were found
 	ExitUsage    = 2 // wrong usage, or no such input
 	ExitUnknown  = 3 // could not find out
+
+	ExitBroken     = 4 // a repair failed or was stopped; nothing is lost
+	ExitRestart    = 5 // the machine has to be restarted
+	ExitNotAllowed = 6 // not allowed
 )
 
 // Env is the outside world of a run.
@@ -38,6 +43,13 @@ type Env struct {
 	// Live opens this machine to read it; nil where there is no Windows. A host that
 	// can be closed is.
 	Live func(context.Context) (host.Reader, error)
+	// Network is how this machine is reached by a walk of its own route; the zero
+	// value: as the operating system does.
+	Network route.Prober
+
+	// Patient opens this machine to treat it, and names the directory of the journals;
+	// nil where there is no Windows.
+	Patient func(context.Context) (p Patient, state string, err error)
 }
 
 // hinted is an error that says what to do next, and with which code to exit.
@@ -140,7 +152,7 @@ command outputs, registry exports, a person's note. It changes nothing.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Sprintf("'%s --help' lists the flags", cmd.CommandPath()), "%w", err)
 	})
-	root.AddCommand(newDiagnose(env), newTrace(env), newCollect(env), newExplain(env), newDemo(env), newLab(env), newRelay(env), newCauses(env), newRemedies(env))
+	root.AddCommand(newDiagnose(env), newTrace(env), newCollect(env), newExplain(env), newFix(env), newUndo(env), newResume(env), newHistory(env), newDemo(env), newLab(env), newRelay(env), newCauses(env), newRemedies(env))
 	return root
 }
 

@@ -30,7 +30,7 @@ func TestDeepOnlyWhenAsked(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.Expect.Deep = deep
-		walk := walkWorld(t.Context(), f, w, s)
+		walk := walkWorld(t.Context(), f, w, s.World.Machine.Login, s.Expect.Deep)
 		var names []string
 		for _, seen := range w.Log() {
 			switch seen.Action {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +20,8 @@ import (
 	"updoc/internal/host"
 	"updoc/internal/redact"
 	"updoc/internal/report"
+	"updoc/internal/route"
+	"updoc/internal/route/pac"
 )
 
 var formats = []string{"text", "json", "md", "html"}
@@ -33,26 +37,31 @@ func newDiagnose(env *Env) *cobra.Command {
 		noNetwork bool
 	)
 	cmd := &cobra.Command{
-		Use:   "diagnose --from DIR|ZIP|FILE...",
+		Use:   "diagnose [--from DIR|ZIP|FILE...]",
 		Short: "Say why updating fails, from what the machine wrote",
-		Long: `Reads a folder, zip or files from a sick machine and says what failed, at which
-stage, why, with the lines that prove it, and what to do.
+		Long: `Reads this machine, or with --from a folder, zip or files from a sick one, and
+says what failed, at which stage, why, with the lines that prove it, and what to do.
+
+On this machine it also walks the route of Windows Update, as 'updoc trace' does,
+unless --no-network is given.
 
 Each folder or zip is one machine; loose files together are one machine. Things
 may carry the names they have on a machine (WindowsUpdate.log, CBS.log, *.evtx,
 *.reg, netsh-winhttp-show-proxy.txt, notes.txt ...), in any case and depth, or any
-other name: content is recognised. Nothing is sent anywhere, nothing is changed.
+other name: content is recognised. Evidence alone never needs the network. Nothing
+is changed.
 
 Exit codes: 0 healthy, 1 problems found, 2 wrong usage or no such input,
 3 could not find out.`,
-		Example: `  updoc diagnose --from evidence.zip
+		Example: `  updoc diagnose                                        this Windows machine
+  updoc diagnose --from evidence.zip
   updoc diagnose --from CBS.log WindowsUpdate.log notes.txt
   updoc diagnose --from *.zip                           one line each, then the details
   updoc diagnose --from bundle --format md -o ticket.md
   updoc diagnose --from bundle --why-not                why it is not the others`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			from = append(from, args...)
-			if len(from) == 0 {
+			if len(from) == 0 && env.Live == nil {
 				return usage("give the evidence with --from DIR|ZIP|FILE..., or run 'updoc demo' to see an example", "no evidence was given")
 			}
 			if !slices.Contains(formats, format) {
@@ -61,7 +70,6 @@ Exit codes: 0 healthy, 1 problems found, 2 wrong usage or no such input,
 			if !cmd.Flags().Changed("redact") {
 				redacted = format == "md" || format == "html"
 			}
-			_ = noNetwork // evidence alone never needs the network; the flag is part of the contract
 			groups, err := machines(from)
 			if err != nil {
 				return err
@@ -74,7 +82,13 @@ Exit codes: 0 healthy, 1 problems found, 2 wrong usage or no such input,
 				return err
 			}
 			bar := env.progress()
-			docs, err := diagnoseAll(cmd.Context(), groups, facts.Options{Full: stats, Progress: bar.update}, report.Options{WhyNot: whyNot, Redact: redacted})
+			fo, ro := facts.Options{Full: stats, Progress: bar.update}, report.Options{WhyNot: whyNot, Redact: redacted}
+			var docs []diagnosed
+			if len(from) > 0 {
+				docs, err = diagnoseAll(cmd.Context(), groups, fo, ro)
+			} else {
+				docs, err = env.diagnoseLive(cmd.Context(), fo, ro, !noNetwork, bar)
+			}
 			bar.done()
 			if err != nil {
 				return done(err)
@@ -87,6 +101,14 @@ Exit codes: 0 healthy, 1 problems found, 2 wrong usage or no such input,
 			if err := write(w, docs, format, env.style(w)); err != nil {
 				return done(err)
 			}
+			if len(from) == 0 && format == "text" && docs[0].facts.Route != nil {
+				if _, err := fmt.Fprintln(w); err != nil {
+					return done(err)
+				}
+				if err := report.RouteText(w, report.NewRoute(docs[0].facts.Route, docs[0].doc), env.style(w), report.RouteOptions{Told: true}); err != nil {
+					return done(err)
+				}
+			}
 			return done(verdict(docs))
 		},
 	}
@@ -97,7 +119,7 @@ Exit codes: 0 healthy, 1 problems found, 2 wrong usage or no such input,
 	f.BoolVar(&redacted, "redact", false, "replace names and addresses by pseudonyms (on for md and html)")
 	f.BoolVar(&stats, "stats", false, "read every line and say how many were understood, on standard error")
 	f.BoolVar(&whyNot, "why-not", false, "list the causes that were rejected, with the reason")
-	f.BoolVar(&noNetwork, "no-network", false, "never use the network (evidence alone never does)")
+	f.BoolVar(&noNetwork, "no-network", false, "do not walk the route of this machine (evidence alone never does)")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
 	return cmd
 }
@@ -213,6 +235,46 @@ func diagnoseOne(ctx context.Context, g group, fo facts.Options, ro report.Optio
 		return nil, nil, err
 	}
 	return f, report.New(f, cause.Diagnose(f), ro), nil
+}
+
+// diagnoseLive diagnoses this machine and, if it may, walks its route. Go's network
+// stack and the account of whoever started updoc are not those of Windows Update:
+// what such a walk shows is weighed as that.
+func (env *Env) diagnoseLive(ctx context.Context, fo facts.Options, ro report.Options, walk bool, bar *bar) ([]diagnosed, error) {
+	h, done, err := env.openLive(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	f := facts.Collect(ctx, h, fo)
+	if walk && ctx.Err() == nil {
+		f.AddWalk(env.walkLive(ctx, f, bar))
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return []diagnosed{{name: cmp.Or(f.Machine.Name, "this machine"), doc: report.New(f, cause.Diagnose(f), ro), facts: f}}, nil
+}
+
+// walkLive walks this machine's route with its own settings.
+func (env *Env) walkLive(ctx context.Context, f *facts.Facts, bar *bar) *route.Walk {
+	settings := f.RouteSettings()
+	p := env.Network
+	if p.Net == nil {
+		p.Net = route.OS{}
+	}
+	p.MaxTLS, p.Hosts = settings.MaxTLS, hostsFile(f)
+	now := time.Now
+	if p.Now != nil {
+		now = p.Now
+	}
+	prober := route.NewProber(p)
+	walker := route.Walker{
+		Exchanger: prober, As: currentUser(), Scripts: &pac.Sandbox{}, Net: p.Net, Now: p.Now, Times: []string{"time.windows.com:123"}, Repeat: diagnoseRepeat,
+		Env:  pac.Env{Dialect: pac.JScript, Lookup: prober.Lookup, Now: now()},
+		Done: func(n, total int) { bar.step("walking", n, total) },
+	}
+	return walker.Walk(ctx, settings, settings.Plan(route.PlanOptions{Now: now()}))
 }
 
 // write writes one document in its format, or several: a line each, then the details.

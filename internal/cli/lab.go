@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"updoc/internal/host"
 	"updoc/internal/lab"
 )
 
@@ -24,7 +25,7 @@ import (
 var labNetwork = netip.MustParsePrefix("127.77.0.0/16")
 
 func newLab(env *Env) *cobra.Command {
-	var format, roots string
+	var format, roots, machine string
 	var anyPort, list bool
 	cmd := &cobra.Command{
 		Use:   "lab [SCENARIO]",
@@ -35,10 +36,14 @@ scenario's faults. Without a scenario the world is healthy. Loopback only.
 
 The services keep their own ports (80, 443, 8530, ...) on addresses of
 127.77.0.0/16 where the system allows that, else with --any-port they take free
-ones. It runs until it is stopped with Ctrl-C.`,
+ones. It runs until it is stopped with Ctrl-C.
+
+With --machine it serves nothing, and makes the scenario's simulated PC in a folder
+instead, for 'updoc fix --lab' and its sisters to treat.`,
 		Example: `  updoc lab                          a healthy world
   updoc lab walk-wsus-stopped        a WSUS whose application pool is stopped
-  updoc lab --list                   scenarios that have a world
+  updoc lab --list                   scenarios that have a world or a machine
+  updoc lab --machine pc treat-dead-system-proxy
   updoc lab --any-port --format json where everything is, for scripts`,
 		Args: cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -51,6 +56,9 @@ ones. It runs until it is stopped with Ctrl-C.`,
 			}
 			if format != "text" && format != "json" {
 				return usage("the formats are text, json", "no such format: %q", format)
+			}
+			if machine != "" {
+				return env.labMachine(cmd.Context(), machine, args)
 			}
 			var spec lab.WorldSpec
 			if len(args) == 1 {
@@ -70,17 +78,48 @@ ones. It runs until it is stopped with Ctrl-C.`,
 	f.BoolVar(&anyPort, "any-port", false, "take free ports of 127.0.0.1 instead of the services' own")
 	f.StringVar(&roots, "roots", "", "write the world's trusted roots to this PEM file (default: a temporary file)")
 	f.StringVar(&format, "format", "text", "text or json")
-	f.BoolVar(&list, "list", false, "name the scenarios that have a world")
+	f.BoolVar(&list, "list", false, "name the scenarios that have a world or a machine")
+	f.StringVar(&machine, "machine", "", "make the scenario's simulated PC in this folder, and serve nothing")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
 	return cmd
 }
 
-// worlds names the scenarios that have a world.
+// labMachine makes a scenario's PC in a folder, and lets it try to update, so that it
+// has written what a sick PC writes.
+func (env *Env) labMachine(ctx context.Context, dir string, args []string) error {
+	if len(args) != 1 {
+		return usage("'updoc lab --list' names the scenarios", "--machine needs a scenario")
+	}
+	s, err := lab.Load(args[0])
+	if errors.Is(err, fs.ErrNotExist) {
+		return usage("'updoc lab --list' names them", "no such scenario: %s", args[0])
+	}
+	if err != nil {
+		return err
+	}
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+		return usage("name a folder that is empty or not there yet", "%s is not empty", dir)
+	}
+	p, _, err := newLabPatient(dir, s)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	out, err := p.Try(ctx, host.Attempt{Stage: s.Cure.Fails})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(env.Stdout, "%s\n\nThe PC is in %s; its last %s ended with %s.\n  updoc fix --lab %s\n",
+		strings.Join(strings.Fields(s.Story), " "), dir, s.Cure.Fails, out.Result, dir)
+	return err
+}
+
+// worlds names the scenarios that have a world or a machine.
 func worlds() []string {
-	return slices.DeleteFunc(lab.Names(), func(name string) bool {
+	return append(slices.DeleteFunc(lab.Names(), func(name string) bool {
 		s, err := lab.Load(name)
 		return err != nil || s.World == nil
-	})
+	}), lab.MachineNames()...)
 }
 
 func (env *Env) lab(ctx context.Context, spec lab.WorldSpec, anyPort bool, format, roots string) error {

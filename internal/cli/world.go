@@ -31,23 +31,23 @@ func collectScenario(ctx context.Context, s *lab.Scenario) (*facts.Facts, error)
 		return nil, err
 	}
 	defer w.Close()
-	f.AddWalk(walkWorld(ctx, f, w, s))
+	f.AddWalk(walkWorld(ctx, f, w, s.World.Machine.Login, s.Expect.Deep))
 	return f, ctx.Err()
 }
 
 // walkWorld walks a machine's route in a world of the lab, with the machine's clock,
 // trust and hosts file.
-func walkWorld(ctx context.Context, f *facts.Facts, w *lab.World, s *lab.Scenario) *route.Walk {
+func walkWorld(ctx context.Context, f *facts.Facts, w *lab.World, login *lab.Login, deep bool) *route.Walk {
 	settings := f.RouteSettings()
 	p := route.Prober{Net: w, Roots: w.Trusted(), Microsoft: w.Roots(), Now: w.MachineNow, MaxTLS: settings.MaxTLS, Hosts: hostsFile(f)}
-	if login := s.World.Machine.Login; login != nil {
+	if login != nil {
 		c := proxyauth.ParseLogin(login.User, login.Password)
 		p.SignIn = func(string) (proxyauth.Credentials, bool) { return c, true }
 	}
 	prober := route.NewProber(p)
 	walker := route.Walker{
 		Exchanger: prober, As: "the lab", Scripts: &pac.Sandbox{}, Net: w, Now: w.MachineNow,
-		Times: []string{"time.windows.com:123"}, Repeat: diagnoseRepeat, Deep: s.Expect.Deep,
+		Times: []string{"time.windows.com:123"}, Repeat: diagnoseRepeat, Deep: deep,
 		Env: pac.Env{Dialect: pac.JScript, Lookup: prober.Lookup, Now: w.MachineNow()},
 	}
 	return walker.Walk(ctx, settings, settings.Plan(route.PlanOptions{Now: w.MachineNow()}))

@@ -35,6 +35,9 @@ type File interface {
 	Close() error
 }
 
+// ErrLocked says that another process holds a [Lock].
+var ErrLocked = errors.New("another process is at work on it")
+
 // temporary ends the name of a file that is being written. Whoever finds one after
 // a crash may remove it.
 const temporary = ".new"

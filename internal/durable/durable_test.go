@@ -98,3 +98,21 @@ func TestOS(t *testing.T) {
 		t.Errorf("a folder that is not there gives %v", err)
 	}
 }
+
+func TestLock(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "lock")
+	release, err := durable.Lock(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := durable.Lock(name); !errors.Is(err, durable.ErrLocked) {
+		t.Errorf("a second lock: %v", err)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	if release, err = durable.Lock(name); err != nil {
+		t.Fatalf("after the first was given back: %v", err)
+	}
+	release()
+}

@@ -94,6 +94,15 @@ func (f *fit) runs(lasting, tool string, args ...string) {
 	f.step(Step{Change: host.Change{Kind: host.Run, Path: tool, Args: args}, Lasting: lasting})
 }
 
+// again fits a remedy that is tried more often, with growing pauses in minutes: time
+// may cure.
+func again(times, pause int, fitted fitter) fitter {
+	return func(f *fit) {
+		f.out.Again, f.out.Pause = times, pause
+		fitted(f)
+	}
+}
+
 // lead adds a sentence for the person: what to do, or what to tell whom.
 // Arguments come as name, value, name, value.
 func (f *fit) lead(id string, args ...string) { f.out.Lead = append(f.out.Lead, line(id, args)) }

@@ -15,9 +15,9 @@ func fitState() map[string]fitter {
 		"retry-scan":                          fitRetry(facts.StageScan),
 		"retry-download":                      fitRetry(facts.StageDownload, facts.StageVerify),
 		"retry-install":                       fitRetry(facts.StageInstall, facts.StageRestart),
-		"retry-scan-until-complete":           fitRetry(facts.StageScan),
-		"wait-and-retry":                      fitRetry(),
-		"wait-other-install":                  fitRetry(),
+		"retry-scan-until-complete":           again(7, 0, fitRetry(facts.StageScan)), // each search goes on where the last one was cut off
+		"wait-and-retry":                      again(4, 5, fitRetry()),
+		"wait-other-install":                  again(3, 5, fitRetry()),
 		"retry-scan-against-microsoft-update": fitAskMicrosoft,
 		"wait-server-side-fix":                because,
 		"retry-feature-update":                fitAgainAfterRestart,

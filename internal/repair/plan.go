@@ -46,7 +46,9 @@ type Treatment struct {
 	Causes  []string `json:"causes"` // that it is for
 	Chance  float64  `json:"chance"` // that it settles the failure, as far as is known beforehand
 	Steps   []Step   `json:"steps,omitempty"`
-	Lead    []Line   `json:"lead,omitempty"` // what the person does, or tells whom
+	Lead    []Line   `json:"lead,omitempty"`  // what the person does, or tells whom
+	Again   int      `json:"again,omitempty"` // how often it is tried again where it fails still, because time may cure
+	Pause   int      `json:"pause,omitempty"` // minutes before the first of these; each pause is twice as long as the one before
 }
 
 // Step is one change of a treatment. What it asks for is also its own test: a
@@ -134,6 +136,9 @@ func (p *Plan) Check() error {
 		r, ok := Lookup(t.ID)
 		if !ok {
 			return fmt.Errorf("plan: no such remedy: %q", t.ID)
+		}
+		if t.Again < 0 || t.Again > 10 || t.Pause < 0 || t.Pause > 60 {
+			return fmt.Errorf("plan: %s: %d more attempts, %d minutes apart", t.ID, t.Again, t.Pause)
 		}
 		for i, s := range t.Steps {
 			for _, c := range slices.Concat([]host.Change{s.Change}, s.Undo) {

@@ -39,6 +39,8 @@ type Runner struct {
 	Approve func(context.Context, Treatment) (bool, error)
 	// Tell, if not nil, is told what happens, in order.
 	Tell func(Event)
+	// Sleep waits, or returns the context's error; nil waits by the clock.
+	Sleep func(context.Context, time.Duration) error
 }
 
 // Event is something that happened in a run, for those who watch.
@@ -50,6 +52,7 @@ type Event struct {
 	Change    *host.Change  `json:"change,omitempty"`
 	Code      codes.HRESULT `json:"code,omitempty"`
 	Err       string        `json:"error,omitempty"`
+	Wait      time.Duration `json:"wait,omitempty"` // until it is tried again
 }
 
 // progress is where a run stands, by its journal.
@@ -150,18 +153,18 @@ func (p progress) result(i int, t Treatment) Result {
 	case !tried:
 		return ""
 	}
-	return proved(e.Outcome, t)
+	return proved(e, t)
 }
 
 // proved is what an attempt proves. An experiment proves the cause and not a cure,
 // unless what it let through was the install itself.
-func proved(out *host.Outcome, t Treatment) Result {
+func proved(e Entry, t Treatment) Result {
 	switch {
-	case out == nil:
+	case e.Outcome == nil:
 		return Unproven
-	case out.Result.Failed() && !out.Result.Benign():
+	case e.Outcome.Result.Failed() && !e.Outcome.Result.Benign():
 		return NotCured
-	case t.leased() && out.Stage != "install":
+	case t.leased() && (e.Tried == nil || e.Tried.Stage != "install"):
 		return Shown
 	}
 	return Cured
@@ -216,7 +219,7 @@ func (r *Runner) treat(ctx context.Context, i int, t Treatment, p progress) (Res
 		if err := r.write(Entry{Kind: EntryTreated, Treatment: i}, Event{Treatment: t.ID}); err != nil {
 			return "", err
 		}
-		if restart {
+		if restart || len(t.Steps) == 0 && t.Restart == "yes" {
 			e := Entry{Kind: EntryRestart, Treatment: i}
 			if err := r.write(e, Event{Treatment: t.ID}); err != nil {
 				return "", err
@@ -322,6 +325,9 @@ func (r *Runner) step(ctx context.Context, at [2]int, t Treatment, s Step, p pro
 	}
 	if _, begun := p.begun[at]; !begun {
 		holds, err := host.Holds(ctx, r.Host, s.Change)
+		if s.Change.Kind == host.Move && errors.Is(err, host.ErrNotExist) {
+			holds, err = true, nil // nothing stands in the way of a fresh start
+		}
 		if err != nil {
 			return false, r.trouble(ctx, at[1], err)
 		}
@@ -368,23 +374,54 @@ func (r *Runner) trouble(ctx context.Context, step int, err error) error {
 	return &stepError{step, err}
 }
 
-// prove repeats the stage that failed.
+// prove repeats the stage that failed; where time may cure, more than once.
 func (r *Runner) prove(ctx context.Context, i int, t Treatment) (Result, error) {
 	e := Entry{Kind: EntryTried, Treatment: i, Tried: r.attempt()}
-	ev := Event{Treatment: t.ID}
-	if r.Agent != nil {
-		out, err := r.Agent.Try(ctx, *e.Tried)
-		switch {
-		case ctx.Err() != nil:
-			return "", ctx.Err()
-		case err != nil:
-			e.Err = err.Error()
-			ev.Err = e.Err
-		default:
-			e.Outcome, ev.Code = &out, out.Result
+	pause := time.Duration(t.Pause) * time.Minute
+	for n := 0; ; n++ {
+		e.Outcome, e.Err = nil, ""
+		if r.Agent != nil {
+			out, err := r.Agent.Try(ctx, *e.Tried)
+			switch {
+			case ctx.Err() != nil:
+				return "", ctx.Err()
+			case err != nil:
+				e.Err = err.Error()
+			default:
+				e.Outcome = &out
+			}
 		}
+		res := proved(e, t)
+		if res != NotCured || n >= t.Again {
+			ev := Event{Treatment: t.ID, Err: e.Err}
+			if e.Outcome != nil {
+				ev.Code = e.Outcome.Result
+			}
+			return res, r.write(e, ev)
+		}
+		if r.Tell != nil {
+			r.Tell(Event{Kind: EventWait, Treatment: t.ID, Wait: pause, Code: e.Outcome.Result})
+		}
+		if err := r.sleep(ctx, pause); err != nil {
+			return "", err
+		}
+		pause *= 2
 	}
-	return proved(e.Outcome, t), r.write(e, ev)
+}
+
+// EventWait is an Event without an entry: it is tried again after a pause.
+const EventWait EntryKind = "wait"
+
+func (r *Runner) sleep(ctx context.Context, d time.Duration) error {
+	if r.Sleep != nil {
+		return r.Sleep(ctx, d)
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
 }
 
 func (t Treatment) leased() bool {

@@ -154,7 +154,7 @@ func TestRunTakesBackHalfATreatment(t *testing.T) {
 	r := runner(t, h, &agent{results: []codes.HRESULT{0}}, durable.NewLossy(1),
 		automatic("rename-datastore",
 			host.Change{Kind: host.ServiceStop, Path: "wuauserv"},
-			host.Change{Kind: host.Move, Path: `C:\Windows\Fabrikam`, To: `C:\Windows\Fabrikam.old`}, // is not there
+			host.Change{Kind: host.ServiceRun, Path: "missing"}, // is not there
 			host.Change{Kind: host.ServiceRun, Path: "wuauserv"}),
 		automatic("sync-clock", host.Set(policies, "A", dword(1))))
 	var told []repair.Event
@@ -278,6 +278,25 @@ type dying struct{}
 
 func (dying) Try(ctx context.Context, _ host.Attempt) (host.Outcome, error) {
 	panic(errKilled)
+}
+
+// What time may cure is tried again, with pauses that grow.
+func TestTriesAgain(t *testing.T) {
+	tr := repair.Treatment{ID: "wait-and-retry", Risk: repair.RiskNone, How: repair.Automatic, Again: 3, Pause: 5}
+	a := &agent{results: []codes.HRESULT{0x80244022, 0x80244022, 0x80244022, 0}}
+	r := runner(t, machine(), a, durable.NewLossy(1), tr)
+	var waited []time.Duration
+	r.Sleep = func(_ context.Context, d time.Duration) error { waited = append(waited, d); return nil }
+	if res, err := r.Run(t.Context()); err != nil || res != repair.Cured || fmt.Sprint(waited) != "[5m0s 10m0s 20m0s]" {
+		t.Errorf("%s, %v, waited %v", res, err, waited)
+	}
+	a.results = []codes.HRESULT{0x80244022}
+	r = runner(t, machine(), a, durable.NewLossy(1), tr)
+	a.tried = nil
+	r.Sleep = func(context.Context, time.Duration) error { return nil }
+	if res, err := r.Run(t.Context()); err != nil || res != repair.NotCured || len(a.tried) != 4 {
+		t.Errorf("%s, %v, tried %d times", res, err, len(a.tried))
+	}
 }
 
 // A person's treatments wait for the person; without one they are passed over.

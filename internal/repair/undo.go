@@ -2,6 +2,7 @@ package repair
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -13,6 +14,7 @@ type Undone struct {
 	Back      int        `json:"back"`      // changes that were taken back
 	Conflicts []Conflict `json:"conflicts"` // changes that were left, because somebody changed the same thing since
 	Lasting   []string   `json:"lasting"`   // remedies of which something cannot be taken back
+	Kept      []string   `json:"kept"`      // what Windows made since in the place of what was put back, and where it lies now
 }
 
 // Conflict is a change that was not taken back.
@@ -27,14 +29,14 @@ type Conflict struct {
 // change first. What somebody changed since is left as it is and reported. An
 // error leaves the rest for another Undo.
 func (r *Runner) Undo(ctx context.Context) (Undone, error) {
-	u := Undone{Conflicts: []Conflict{}, Lasting: []string{}}
+	u := Undone{Conflicts: []Conflict{}, Lasting: []string{}, Kept: []string{}}
 	return u, r.takeBack(ctx, func([2]int) bool { return true }, &u)
 }
 
 // Expired takes back the experiments whose time is over, for whoever comes first
 // after the process that made them was killed.
 func (r *Runner) Expired(ctx context.Context) (Undone, error) {
-	u := Undone{Conflicts: []Conflict{}, Lasting: []string{}}
+	u := Undone{Conflicts: []Conflict{}, Lasting: []string{}, Kept: []string{}}
 	now, begun := r.Now(), r.Journal.progress().begun
 	return u, r.takeBack(ctx, func(at [2]int) bool {
 		return !begun[at].Until.IsZero() && now.After(begun[at].Until)
@@ -113,7 +115,17 @@ func (r *Runner) undo(ctx context.Context, e Entry, t Treatment, u *Undone) erro
 		if err := r.Host.Apply(ctx, c); err != nil {
 			return fmt.Errorf("undo %s, step %d: %s %s: %w", t.ID, e.Step+1, c.Kind, c.Path, err)
 		}
+		if since := c.Path + host.Since; c.Kind == host.Restore && r.exists(ctx, since) {
+			u.Kept = append(u.Kept, since)
+		}
 	}
 	u.Back++
 	return r.write(Entry{Kind: EntryUndone, Treatment: e.Treatment, Step: e.Step}, ev)
+}
+
+// exists reports whether a file or folder is there.
+func (r *Runner) exists(ctx context.Context, path string) bool {
+	c := host.Change{Kind: host.FolderMake, Path: path}
+	now, err := r.Host.Inverse(ctx, c)
+	return errors.Is(err, host.ErrInTheWay) || err == nil && host.Same(now, []host.Change{c})
 }

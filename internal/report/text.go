@@ -19,6 +19,7 @@ type Style struct {
 	Color bool // a terminal that shows colour, and nobody said NO_COLOR
 	ASCII bool // no other characters than ASCII
 	Width int  // columns; 0 means 80
+	Plan  bool // a plan of the cure follows, so that its steps need no telling here
 }
 
 // Text writes a document for a terminal: one screen that says what is wrong, why,
@@ -74,18 +75,18 @@ func (p *printer) pick(fancy, plain string) string {
 
 // wrap writes text in lines of the width, each indented.
 func (p *printer) wrap(indent, text string) {
+	margin := utf8.RuneCountInString(indent)
 	for para := range strings.SplitSeq(text, "\n\n") {
 		col := 0
-		for _, word := range p.pieces(para, p.style.Width-len(indent)) {
+		for _, word := range p.pieces(para, p.style.Width-margin) {
 			n := utf8.RuneCountInString(word)
 			switch {
 			case col == 0:
 				p.w.WriteString(indent)
-				col = len(indent)
+				col = margin
 			case col+1+n > p.style.Width:
-				hang := strings.Repeat(" ", len(indent))
-				p.w.WriteString("\n" + hang)
-				col = len(hang)
+				p.w.WriteString("\n" + strings.Repeat(" ", margin))
+				col = margin
 			default:
 				p.w.WriteByte(' ')
 				col++
@@ -176,7 +177,9 @@ func (p *printer) problems(doc *Document) {
 	default:
 		p.cause(doc)
 	}
-	p.cure(doc)
+	if !p.style.Plan {
+		p.cure(doc)
+	}
 	p.gaps(doc)
 }
 

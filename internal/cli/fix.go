@@ -1,0 +1,376 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"updoc/internal/cause"
+	"updoc/internal/durable"
+	"updoc/internal/facts"
+	"updoc/internal/host"
+	"updoc/internal/repair"
+	"updoc/internal/report"
+)
+
+func newFix(env *Env) *cobra.Command {
+	var (
+		planOnly, yes bool
+		maxRisk       string
+		from          []string
+		t             treating
+	)
+	cmd := &cobra.Command{
+		Use:   "fix",
+		Short: "Cure this machine, step by step, so that each step can be taken back",
+		Long: `Diagnoses this machine, shows the plan of its cure, and carries it out once you
+agree: the step that most likely helps for the least cost and risk first. Before a
+change is made, what takes it back is written down. After each step the part of
+updating that failed is tried again, and updoc stops at the first cure. Proxies and
+policies stay as they are unless they are the proven cause.
+
+With --from it rehearses the plan on a bundle and changes nothing.
+
+Exit codes: 0 cured or healthy, 1 not cured, 2 wrong usage, 3 could not find out,
+4 a repair failed (nothing is lost), 5 restart needed, 6 not allowed.`,
+		Example: `  updoc fix --plan                       what it would do, and why
+  updoc fix                              do it, asking first
+  updoc fix --yes --max-risk reversible  do what can be taken back, without asking
+  updoc fix --from bundle.zip            rehearse it on another machine's bundle`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := t.check(); err != nil {
+				return err
+			}
+			if !slices.Contains([]string{"reversible", "restart", "permanent"}, maxRisk) {
+				return usage("--max-risk is reversible, restart or permanent", "no such risk: %q", maxRisk)
+			}
+			if len(from) > 0 {
+				return t.rehearse(cmd.Context(), env, from, repair.Risk(maxRisk))
+			}
+			return t.fix(cmd.Context(), env, fixing{planOnly, yes, repair.Risk(maxRisk)})
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&planOnly, "plan", false, "show the plan and change nothing")
+	f.BoolVarP(&yes, "yes", "y", false, "do not ask before the plan is carried out")
+	f.StringVar(&maxRisk, "max-risk", "restart", "the greatest risk: reversible, restart or permanent")
+	f.StringArrayVar(&from, "from", nil, "rehearse on this bundle, folder or file; may be repeated")
+	t.flags(cmd)
+	return cmd
+}
+
+// treating is what fix, undo, resume and history have in common: which machine,
+// where its journals lie, and how they tell.
+type treating struct {
+	lab    string // directory of a simulated machine
+	format string
+}
+
+func (t *treating) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&t.format, "format", "text", "text, or json: one document or event a line")
+	f.StringVar(&t.lab, "lab", "", "treat the simulated machine in this directory ('updoc lab --machine' makes one)")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
+}
+
+func (t *treating) check() error {
+	if t.format != "text" && t.format != "json" {
+		return usage("the formats are text, json", "no such format: %q", t.format)
+	}
+	return nil
+}
+
+// patient opens the machine and the directory of its journals.
+func (t *treating) patient(ctx context.Context, env *Env) (p Patient, state string, err error) {
+	if t.lab != "" {
+		return openLab(t.lab)
+	}
+	if env.Patient == nil {
+		return nil, "", usage("run it on the sick Windows machine, or rehearse with --from BUNDLE; 'updoc demo' shows it all", "this machine does not run Windows")
+	}
+	return env.Patient(ctx)
+}
+
+// hold keeps other updocs away from the machine until release.
+func hold(state string) (release func() error, err error) {
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		return nil, notAllowed(err)
+	}
+	release, err = durable.Lock(filepath.Join(state, "updoc.lock"))
+	switch {
+	case errors.Is(err, durable.ErrLocked):
+		return nil, &hinted{errors.New("another updoc is repairing this machine"), "wait until it is done; 'updoc history' shows how far it is", ExitNotAllowed}
+	case err != nil:
+		return nil, notAllowed(err)
+	}
+	return release, nil
+}
+
+func notAllowed(err error) error {
+	return &hinted{err, "repairing needs an administrator: start updoc from a command prompt that was opened with 'Run as administrator'", ExitNotAllowed}
+}
+
+// fixing is how a plan is carried out.
+type fixing struct {
+	planOnly, yes bool
+	maxRisk       repair.Risk
+}
+
+func (t *treating) fix(ctx context.Context, env *Env, how fixing) error {
+	p, state, err := t.patient(ctx, env)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	bar := env.progress()
+	doc, plan, err := planFor(ctx, p, how.maxRisk, bar)
+	bar.done()
+	if err != nil {
+		return err
+	}
+	if err := t.showPlan(env, doc, plan); err != nil {
+		return err
+	}
+	switch {
+	case doc.Verdict == "healthy":
+		return nil
+	case doc.Verdict != "problems":
+		return exit(ExitUnknown)
+	case how.planOnly:
+		return exit(ExitProblems)
+	case !slices.ContainsFunc(plan.Treatments, func(t repair.Treatment) bool { return t.Risk != repair.RiskOutside }):
+		return exit(ExitProblems) // it is for others to act
+	}
+	ask := newAsker(env, t.format == "json")
+	if !how.yes {
+		switch ok, err := ask.yes(ctx, "Carry it out?"); {
+		case errors.Is(err, errNobody):
+			return usage("--yes carries the plan out without asking, --plan only shows it", "nobody is there to agree to the plan")
+		case err != nil:
+			return err
+		case !ok:
+			return exit(ExitProblems)
+		}
+	}
+	release, err := hold(state)
+	if err != nil {
+		return err
+	}
+	defer release()
+	j, err := repair.CreateJournal(durable.OS{}, filepath.Join(state, plan.Run), plan, p.Now())
+	if err != nil {
+		return notAllowed(err)
+	}
+	return t.carryOut(ctx, env, p, j, ask)
+}
+
+// planFor diagnoses a machine and plans its cure.
+func planFor(ctx context.Context, h host.Reader, most repair.Risk, bar *bar) (*report.Document, *repair.Plan, error) {
+	f := facts.Collect(ctx, h, facts.Options{Progress: bar.update})
+	if p, ok := h.(Patient); ok {
+		f.AddWalk(p.Walk(ctx, f))
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	d := cause.Diagnose(f)
+	run, err := newRun(time.Now())
+	if err != nil {
+		return nil, nil, err
+	}
+	return report.New(f, d, report.Options{}), repair.New(f, d, repair.Options{Run: run, MaxRisk: most}), nil
+}
+
+// newRun names a run: when, and a few letters that no other run of that second has.
+func newRun(now time.Time) (string, error) {
+	b := make([]byte, 2)
+	if _, err := rand.Read(b); err != nil {
+		return "", err
+	}
+	return now.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b), nil
+}
+
+func (t *treating) showPlan(env *Env, doc *report.Document, plan *repair.Plan) error {
+	if t.format == "json" {
+		return t.event(env, map[string]any{"kind": "plan", "verdict": doc.Verdict, "plan": plan, "hash": plan.Hash()})
+	}
+	style := env.style(env.Stdout)
+	style.Plan = true
+	if err := report.Text(env.Stdout, doc, style); err != nil || doc.Verdict != "problems" {
+		return err
+	}
+	return report.PlanText(env.Stdout, plan, style)
+}
+
+// event writes one line of JSON.
+func (t *treating) event(env *Env, v any) error { return json.NewEncoder(env.Stdout).Encode(v) }
+
+// carryOut runs what a journal has left to do, and tells how it ended.
+func (t *treating) carryOut(ctx context.Context, env *Env, p Patient, j *repair.Journal, ask *asker) error {
+	last := ""
+	r := repair.Runner{
+		Host: p, Agent: p, Journal: j, Now: p.Now, Started: p.Started, Approve: ask.treatment,
+		Tell: func(e repair.Event) { last = t.tell(env, e, last) },
+	}
+	res, err := r.Run(ctx)
+	stopped := errors.Is(err, context.Canceled)
+	if stopped {
+		res = repair.Stopped
+	} else if err != nil {
+		return &hinted{err, "nothing is lost: 'updoc resume' goes on, 'updoc undo' takes back what was done", ExitBroken}
+	}
+	changed := j.Summary().Standing > 0
+	if t.format == "json" {
+		err = t.event(env, map[string]any{"kind": "result", "result": res, "run": j.Plan().Run, "standing": j.Summary().Standing})
+	} else {
+		_, err = fmt.Fprintf(env.Stdout, "\n%s\n", report.ResultText(j.Plan(), res, changed))
+	}
+	if err != nil {
+		return err
+	}
+	return exitOf(res)
+}
+
+// exitOf is the exit code of a result.
+func exitOf(res repair.Result) error {
+	switch res {
+	case repair.Cured:
+		return nil
+	case repair.Unproven:
+		return exit(ExitUnknown)
+	case repair.Restart:
+		return exit(ExitRestart)
+	case repair.Broken, repair.Stopped:
+		return exit(ExitBroken)
+	}
+	return exit(ExitProblems)
+}
+
+// tell writes an event; it returns the treatment whose heading stands above.
+func (t *treating) tell(env *Env, e repair.Event, last string) string {
+	if t.format == "json" {
+		_ = t.event(env, e) // a pipe that is closed does not stop a repair half-way
+		return last
+	}
+	text := report.EventText(e)
+	if text == "" {
+		return last
+	}
+	if e.Treatment != last {
+		fmt.Fprintf(env.Stdout, "\n%s\n", report.RemedyTitle(e.Treatment))
+	}
+	fmt.Fprintf(env.Stdout, "  %s\n", report.Clean(text))
+	return e.Treatment
+}
+
+// rehearse plans the cure of a bundle's machine and carries it out on an overlay.
+func (t *treating) rehearse(ctx context.Context, env *Env, from []string, most repair.Risk) error {
+	groups, err := machines(from)
+	if err != nil {
+		return err
+	}
+	worst := error(nil)
+	for _, g := range groups {
+		rec, err := host.OpenRecorded(ctx, g.paths...)
+		if err != nil {
+			return err
+		}
+		bar := env.progress()
+		doc, plan, err := planFor(ctx, rec, most, bar)
+		bar.done()
+		if err == nil {
+			err = t.showPlan(env, doc, plan)
+		}
+		if err == nil && doc.Verdict == "problems" {
+			worst = exit(ExitProblems)
+			err = t.showRehearsal(env, plan, repair.Rehearse(ctx, host.NewOverlay(rec), plan))
+		}
+		if err := errors.Join(err, rec.Close()); err != nil {
+			return err
+		}
+	}
+	return worst
+}
+
+func (t *treating) showRehearsal(env *Env, plan *repair.Plan, steps []repair.Rehearsed) error {
+	if t.format == "json" {
+		return t.event(env, map[string]any{"kind": "rehearsal", "run": plan.Run, "steps": steps})
+	}
+	return report.RehearsalText(env.Stdout, steps, env.style(env.Stdout))
+}
+
+// asker asks a person; without a terminal there is nobody.
+type asker struct {
+	env  *Env
+	in   *bufio.Reader
+	here bool
+}
+
+var errNobody = errors.New("nobody is there to ask")
+
+func newAsker(env *Env, quiet bool) *asker {
+	in, ok := env.Stdin.(*os.File)
+	return &asker{env: env, in: bufio.NewReader(env.Stdin), here: ok && term.IsTerminal(int(in.Fd())) && !quiet}
+}
+
+// yes asks a question whose default is no.
+func (a *asker) yes(ctx context.Context, question string) (bool, error) {
+	if !a.here {
+		return false, errNobody
+	}
+	fmt.Fprintf(a.env.Stdout, "\n%s [y/N] ", question)
+	type line struct {
+		text string
+		err  error
+	}
+	answer := make(chan line, 1)
+	go func() { // a read from a terminal cannot be broken off; the process ends with it
+		s, err := a.in.ReadString('\n')
+		answer <- line{s, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case l := <-answer:
+		if l.err != nil && !errors.Is(l.err, io.EOF) {
+			return false, l.err
+		}
+		return slices.Contains([]string{"y", "yes"}, strings.ToLower(strings.TrimSpace(l.text))), nil
+	}
+}
+
+// treatment asks before a treatment that needs a person, or that cannot be taken
+// back. Where nobody is, it is passed over.
+func (a *asker) treatment(ctx context.Context, t repair.Treatment) (bool, error) {
+	if t.Risk == repair.RiskOutside || t.How == repair.Advice {
+		return false, nil
+	}
+	question := "Do this now?"
+	if t.Risk == repair.RiskPermanent {
+		question = "This cannot be taken back. Do it?"
+	}
+	if a.here {
+		if err := report.TreatmentText(a.env.Stdout, t, a.env.style(a.env.Stdout)); err != nil {
+			return false, err
+		}
+	}
+	ok, err := a.yes(ctx, question)
+	if errors.Is(err, errNobody) {
+		return false, nil
+	}
+	return ok, err
+}

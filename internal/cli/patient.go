@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"updoc/internal/facts"
+	"updoc/internal/host"
+	"updoc/internal/lab"
+	"updoc/internal/route"
+)
+
+// Patient is a machine that updoc can treat: it can be read, changed, and asked to
+// try updating again.
+type Patient interface {
+	host.Host
+	host.Agent
+	// Started is when the machine was last started.
+	Started(context.Context) (time.Time, error)
+	Now() time.Time // by the clock that Started is given by
+	// Walk walks the route of its updates with the settings that were collected.
+	Walk(context.Context, *facts.Facts) *route.Walk
+	Close() error
+}
+
+type labMachine = lab.Machine // whose own name is that of a method
+
+// labPatient is a simulated machine in its world.
+type labPatient struct{ *labMachine }
+
+// openLab opens a simulated machine and the directory of its journals, which lie
+// beside its files and are none of them.
+func openLab(dir string) (Patient, string, error) {
+	m, err := lab.OpenMachine(dir)
+	if err != nil {
+		return nil, "", usage("'updoc lab --machine DIR SCENARIO' makes one", "no simulated machine: %w", err)
+	}
+	return labPatient{m}, filepath.Join(dir, "updoc"), nil
+}
+
+// newLabPatient makes the machine of a scenario in an empty directory.
+func newLabPatient(dir string, s *lab.Scenario) (Patient, string, error) {
+	m, err := lab.NewMachine(dir, s)
+	if errors.Is(err, lab.ErrNoMachine) {
+		return nil, "", usage("'updoc lab --list' names the scenarios that have one", "no simulated machine: %w", err)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	return labPatient{m}, filepath.Join(dir, "updoc"), nil
+}
+
+// Now implements [Patient].
+func (p labPatient) Now() time.Time { return p.World().Now() }
+
+// Walk implements [Patient].
+func (p labPatient) Walk(ctx context.Context, f *facts.Facts) *route.Walk {
+	return walkWorld(ctx, f, p.World(), nil, false)
+}

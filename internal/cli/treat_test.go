@@ -1,0 +1,300 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"updoc/internal/durable"
+	"updoc/internal/host"
+	"updoc/internal/lab"
+	"updoc/internal/repair"
+)
+
+// sickPC makes a scenario's machine and lets it fail.
+func sickPC(t testing.TB, name string) (*lab.Scenario, string) {
+	t.Helper()
+	s, err := lab.Load(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	m, err := lab.NewMachine(dir, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := m.Try(t.Context(), host.Attempt{Stage: s.Cure.Fails})
+	if err != nil || out.Result.String() != s.Cure.Result {
+		t.Fatalf("its %s ends with %v, %v, want %s", s.Cure.Fails, out.Result, err, s.Cure.Result)
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return s, dir
+}
+
+// opened is a sick machine, opened as updoc opens it.
+func opened(t testing.TB, dir string) labPatient {
+	t.Helper()
+	p, _, err := openLab(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p.(labPatient)
+}
+
+func snapshot(t testing.TB, p labPatient) map[string]string {
+	t.Helper()
+	s, err := p.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// differ lists what two snapshots do not have in common. What Windows made anew in
+// the place of what was moved is kept beside it, and is no difference.
+func differ(before, after map[string]string) []string {
+	var out []string
+	for k, v := range before {
+		if after[k] != v {
+			out = append(out, fmt.Sprintf("%s: %.200q, was %.200q", k, after[k], v))
+		}
+	}
+	for k := range after {
+		if _, ok := before[k]; !ok && !strings.Contains(k, host.Since) {
+			out = append(out, k+" is new")
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// kept is what a scenario says must be as before.
+func kept(t testing.TB, p labPatient, list []lab.Kept) string {
+	t.Helper()
+	var b strings.Builder
+	for _, k := range list {
+		key, err := p.Key(context.Background(), k.Key)
+		if err != nil && !errors.Is(err, host.ErrNotExist) {
+			t.Fatal(err)
+		}
+		for _, v := range key.Values {
+			if k.Name == "" || strings.EqualFold(k.Name, v.Name) {
+				fmt.Fprintf(&b, "%s %s %d %x\n", k.Key, v.Name, v.Type, v.Data)
+			}
+		}
+	}
+	return b.String()
+}
+
+// TestTreated: every machine of the lab is diagnosed, cured by a remedy that may
+// cure it, in the order that costs least, with everything kept that somebody else
+// decides about; and taken back to what it was.
+func TestTreated(t *testing.T) {
+	for _, name := range lab.MachineNames() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, dir := sickPC(t, name)
+			p := opened(t, dir)
+			before, keeps := snapshot(t, p), kept(t, p, s.Cure.Keeps)
+			if keeps == "" {
+				t.Error("nothing is set that must be kept")
+			}
+			doc, plan, err := planFor(t.Context(), p, repair.RiskPermanent, (&Env{}).progress())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Expect.Check(doc.Verdict, causeIDs(doc), remedyIDs(doc)); err != nil {
+				t.Errorf("diagnosis: %v", err)
+			}
+			var order []string
+			for _, tr := range plan.Treatments {
+				if tr.Risk != repair.RiskOutside {
+					order = append(order, tr.ID)
+				}
+			}
+			if n := len(s.Cure.Order); len(order) < n || !slices.Equal(order[:n], s.Cure.Order) {
+				t.Errorf("plan %v, want %v first", order, s.Cure.Order)
+			}
+			j, err := repair.CreateJournal(durable.OS{}, filepath.Join(dir, "updoc", plan.Run), plan, p.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := runnerFor(p, j)
+			r.Approve = func(context.Context, repair.Treatment) (bool, error) { return true, nil } // a person who does their part
+			res, err := r.Run(t.Context())
+			for res == repair.Restart && err == nil {
+				if err := p.Restart(); err != nil {
+					t.Fatal(err)
+				}
+				res, err = r.Run(t.Context())
+			}
+			sum := j.Summary()
+			if err != nil || res != repair.Cured || !slices.Contains(s.Cure.CuredBy, sum.Helped) {
+				t.Errorf("%s by %q, %v; want cured by one of %v\n%s", res, sum.Helped, err, s.Cure.CuredBy, told(j))
+			}
+			if now := kept(t, p, s.Cure.Keeps); now != keeps {
+				t.Errorf("what must be kept was\n%sand is\n%s", keeps, now)
+			}
+			u, err := r.Undo(t.Context())
+			if err != nil || len(u.Conflicts) > 0 {
+				t.Errorf("undo: %+v, %v", u, err)
+			}
+			if len(u.Lasting) == 0 {
+				if d := differ(before, snapshot(t, p)); len(d) > 0 {
+					t.Errorf("after undo:\n%s", strings.Join(d, "\n"))
+				}
+			}
+		})
+	}
+}
+
+func runnerFor(p Patient, j *repair.Journal) *repair.Runner {
+	return &repair.Runner{
+		Host: p, Agent: p, Journal: j, Now: p.Now, Started: p.Started,
+		Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
+	}
+}
+
+func told(j *repair.Journal) string {
+	var b strings.Builder
+	for _, e := range j.Entries() {
+		id := ""
+		if e.Treatment < len(j.Plan().Treatments) {
+			id = j.Plan().Treatments[e.Treatment].ID
+		}
+		fmt.Fprintf(&b, "%d %s %s %d %s\n", e.Seq, e.Kind, id, e.Step, e.Err)
+	}
+	return b.String()
+}
+
+var errPower = errors.New("the power went")
+
+// TestKilledMachines cuts the power at a point of every kind: in the middle of a
+// change, of a journal's write, of an undo. Opened again, the machine is gone on
+// with or taken back, and is never half of anything.
+func TestKilledMachines(t *testing.T) {
+	kills := 100
+	if os.Getenv("UPDOC_FULL") != "" {
+		kills = 1000
+	}
+	var patients []planned
+	for _, name := range lab.MachineNames() {
+		patients = append(patients, planFirst(t, name))
+	}
+	random := rand.New(rand.NewPCG(20310203, 2))
+	hit := 0
+	for i := range kills {
+		p, at, undo := patients[i%len(patients)], 1+random.IntN(30), random.IntN(2) == 0
+		ok := t.Run(fmt.Sprintf("%s at %d", p.Name, at), func(t *testing.T) {
+			if p.killed(t, at, undo) {
+				hit++
+			}
+		})
+		if !ok {
+			return
+		}
+	}
+	if hit < kills/2 {
+		t.Errorf("only %d of %d were killed: the points lie behind the end", hit, kills)
+	}
+}
+
+// planned is a sick machine with the plan of its cure.
+type planned struct {
+	*lab.Scenario
+	dir  string
+	plan *repair.Plan
+}
+
+func planFirst(t *testing.T, name string) planned {
+	t.Helper()
+	s, dir := sickPC(t, name)
+	p := opened(t, dir)
+	_, plan, err := planFor(t.Context(), p, repair.RiskPermanent, (&Env{}).progress())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return planned{s, dir, plan}
+}
+
+// killed treats a copy of a machine that dies at the given point, opens it again, and takes
+// everything back, at once or after going on to the end.
+func (s planned) killed(t *testing.T, at int, undoAtOnce bool) (hit bool) {
+	dir := filepath.Join(t.TempDir(), "pc")
+	if err := os.CopyFS(dir, os.DirFS(s.dir)); err != nil {
+		t.Fatal(err)
+	}
+	p := opened(t, dir)
+	before, keeps := snapshot(t, p), kept(t, p, s.Cure.Keeps)
+	state := filepath.Join(dir, "updoc", s.plan.Run)
+	points := 0
+	p.Crash = func(string) {
+		if points++; points == at {
+			panic(errPower)
+		}
+	}
+	live := func(p labPatient, all bool) (u repair.Undone, err error) {
+		defer func() {
+			if x := recover(); x != nil {
+				if x != any(errPower) {
+					panic(x)
+				}
+				err = errPower
+			}
+		}()
+		j, err := repair.OpenJournal(durable.OS{}, state)
+		if errors.Is(err, fs.ErrNotExist) {
+			j, err = repair.CreateJournal(durable.OS{}, state, s.plan, p.Now())
+		}
+		if err != nil {
+			return u, err
+		}
+		r := runnerFor(p, j)
+		r.Approve = func(context.Context, repair.Treatment) (bool, error) { return true, nil }
+		if all {
+			res, err := r.Run(t.Context())
+			for res == repair.Restart && err == nil {
+				if err = p.Restart(); err == nil {
+					res, err = r.Run(t.Context())
+				}
+			}
+			if err != nil {
+				return u, err
+			}
+			if res != repair.Cured {
+				return u, fmt.Errorf("it ends %s\n%s", res, told(j))
+			}
+		}
+		return r.Undo(t.Context())
+	}
+	u, err := live(p, true)
+	if errors.Is(err, errPower) {
+		hit = true
+		p = opened(t, dir) // what the process knew is gone
+		u, err = live(p, !undoAtOnce)
+	}
+	if err != nil || len(u.Conflicts) > 0 {
+		t.Fatalf("%+v, %v", u, err)
+	}
+	if now := kept(t, p, s.Cure.Keeps); now != keeps {
+		t.Errorf("what must be kept was\n%sand is\n%s", keeps, now)
+	}
+	if len(u.Lasting) == 0 {
+		if d := differ(before, snapshot(t, p)); len(d) > 0 {
+			j, _ := repair.OpenJournal(durable.OS{}, state)
+			t.Errorf("after undo:\n%s\n%s", strings.Join(d, "\n"), told(j))
+		}
+	}
+	return hit
+}

@@ -1,0 +1,199 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"updoc/internal/durable"
+	"updoc/internal/repair"
+	"updoc/internal/report"
+)
+
+func newUndo(env *Env) *cobra.Command {
+	var t treating
+	cmd := &cobra.Command{
+		Use:   "undo [RUN]",
+		Short: "Take back what a run changed",
+		Long: `Takes back the changes of a run, the last one first: of the newest run that has any,
+or of the one that is named. What somebody else changed since is left as it is and
+listed. 'updoc history' lists the runs.
+
+Exit codes: 0 all is taken back, 1 something was left, 2 no such run, 4 it was broken
+off (run it again), 6 not allowed.`,
+		Example: `  updoc undo
+  updoc undo 20310203-120000-4f2a`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := t.check(); err != nil {
+				return err
+			}
+			return t.withRun(cmd.Context(), env, args, func(s repair.Summary) bool { return s.Standing > 0 },
+				func(r *repair.Runner) error {
+					u, err := r.Undo(cmd.Context())
+					if err != nil {
+						return &hinted{err, "run 'updoc undo' again: it goes on where it stopped", ExitBroken}
+					}
+					return t.showUndone(env, r.Journal.Plan().Run, u)
+				})
+		},
+	}
+	t.flags(cmd)
+	return cmd
+}
+
+func newResume(env *Env) *cobra.Command {
+	var t treating
+	cmd := &cobra.Command{
+		Use:   "resume",
+		Short: "Go on with a repair that was stopped, or that waited for a restart",
+		Long: `Goes on where the last run of 'updoc fix' stopped: after a restart of the machine, a
+crash or Ctrl-C. It carries out what is left of the plan that was agreed to, nothing
+else, and takes back experiments whose time is over.
+
+Exit codes are those of 'updoc fix'.`,
+		Example: `  updoc resume`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := t.check(); err != nil {
+				return err
+			}
+			return t.withRun(cmd.Context(), env, nil, func(s repair.Summary) bool { return s.Result == "" },
+				func(r *repair.Runner) error {
+					if _, err := r.Expired(cmd.Context()); err != nil {
+						return err
+					}
+					return t.carryOut(cmd.Context(), env, r.Host.(Patient), r.Journal, newAsker(env, t.format == "json"))
+				})
+		},
+	}
+	t.flags(cmd)
+	return cmd
+}
+
+func newHistory(env *Env) *cobra.Command {
+	var t treating
+	cmd := &cobra.Command{
+		Use:     "history",
+		Short:   "List what updoc did on this machine",
+		Long:    `Lists the runs of 'updoc fix' on this machine, the newest first: when, what for, how each ended, what helped, and how many of its changes still stand.`,
+		Example: "  updoc history\n  updoc history --format json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := t.check(); err != nil {
+				return err
+			}
+			p, state, err := t.patient(cmd.Context(), env)
+			if err != nil {
+				return err
+			}
+			defer p.Close()
+			list, err := repair.History(durable.OS{}, state)
+			if err != nil {
+				return notAllowed(err)
+			}
+			return t.showHistory(env, list)
+		},
+	}
+	t.flags(cmd)
+	return cmd
+}
+
+// withRun opens a run, the named one or else the newest that is wanted, and does
+// something with it while no other updoc can.
+func (t *treating) withRun(ctx context.Context, env *Env, name []string, wanted func(repair.Summary) bool, do func(*repair.Runner) error) error {
+	p, state, err := t.patient(ctx, env)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	release, err := hold(state)
+	if err != nil {
+		return err
+	}
+	defer release()
+	run, err := pickRun(state, name, wanted)
+	if err != nil {
+		return err
+	}
+	if run == "" {
+		_, err := fmt.Fprintln(env.Stdout, "Nothing to do: no run of 'updoc fix' on this machine needs it.")
+		return err
+	}
+	j, err := repair.OpenJournal(durable.OS{}, filepath.Join(state, run))
+	if errors.Is(err, fs.ErrNotExist) {
+		return usage("'updoc history' lists the runs", "no such run: %s", run)
+	}
+	if err != nil {
+		return err
+	}
+	last := ""
+	return do(&repair.Runner{
+		Host: p, Agent: p, Journal: j, Now: p.Now, Started: p.Started,
+		Tell: func(e repair.Event) { last = t.tell(env, e, last) },
+	})
+}
+
+func pickRun(state string, name []string, wanted func(repair.Summary) bool) (string, error) {
+	if len(name) > 0 {
+		if filepath.Base(name[0]) != name[0] {
+			return "", usage("'updoc history' lists the runs", "no such run: %s", name[0])
+		}
+		return name[0], nil
+	}
+	list, err := repair.History(durable.OS{}, state)
+	if err != nil {
+		return "", notAllowed(err)
+	}
+	for _, s := range list {
+		if s.Err == "" && wanted(s) {
+			return s.Run, nil
+		}
+	}
+	return "", nil
+}
+
+func (t *treating) showUndone(env *Env, run string, u repair.Undone) error {
+	if t.format == "json" {
+		if err := t.event(env, map[string]any{"kind": "undo", "run": run, "undone": u}); err != nil {
+			return err
+		}
+	} else if err := report.UndoneText(env.Stdout, run, u, env.style(env.Stdout)); err != nil {
+		return err
+	}
+	if len(u.Conflicts) > 0 {
+		return exit(ExitProblems)
+	}
+	return nil
+}
+
+func (t *treating) showHistory(env *Env, list []repair.Summary) error {
+	if t.format == "json" {
+		return t.event(env, list)
+	}
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(env.Stdout, "updoc has changed nothing on this machine.")
+		return err
+	}
+	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "RUN\tBEGAN\tRESULT\tHELPED\tSTANDING CHANGES")
+	for _, s := range list {
+		result, helped := string(s.Result), s.Helped
+		switch {
+		case s.Err != "":
+			result = "unreadable"
+		case result == "":
+			result = "unfinished"
+		}
+		if helped == "" {
+			helped = "-"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\n", s.Run, s.Began.Local().Format("2006-01-02 15:04"), result, helped, s.Standing)
+	}
+	return w.Flush()
+}

@@ -1,0 +1,66 @@
+package repair
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"updoc/internal/durable"
+)
+
+// Summary is one run, for a list of them.
+type Summary struct {
+	Run      string    `json:"run"`
+	Began    time.Time `json:"began"`
+	Last     time.Time `json:"last"`             // when its last entry was written
+	Result   Result    `json:"result,omitempty"` // "" if it was not carried to its end
+	Causes   []string  `json:"causes"`
+	Helped   string    `json:"helped,omitempty"` // the remedy after which it worked
+	Standing int       `json:"standing"`         // changes that were not taken back
+	Err      string    `json:"error,omitempty"`  // the journal cannot be read
+}
+
+// Summary tells a journal in short.
+func (j *Journal) Summary() Summary {
+	p, plan := j.progress(), j.Plan()
+	s := Summary{
+		Run: plan.Run, Began: j.entries[0].Time, Last: j.entries[len(j.entries)-1].Time,
+		Result: p.end, Causes: plan.Causes, Standing: len(p.begun),
+	}
+	for i, e := range p.tried {
+		if i < len(plan.Treatments) && proved(e, plan.Treatments[i]) == Cured {
+			s.Helped = plan.Treatments[i].ID
+		}
+	}
+	return s
+}
+
+// History lists the runs in a state directory, the newest first. A journal that
+// cannot be read is listed with the reason.
+func History(fsys durable.FS, dir string) ([]Summary, error) {
+	names, err := fsys.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return []Summary{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := []Summary{}
+	for _, name := range names {
+		if !validRun(name) {
+			continue
+		}
+		j, err := OpenJournal(fsys, filepath.Join(dir, name))
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // a run that never began
+		case err != nil:
+			out = append(out, Summary{Run: name, Causes: []string{}, Err: err.Error()})
+		default:
+			out = append(out, j.Summary())
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Summary) int { return b.Began.Compare(a.Began) })
+	return out, nil
+}

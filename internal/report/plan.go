@@ -1,0 +1,267 @@
+package report
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"updoc/internal/codes"
+	"updoc/internal/host"
+	"updoc/internal/message"
+	"updoc/internal/repair"
+	"updoc/internal/winlog"
+)
+
+// PlanText writes a plan for a terminal: each treatment with what it changes, what
+// it risks and how long it takes, what is for others to do, and what was left out
+// and why.
+func PlanText(w io.Writer, plan *repair.Plan, style Style) error {
+	if style.Width == 0 {
+		style.Width = 80
+	}
+	p := &printer{w: bufio.NewWriter(w), style: style, words: message.English()}
+	name := plan.Machine.Name
+	if name == "" {
+		name = p.word("this-machine")
+	}
+	p.line("%s", p.bold(p.clean(p.words.Text("fix.title", "machine", name))))
+	doing, telling := 0, false
+	for _, t := range plan.Treatments {
+		if t.Risk == repair.RiskOutside || t.How == repair.Advice {
+			telling = true
+			continue
+		}
+		doing++
+		p.treatment(doing, t)
+	}
+	switch {
+	case doing > 0:
+		p.line("")
+		p.wrap("  ", p.words.Text("fix.prove", "stage", string(plan.Failure.Stage)))
+	case !telling:
+		p.wrap("  ", p.words.Text("fix.nothing"))
+	}
+	if telling {
+		p.line("")
+		p.line("%s", p.bold(p.words.Text("fix.ask")))
+		for _, t := range plan.Treatments {
+			if t.Risk == repair.RiskOutside || t.How == repair.Advice {
+				p.line("  %s", p.fitted(p.words.Text("remedy."+t.ID+".title")+"  "+t.ID, style.Width-2))
+				p.leads(t)
+			}
+		}
+	}
+	if len(plan.LeftOut) > 0 {
+		p.line("")
+		p.line("%s", p.bold(p.words.Text("fix.left-out")))
+		for _, l := range plan.LeftOut {
+			p.wrap("  ", p.clean(p.words.Text("remedy."+l.ID+".title")+": "+Sentence(l.Why)))
+		}
+	}
+	return p.w.Flush()
+}
+
+func (p *printer) treatment(n int, t repair.Treatment) {
+	about := []string{
+		p.words.Text("fix.minutes", "n", t.Minutes), p.words.Text("fix.risk." + string(t.Risk)),
+		p.words.Text("fix.chance", "percent", percent(t.Chance)),
+	}
+	if t.How == repair.Guided {
+		about = append(about, p.words.Text("fix.person"))
+	}
+	p.line("%2d  %s", n, p.bold(p.clean(p.words.Text("remedy."+t.ID+".title"))))
+	p.line("    %s", p.faint(p.fitted(strings.Join(about, ", ")+"  "+t.ID, p.style.Width-4)))
+	for _, s := range t.Steps {
+		text := ChangeText(s.Change)
+		switch {
+		case s.Lease > 0:
+			text += "; " + p.words.Text("fix.lease", "n", s.Lease)
+		case s.Lasting != "":
+			text += "; " + p.words.Text("fix.lasting", "why", lowerFirst(p.words.Text(s.Lasting)))
+		case s.Change.Kind == host.Run && len(s.Undo) == 0 && t.Risk == repair.RiskPermanent:
+			text += "; " + p.words.Text("fix.no-undo")
+		}
+		p.wrap("    "+p.pick("· ", "- "), p.clean(text))
+	}
+	p.leads(t)
+}
+
+func (p *printer) leads(t repair.Treatment) {
+	for _, l := range t.Lead {
+		for para := range strings.SplitSeq(Sentence(l), "\n\n") {
+			p.wrap("    ", p.clean(para))
+		}
+	}
+}
+
+
+// Sentence is a line of a plan in words. Arguments come from the machine.
+func Sentence(l repair.Line) string {
+	var args []any
+	for name, v := range l.Args {
+		args = append(args, name, v)
+	}
+	return WithoutPasswords(message.English().Text(l.ID, args...))
+}
+
+// ChangeText says what a change does, in one line without secrets.
+func ChangeText(c host.Change) string {
+	words := message.English()
+	args := []any{"path", c.Path, "to", c.To, "name", c.Name, "value", strings.TrimSpace(c.State + strings.Join(c.Args, " "))}
+	if c.Name == "" {
+		args[5] = words.Text("change.default-value")
+	}
+	switch {
+	case c.Value != nil:
+		args[7] = valueText(c)
+	case c.Start != nil:
+		args[7] = startText(*c.Start)
+	}
+	return WithoutPasswords(strings.TrimSpace(words.Text("change."+string(c.Kind), args...)))
+}
+
+// valueText is a registry value for people: text and numbers as they are, of a
+// binary proxy setting what it says, of anything else how long it is.
+func valueText(c host.Change) string {
+	if n, ok := c.Value.DWord(); ok {
+		return fmt.Sprint(n)
+	}
+	if s, ok := c.Value.String(); ok && len(s) <= 120 {
+		return fmt.Sprintf("%q", s)
+	}
+	for _, parse := range []func([]byte) (winlog.ProxyBlob, error){winlog.ParseWinHTTPBlob, winlog.ParseConnectionBlob} {
+		if b, err := parse(c.Value.Data); err == nil {
+			return proxyText(b)
+		}
+	}
+	return message.English().Text("change.bytes", "n", len(c.Value.Data))
+}
+
+func proxyText(b winlog.ProxyBlob) string {
+	var parts []string
+	if b.Static() {
+		parts = append(parts, b.Proxy)
+		if b.Bypass != "" {
+			parts = append(parts, "("+b.Bypass+")")
+		}
+	}
+	if b.Auto() {
+		parts = append(parts, "PAC "+b.PAC)
+	}
+	if b.Detect() {
+		parts = append(parts, "WPAD")
+	}
+	if len(parts) == 0 {
+		return message.English().Text("change.no-proxy")
+	}
+	return strings.Join(parts, " ")
+}
+
+func startText(s host.Start) string {
+	names := []string{"system", "system", "automatic", "manual", "disabled"}
+	name := names[min(int(s.Type), len(names)-1)]
+	if s.Delayed {
+		name = "delayed"
+	}
+	return message.English().Text("change.start." + name)
+}
+
+// EventText says what happened in a run, in one line; "" for what goes without
+// saying.
+func EventText(e repair.Event) string {
+	words := message.English()
+	change := ""
+	if e.Change != nil {
+		change = ChangeText(*e.Change)
+	}
+	switch e.Kind {
+	case repair.EntryBegin, repair.EntrySkipped, repair.EntryUndone, repair.EntryConflict:
+		return words.Text("fix."+string(e.Kind), "change", change)
+	case repair.EntryFailed:
+		return words.Text("fix.failed", "error", WithoutPasswords(e.Err))
+	case repair.EntryPassed, repair.EntryRestart:
+		return words.Text("fix." + string(e.Kind))
+	case repair.EventWait:
+		return words.Text("fix.wait", "code", codeText(e.Code), "minutes", int(e.Wait.Minutes()))
+	case repair.EntryTried:
+		switch {
+		case e.Err != "":
+			return words.Text("fix.tried.not", "error", WithoutPasswords(e.Err))
+		case e.Code.Failed():
+			return words.Text("fix.tried.bad", "code", codeText(e.Code))
+		}
+		return words.Text("fix.tried.good")
+	}
+	return ""
+}
+
+func codeText(h codes.HRESULT) string { return strings.TrimSpace(h.String() + " " + h.Symbol()) }
+
+// ResultText says how a run ended and how to take it back.
+func ResultText(plan *repair.Plan, res repair.Result, changed bool) string {
+	words := message.English()
+	out := []string{words.Text("fix.result."+string(res), "stage", string(plan.Failure.Stage))}
+	if changed {
+		out = append(out, words.Text("fix.undo-with", "run", plan.Run))
+	}
+	return strings.Join(slices.DeleteFunc(out, func(s string) bool { return s == "" }), "\n")
+}
+
+// RemedyTitle is what a remedy is called.
+func RemedyTitle(id string) string { return message.English().Text("remedy." + id + ".title") }
+
+// TreatmentText writes one treatment, before a person is asked about it.
+func TreatmentText(w io.Writer, t repair.Treatment, style Style) error {
+	if style.Width == 0 {
+		style.Width = 80
+	}
+	p := &printer{w: bufio.NewWriter(w), style: style, words: message.English()}
+	p.line("")
+	p.treatment(1, t)
+	return p.w.Flush()
+}
+
+// UndoneText writes what an undo did.
+func UndoneText(w io.Writer, run string, u repair.Undone, style Style) error {
+	if style.Width == 0 {
+		style.Width = 80
+	}
+	p := &printer{w: bufio.NewWriter(w), style: style, words: message.English()}
+	if u.Back == 0 && len(u.Conflicts)+len(u.Lasting) == 0 {
+		p.line("%s", p.words.Text("undo.nothing", "run", run))
+		return p.w.Flush()
+	}
+	p.line("%s", p.words.Text("undo.done", "n", u.Back, "run", run))
+	if len(u.Conflicts) > 0 {
+		p.line("%s", p.words.Text("undo.conflicts"))
+		for _, c := range u.Conflicts {
+			p.wrap("  - ", p.clean(ChangeText(c.Change)))
+		}
+	}
+	for _, path := range u.Kept {
+		p.wrap("", p.clean(p.words.Text("undo.kept", "path", path)))
+	}
+	for _, id := range u.Lasting {
+		p.wrap("", p.words.Text("undo.lasting", "what", RemedyTitle(id)))
+	}
+	return p.w.Flush()
+}
+
+// RehearsalText says how far a plan could be rehearsed.
+func RehearsalText(w io.Writer, steps []repair.Rehearsed, style Style) error {
+	if style.Width == 0 {
+		style.Width = 80
+	}
+	p := &printer{w: bufio.NewWriter(w), style: style, words: message.English()}
+	p.line("")
+	p.wrap("", p.bold(p.words.Text("fix.rehearsal")))
+	for _, s := range steps {
+		if s.Err == "" {
+			continue
+		}
+		p.wrap("  - ", p.clean(p.words.Text("fix.unrehearsed", "change", ChangeText(s.Change))))
+	}
+	return p.w.Flush()
+}
