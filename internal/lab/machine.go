@@ -66,6 +66,7 @@ type Cure struct {
 	Keeps   []Kept   `json:"keeps"`            // what must be as before, whatever was done
 	Fails   string   `json:"fails"`            // the stage that fails: scan, download, install
 	Result  string   `json:"result,omitempty"` // with what: "0x80070422"
+	Ends    string   `json:"ends,omitempty"`   // how the treatment ends, if not with a cure: "shown" is an experiment
 }
 
 // Kept is a registry value that somebody else decides about, or, without a name, all
@@ -107,6 +108,8 @@ const (
 //	machine/registry.reg    as regedit exports it; [-KEY] and "NAME"=- take away
 //	machine/services.json   {"wuauserv": {"start": 4}}; null takes away
 //	machine/settings.json   {"firewall-rule/NAME": "on"}; see [host.Setting]
+//	machine/cache.json      {"NAME": "ADDRESS"}: what the DNS client remembers; "" is "no such name"
+//	machine/gone            files and folders that are missing, one a line
 //	machine/clock           how far the clock is ahead: "-26280h"
 //	machine/files/C/...     text; line ends become those of Windows. An empty one is a folder if its name ends in a slash
 //	world.json              the network
@@ -247,6 +250,12 @@ func (m *Machine) unpack(f txtar.File) error {
 				m.now.Settings[strings.ToLower(k)] = *v
 			}
 		}
+	case name == "gone":
+		for line := range strings.Lines(string(f.Data)) {
+			if err := os.RemoveAll(m.place(strings.TrimSpace(line))); err != nil {
+				return err
+			}
+		}
 	case name == "cache.json":
 		return json.Unmarshal(f.Data, &m.now.Cache)
 	case name == "clock":
@@ -360,6 +369,9 @@ func (m *Machine) Snapshot() (map[string]string, error) {
 	out := map[string]string{}
 	m.mu.RLock()
 	for _, k := range m.now.Registry {
+		if wild(cbsKey+`\*Pending`, k.Path) {
+			continue // the servicing stack's own
+		}
 		out[k.Path] = "key"
 		for _, v := range k.Values {
 			out[k.Path+"|"+v.Name] = fmt.Sprintf("%d %x", v.Type, v.Data)
@@ -369,7 +381,9 @@ func (m *Machine) Snapshot() (map[string]string, error) {
 		out["service "+s.Name] = s.SDDL
 	}
 	for k, v := range m.now.Settings {
-		out["setting "+k] = v
+		if !strings.HasPrefix(k, "state/") {
+			out["setting "+k] = v
+		}
 	}
 	for k, v := range m.now.Security {
 		out["security "+k] = v

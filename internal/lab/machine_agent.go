@@ -51,6 +51,7 @@ const (
 	eNothingToDo   codes.HRESULT = 0x80240024
 	eUntrustedRoot codes.HRESULT = 0x800B0109
 	eSetupConfig   codes.HRESULT = 0x80070490
+	eDownloadMode  codes.HRESULT = 0x80D03002
 	eCannotConnDO  codes.HRESULT = 0x80D02002
 	publicUpdateID               = "9482F4B4-E343-43B6-B170-9A65BC822C77"
 	companyID                    = "3DA21691-E39D-4DA6-8A4B-B43877BCB1B7"
@@ -510,13 +511,17 @@ func (m *Machine) keep(p string, b []byte) error {
 // peers is Delivery Optimization's talk with its own service, which it leaves out in
 // the simple mode. learn.microsoft.com: "Delivery Optimization reference", Download mode.
 func (m *Machine) peers(ctx context.Context, via proxySetting) codes.HRESULT {
-	const simple = 99
+	const simple, bypass = 99, 100 // Windows 11 has the latter no more
 	const policy = `HKLM\SOFTWARE\Policies\Microsoft\Windows\DeliveryOptimization`
 	m.mu.RLock()
 	mode, set := m.now.Registry.number(policy, "DODownloadMode")
 	m.mu.RUnlock()
-	if !set || mode == simple || mode == 0 {
+	switch {
+	case !set || mode == simple || mode == 0:
 		return 0
+	case mode == bypass:
+		m.trace("DeliveryOptimization", "*FAILED* [80D03002] The download mode is none that there is")
+		return eDownloadMode
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://kv801.prod.do.dsp.mp.microsoft.com/all?doClientVersion=10.0.22631.3007", nil)
 	if err != nil {

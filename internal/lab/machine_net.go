@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"updoc/internal/codes"
@@ -215,11 +216,16 @@ func (m *Machine) send(req *http.Request, setting *proxySetting, who caller, pin
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), patience)
 	defer cancel()
+	var connected atomic.Bool
 	tr := &http.Transport{
 		DisableKeepAlives: true,
-		DialContext:       m.dial,
-		Proxy:             func(*http.Request) (*url.URL, error) { return via, nil },
-		TLSClientConfig:   m.tls(pinned),
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := m.dial(ctx, network, addr)
+			connected.Store(err == nil)
+			return c, err
+		},
+		Proxy:           func(*http.Request) (*url.URL, error) { return via, nil },
+		TLSClientConfig: m.tls(pinned),
 		OnProxyConnectResponse: func(_ context.Context, _ *url.URL, _ *http.Request, res *http.Response) error {
 			if res.StatusCode != http.StatusOK {
 				return statusError(res.StatusCode)
@@ -242,7 +248,7 @@ func (m *Machine) send(req *http.Request, setting *proxySetting, who caller, pin
 		out.status, out.result = int(refused), who.status(int(refused))
 		out.seen = fmt.Sprintf("The server returned HTTP status code '%d (0x%X)' with text '%s'.", refused, int(refused), http.StatusText(int(refused)))
 	case err != nil:
-		if out.result, out.seen = who.fault(err); errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if out.result, out.seen = who.fault(err, connected.Load()); errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			m.world.Advance(inWindows - patience)
 		}
 	case out.status >= http.StatusBadRequest:
@@ -420,7 +426,7 @@ func (who caller) status(n int) codes.HRESULT {
 }
 
 // fault is the code of a request that nobody answered, and words for it.
-func (who caller) fault(err error) (codes.HRESULT, string) {
+func (who caller) fault(err error, connected bool) (codes.HRESULT, string) {
 	pick := func(soap, other codes.HRESULT) codes.HRESULT {
 		if who == agent {
 			return soap
@@ -443,24 +449,14 @@ func (who caller) fault(err error) (codes.HRESULT, string) {
 	case errors.As(err, &alert), errors.As(err, &header):
 		return eConnectionEnded, "The connection was ended abnormally."
 	case errors.As(err, &timeout) && timeout.Timeout():
-		if whileDialing(err) {
+		if !connected {
 			return pick(eAgentUnreached, eTimedOut), endpoint
 		}
 		return pick(eAgentTimedOut, eTimedOut), "The operation did not end in the time allotted."
-	case whileDialing(err):
+	case !connected:
 		return pick(eAgentUnreached, eCannotConnect), endpoint
 	}
 	return eConnectionEnded, "The connection was ended abnormally."
-}
-
-// whileDialing reports that there was no connection yet, to the server or to the proxy.
-func whileDialing(err error) bool {
-	for op := (*net.OpError)(nil); errors.As(err, &op); err = op.Err {
-		if op.Op == "dial" {
-			return true
-		}
-	}
-	return false
 }
 
 // soap calls an operation of an update service. The error is what the agent reports.

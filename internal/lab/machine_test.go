@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"updoc/internal/cause"
-	"updoc/internal/codes"
 	"updoc/internal/durable"
 	"updoc/internal/facts"
 	"updoc/internal/host"
@@ -53,7 +52,7 @@ func examine(t *testing.T, m *lab.Machine) *facts.Facts {
 	w := m.World()
 	prober := route.NewProber(route.Prober{Net: m, Roots: w.Trusted(), Microsoft: w.Roots(), Now: m.Now, MaxTLS: settings.MaxTLS, Hosts: hostsOf(f)})
 	walker := route.Walker{
-		Exchanger: prober, As: "the lab", Net: m, Now: m.Now, Times: []string{"time.windows.com:123"}, Repeat: 2,
+		Exchanger: prober, As: "the lab", Scripts: constantScripts{}, Net: m, Now: m.Now, Times: []string{"time.windows.com:123"}, Repeat: 2,
 		Env: pac.Env{Dialect: pac.JScript, Lookup: prober.Lookup, Now: m.Now()},
 	}
 	f.AddWalk(walker.Walk(ctx, settings, settings.Plan(route.PlanOptions{Now: m.Now()})))
@@ -61,6 +60,20 @@ func examine(t *testing.T, m *lab.Machine) *facts.Facts {
 		t.Fatal(err)
 	}
 	return f
+}
+
+// constantScripts evaluates the scripts that simulated machines have, which send
+// everything the same way.
+type constantScripts struct{}
+
+func (constantScripts) Evaluate(_ context.Context, script []byte, _ pac.Env, calls []pac.Call) ([]pac.Result, error) {
+	_, rest, _ := strings.Cut(string(script), `return "`)
+	list, _, _ := strings.Cut(rest, `"`)
+	var out []pac.Result
+	for _, c := range calls {
+		out = append(out, pac.Result{Call: c, List: list, Proxies: pac.Parse(list)})
+	}
+	return out, nil
 }
 
 // hostsOf answers from the hosts file that was read.
@@ -77,60 +90,26 @@ func hostsOf(f *facts.Facts) func(string) ([]netip.Addr, string) {
 	}
 }
 
-// TestMachinesShowTheirSymptoms: what a machine writes when the stage fails, and what
-// its route shows, lead a diagnosis to the cause that the scenario is about.
-func TestMachinesShowTheirSymptoms(t *testing.T) {
-	for _, name := range lab.MachineNames() {
-		t.Run(name, func(t *testing.T) {
-			s, m := newMachine(t, name)
-			for range 2 {
-				out, err := m.Try(t.Context(), host.Attempt{Stage: s.Cure.Fails})
-				if err != nil {
-					t.Fatal(err)
-				}
-				var want codes.HRESULT
-				if err := want.UnmarshalText([]byte(s.Cure.Result)); err != nil {
-					t.Fatal(err)
-				}
-				if out.Result != want {
-					t.Fatalf("%s ends with %v at %s, want %v", s.Cure.Fails, out.Result, out.Stage, want)
-				}
-			}
-			f := examine(t, m)
-			doc := report.New(f, cause.Diagnose(f), report.Options{})
-			causes, remedies := ids(doc)
-			if err := s.Expect.Check(doc.Verdict, causes, remedies); err != nil {
-				t.Error(err)
-			}
-			if len(doc.Causes) > 1 {
-				t.Logf("%s %.2f, %s %.2f", doc.Causes[0].ID, doc.Causes[0].Probability, doc.Causes[1].ID, doc.Causes[1].Probability)
-			}
-			for _, k := range s.Cure.Keeps {
-				key, err := m.Key(t.Context(), k.Key)
-				if err != nil {
-					t.Errorf("is to be kept: %v", err)
-				} else if _, ok := key.Value(k.Name); k.Name != "" && !ok {
-					t.Errorf("%s has no value %s to keep", k.Key, k.Name)
-				}
-			}
-		})
-	}
-}
-
-// treat diagnoses a machine, plans its cure and carries out what updoc does by
-// itself; guided treatments are agreed to.
-func treat(t *testing.T, m *lab.Machine, most repair.Risk) (*repair.Runner, repair.Result) {
+// treat plans the cure of what was found and carries out what updoc does by itself,
+// and of the rest what a person would agree to.
+func treat(t *testing.T, m *lab.Machine, f *facts.Facts) (*repair.Runner, repair.Result) {
 	t.Helper()
-	f := examine(t, m)
-	plan := repair.New(f, cause.Diagnose(f), repair.Options{Run: "run1", MaxRisk: most})
+	plan := repair.New(f, cause.Diagnose(f), repair.Options{Run: "run1", MaxRisk: repair.RiskPermanent})
 	j, err := repair.CreateJournal(durable.OS{}, t.TempDir()+"/run1", plan, m.World().Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &repair.Runner{
 		Host: m, Agent: m, Journal: j, Now: m.World().Now, Started: m.Started,
+		Approve: func(_ context.Context, x repair.Treatment) (bool, error) {
+			return len(x.Steps) > 0 && x.Risk != repair.RiskPermanent, nil
+		},
 		Tell: func(e repair.Event) {
-			t.Logf("%s %s %d/%d %v %v %s", e.Kind, e.Treatment, e.Step, e.Steps, e.Change, e.Code, e.Err)
+			if e.Change != nil {
+				t.Logf("%s %s %d/%d: %s %s %s %s", e.Kind, e.Treatment, e.Step, e.Steps, e.Change.Kind, e.Change.Path, e.Change.Name, e.Err)
+			} else {
+				t.Logf("%s %s %v %s", e.Kind, e.Treatment, e.Code, e.Err)
+			}
 		},
 	}
 	var res repair.Result
@@ -166,11 +145,14 @@ func kept(t *testing.T, m *lab.Machine, s *lab.Scenario) string {
 	return b.String()
 }
 
-// TestMachinesAreCured goes the full circle: the machine fails, is treated, works,
-// and is as it was after the cure was taken back, sick as before.
-func TestMachinesAreCured(t *testing.T) {
+// TestMachines goes the full circle with every simulated machine: it fails as its
+// state implies; what it writes then, and what its route shows, lead to the cause that
+// the scenario is about; the cure works and leaves alone what others decide; and taken
+// back, it leaves the machine as it was, and as sick.
+func TestMachines(t *testing.T) {
 	for _, name := range lab.MachineNames() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // most of the time they wait
 			s, m := newMachine(t, name)
 			try := func() host.Outcome {
 				t.Helper()
@@ -180,38 +162,63 @@ func TestMachinesAreCured(t *testing.T) {
 				}
 				return out
 			}
-			if out := try(); !out.Result.Failed() {
-				t.Fatalf("nothing fails: %v", out)
+			for range 2 {
+				if out := try(); out.Result.String() != s.Cure.Result {
+					t.Fatalf("%s ends with %v at %s, want %s", s.Cure.Fails, out.Result, out.Stage, s.Cure.Result)
+				}
 			}
 			before, keeps := snapshot(t, m), kept(t, m, s)
-			r, res := treat(t, m, repair.RiskPermanent)
+			f := examine(t, m)
+			doc := report.New(f, cause.Diagnose(f), report.Options{})
+			causes, remedies := ids(doc)
+			if err := s.Expect.Check(doc.Verdict, causes, remedies); err != nil {
+				t.Error(err)
+			}
+
+			r, res := treat(t, m, f)
+			plan := r.Journal.Plan()
 			var treated []string
 			for _, e := range r.Journal.Entries() {
 				if e.Kind == repair.EntryTreated {
-					treated = append(treated, r.Journal.Plan().Treatments[e.Treatment].ID)
+					treated = append(treated, plan.Treatments[e.Treatment].ID)
 				}
 			}
-			if res != repair.Cured || len(treated) == 0 || !slices.Contains(s.Cure.CuredBy, treated[len(treated)-1]) {
-				t.Fatalf("%s by %v, want one of %v; the plan is %v", res, treated, s.Cure.CuredBy, treatments(r.Journal.Plan()))
+			want, cured := repair.Cured, len(treated) > 0 && slices.Contains(s.Cure.CuredBy, treated[len(treated)-1])
+			if s.Cure.Ends != "" {
+				want = repair.Result(s.Cure.Ends)
+				cured = slices.ContainsFunc(treated, func(id string) bool { return slices.Contains(s.Cure.CuredBy, id) })
 			}
-			if out := try(); out.Result.Failed() {
+			if res != want || !cured {
+				t.Fatalf("%s by %v, want %s by one of %v; the plan is %v", res, treated, want, s.Cure.CuredBy, treatments(plan))
+			}
+			if !slices.Equal(treated[:min(len(treated), len(s.Cure.Order))], s.Cure.Order) {
+				t.Errorf("treated with %v, want first %v", treated, s.Cure.Order)
+			}
+			if out := try(); res == repair.Cured && out.Result.Failed() {
 				t.Errorf("after the cure: %v", out)
 			}
 			if now := kept(t, m, s); now != keeps {
 				t.Errorf("was to stay as it is:\n%s\nand is:\n%s", keeps, now)
 			}
+
 			u, err := r.Undo(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(u.Conflicts) > 0 || len(u.Lasting) > 0 {
-				t.Logf("left by the undo: %+v %v", u.Conflicts, u.Lasting)
+			after := snapshot(t, m)
+			for _, c := range u.Conflicts { // what Windows wrote meanwhile stays
+				t.Logf("left by the undo: %s %s %s", c.Change.Kind, c.Change.Path, c.Change.Name)
+				delete(before, c.Change.Path+"|"+c.Change.Name)
+				delete(after, c.Change.Path+"|"+c.Change.Name)
 			}
-			sameAfterUndo(t, before, snapshot(t, m))
+			sameAfterUndo(t, before, after)
+			if s.Cure.Fails != "scan" || len(u.Conflicts) > 0 || lasting(r.Journal) {
+				return // the download is done, the update installed, the clock right
+			}
 			if err := m.Restart(); err != nil { // a service that runs goes on although it is disabled
 				t.Fatal(err)
 			}
-			if out := try(); len(u.Lasting) == 0 && !lasting(r.Journal) && out.Result.String() != s.Cure.Result {
+			if out := try(); out.Result.String() != s.Cure.Result {
 				t.Errorf("after the undo it ends with %v, as if something of the cure were left", out.Result)
 			}
 		})
@@ -224,7 +231,7 @@ func sameAfterUndo(t *testing.T, before, after map[string]string) {
 	t.Helper()
 	maps.DeleteFunc(after, func(k, _ string) bool {
 		_, was := before[k]
-		return !was && (strings.Contains(k, ".since") || strings.HasPrefix(k, `C:\Windows\SoftwareDistribution\Download\`))
+		return !was && (after[k] == "written by Windows" || strings.Contains(k, ".since") || strings.HasPrefix(k, `C:\Windows\SoftwareDistribution\Download\`))
 	})
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("after the undo (-before +after):\n%s", diff)
@@ -234,7 +241,8 @@ func sameAfterUndo(t *testing.T, before, after map[string]string) {
 // lasting reports that something was done which nobody takes back: a clock is right.
 func lasting(j *repair.Journal) bool {
 	return slices.ContainsFunc(j.Entries(), func(e repair.Entry) bool {
-		return e.Kind == repair.EntryDone && j.Plan().Treatments[e.Treatment].Steps[e.Step].Lasting != ""
+		s := j.Plan().Treatments
+		return e.Kind == repair.EntryDone && (s[e.Treatment].Steps[e.Step].Lasting != "" || s[e.Treatment].ID == "restart-update-services")
 	})
 }
 
