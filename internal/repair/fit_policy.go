@@ -559,10 +559,10 @@ func (f *fit) manager() (name string, known bool) {
 		}
 	}
 	// Netlogon starts by itself on members of a domain and on no other machine.
-	switch v := f.DWord(`HKLM\SYSTEM\CurrentControlSet\Services\Netlogon`, "Start"); {
+	switch v := f.DWord(keyServices+`Netlogon`, "Start"); {
 	case v.State == facts.Present && v.Value == 2:
 		return owner("domain")
-	case v.State == facts.Present && v.Value == 3:
+	case v.Known():
 		return "", true
 	}
 	for _, mark := range []string{"not-in-a-domain", "note-home-machine", "note-left-domain"} {
