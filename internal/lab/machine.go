@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -407,7 +408,7 @@ func (m *Machine) Snapshot() (map[string]string, error) {
 			return err
 		}
 		b, err := os.ReadFile(name)
-		out[p] = info.ModTime().UTC().Format(time.RFC3339Nano) + " " + strconv.Quote(string(b))
+		out[p] = fmt.Sprintf("%s %.40q %x", info.ModTime().UTC().Format(time.RFC3339Nano), b, sha256.Sum256(b))
 		return err
 	})
 	return out, err

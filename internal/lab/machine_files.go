@@ -289,6 +289,9 @@ func (m *Machine) applyFile(c host.Change) error {
 		}
 		err := m.syncFolder(at)
 		m.crash("removed " + c.Path)
+		if errors.Is(err, fs.ErrNotExist) { // nor is the folder there
+			return nil
+		}
 		return err
 	case host.FolderMake:
 		if info, err := os.Lstat(at); err == nil && !info.IsDir() {
