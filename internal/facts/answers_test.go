@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"updoc/internal/codes"
 	"updoc/internal/host"
 	"updoc/internal/winlog"
 )
@@ -141,7 +142,8 @@ func FuzzAnswers(f *testing.F) {
 		for _, q := range host.Questions() {
 			a[q.Name] = s
 		}
-		got := Collect(t.Context(), a, Options{})
+		got := &Facts{marks: map[string][]Seen{}, codes: map[codes.HRESULT]Seen{}, registry: registryReader{}, services: map[string]Fact[host.Service]{}}
+		got.merge(got.readAnswers(t.Context(), a))
 		for _, x := range got.Failures {
 			if x.Code == 0 || x.Count == 0 {
 				t.Errorf("%+v", x)

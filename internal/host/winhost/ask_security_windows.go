@@ -18,13 +18,13 @@ import (
 // answers; a healthy one does so in a second.
 const wmiTime = 8 * time.Second
 
-// wmi runs one query and returns its rows, at most n.
-func (h *Host) wmi(ctx context.Context, namespace, query string, n int) ([]map[string]any, error) {
+// wmi lists the instances of a class, at most n.
+func (h *Host) wmi(ctx context.Context, namespace, class string, n int, names ...string) ([]map[string]any, error) {
 	ctx, cancel := context.WithTimeout(ctx, wmiTime)
 	defer cancel()
-	return inApartment(ctx, h.com, "wmi "+namespace, func(a *apartment) ([]map[string]any, error) {
+	return inApartment(ctx, h.com, "wmi "+class, func(a *apartment) ([]map[string]any, error) {
 		var rows []map[string]any
-		err := a.wmi(namespace, query, n, func(row map[string]any) error {
+		err := a.wmi(namespace, class, names, n, func(row map[string]any) error {
 			rows = append(rows, row)
 			return nil
 		})
@@ -40,7 +40,7 @@ func securityProducts(ctx context.Context, h *Host, _ map[string]string) (any, e
 	for _, kind := range []struct{ class, name string }{
 		{"AntiVirusProduct", "antivirus"}, {"FirewallProduct", "firewall"}, {"AntiSpywareProduct", "antispyware"},
 	} {
-		rows, err := h.wmi(ctx, `root\SecurityCenter2`, "SELECT * FROM "+kind.class, 100)
+		rows, err := h.wmi(ctx, `root\SecurityCenter2`, kind.class, 100, "displayName", "instanceGuid", "pathToSignedProductExe", "productState")
 		if errors.Is(err, host.ErrNotExist) {
 			return nil, err // no such namespace: there is no Security Center
 		}

@@ -242,8 +242,8 @@ func multiString(u []uint16) []string {
 // learn.microsoft.com: "Win32_EncryptableVolume class": ProtectionStatus 0 off or
 // suspended, 1 on, 2 unknown; ConversionStatus 0 not encrypted.
 func bitlocker(ctx context.Context, h *Host, list []host.Volume) error {
-	const query = "SELECT DeviceID, ProtectionStatus, ConversionStatus FROM Win32_EncryptableVolume"
-	rows, err := h.wmi(ctx, `root\CIMV2\Security\MicrosoftVolumeEncryption`, query, maxVolumes)
+	rows, err := h.wmi(ctx, `root\CIMV2\Security\MicrosoftVolumeEncryption`, "Win32_EncryptableVolume", maxVolumes,
+		"DeviceID", "ProtectionStatus", "ConversionStatus")
 	for _, row := range rows {
 		id, _ := row["DeviceID"].(string)
 		status, ok := row["ProtectionStatus"].(int64)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-ole/go-ole"
@@ -20,6 +21,8 @@ import (
 const (
 	comFalse       codes.HRESULT = 0x00000001 // S_FALSE
 	comPointer     codes.HRESULT = 0x80004003 // E_POINTER
+	comNotImpl     codes.HRESULT = 0x80004001 // E_NOTIMPL
+	comInvalid     codes.HRESULT = 0x80070057 // E_INVALIDARG
 	comException   codes.HRESULT = 0x80020009 // DISP_E_EXCEPTION: the result stands in the exception
 	comNoClass     codes.HRESULT = 0x80040154 // REGDB_E_CLASSNOTREG
 	comNoClassName codes.HRESULT = 0x800401F3 // CO_E_CLASSSTRING
@@ -157,8 +160,13 @@ func (a *apartment) value(v *ole.VARIANT) any {
 		return nil
 	}
 	switch v.VT {
-	case ole.VT_DISPATCH, ole.VT_UNKNOWN:
-		u := v.ToIUnknown() // either begins with the methods of IUnknown
+	case ole.VT_DISPATCH: // its reference is ours
+		if d := v.ToIDispatch(); d != nil {
+			return a.hold(d)
+		}
+		return nil
+	case ole.VT_UNKNOWN:
+		u := v.ToIUnknown()
 		if u == nil {
 			return nil
 		}
@@ -380,10 +388,9 @@ func hresult(op string, r uintptr) error {
 	return comError(op, h)
 }
 
-// wmi runs a query and calls f for each row, at most n rows. The properties are
-// read one by one from the row's set: WMI's own way to name them, which also
-// works where a row's object has no type library.
-func (a *apartment) wmi(namespace, query string, n int, f func(row map[string]any) error) error {
+// wmi lists the instances of a class with some of their properties and calls f for
+// each, at most n. The properties are taken from the instance's own set.
+func (a *apartment) wmi(namespace, class string, names []string, n int, f func(row map[string]any) error) error {
 	locator, err := a.create("WbemScripting.SWbemLocator")
 	if err != nil {
 		return err
@@ -393,6 +400,7 @@ func (a *apartment) wmi(namespace, query string, n int, f func(row map[string]an
 	if err != nil {
 		return err
 	}
+	query := "SELECT " + strings.Join(names, ", ") + " FROM " + class
 	v, err = services.call("ExecQuery", query)
 	set, err := asObject(query, v, err)
 	if err != nil {
@@ -404,15 +412,15 @@ func (a *apartment) wmi(namespace, query string, n int, f func(row map[string]an
 			return err
 		}
 		row := map[string]any{}
-		err = properties.each(200, func(p object) error {
-			v, err := p.get("Value")
-			if err == nil {
-				row[p.text("Name")] = v
+		for _, name := range names {
+			v, err := properties.call("Item", name)
+			p, err := asObject("property "+name, v, err)
+			if err != nil {
+				return err
 			}
-			return nil
-		})
-		if err != nil {
-			return err
+			if row[name], err = p.get("Value"); err != nil {
+				return err
+			}
 		}
 		return f(row)
 	})
