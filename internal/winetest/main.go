@@ -128,11 +128,12 @@ func newBed(ctx context.Context, w wine) (_ *bed, err error) {
 	if err := b.do(ctx, 10*time.Second, w.server, "-p"); err != nil {
 		return nil, err
 	}
-	if err := b.do(ctx, time.Minute, w.loader, "wineboot.exe", "--init"); err != nil {
+	// Without --init, after which no service starts.
+	if err := b.do(ctx, time.Minute, w.loader, "wineboot.exe"); err != nil {
 		return nil, err
 	}
 	// A new prefix says that it is Windows 7.
-	if err := b.do(ctx, 20*time.Second, w.loader, "reg.exe", "add", `HKCU\Software\Wine`, "/v", "Version", "/d", "win10", "/f"); err != nil {
+	if err := b.do(ctx, 20*time.Second, w.loader, "winecfg.exe", "/v", "win10"); err != nil {
 		return nil, err
 	}
 	system := filepath.Join(b.prefix, "drive_c", "windows", "system32")
