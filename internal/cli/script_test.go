@@ -52,6 +52,8 @@ const peakFile = "UPDOC_TEST_PEAK"
 //	pack ZIP|CAB FILE...       pack files, under their base names
 //	schema FILE [N]            hold that FILE is one JSON diagnosis, or N of them
 //	plain FILE                 hold that no control or invisible character is in it
+//	world [SCENARIO]           serve a world of the lab until the script ends
+//	door VARIABLE NAME PORT    put the port of one of its services into a variable
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -63,6 +65,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": scriptExits, "pack": scriptPack, "schema": scriptSchema, "plain": scriptPlain,
+			"world": scriptWorld, "door": scriptDoor,
 		},
 	})
 }

@@ -40,9 +40,10 @@ func (d *Doors) Find(network, name string, port uint16) (Door, bool) {
 
 // Listen serves the world on loopback sockets until it is closed. Each of its addresses
 // of version 4 becomes one of the prefix, with the same ports, where the system allows
-// it; otherwise each door is some free port of 127.0.0.1. The zero prefix asks for the
-// latter. An address that is refused to every connection gets no door; faults that
-// strike before a connection stands strike right after it here.
+// it; otherwise each door is some free port of 127.77.0.1, or of 127.0.0.1 on systems
+// that have no other loopback address. The zero prefix asks for the latter. An address
+// that is refused to every connection gets no door; faults that strike before a connection
+// stands strike right after it here.
 func (w *World) Listen(prefix netip.Prefix) (*Doors, error) {
 	if prefix.IsValid() && (!prefix.Addr().IsLoopback() || !prefix.Addr().Is4() || prefix.Bits() > 16) {
 		return nil, fmt.Errorf("listen at %s: want a loopback network of at most 16 bits", prefix)
@@ -60,11 +61,14 @@ func (w *World) Listen(prefix netip.Prefix) (*Doors, error) {
 		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Port(), b.Port()))
 	})
 	next := prefix.Masked().Addr()
+	one := netip.Addr{} // that all share
+	if !prefix.IsValid() || !bindable(next.Next()) {
+		one, d.Same = loopback(), false
+	}
 	for _, to := range at {
 		a, ok := real[to.Addr()]
 		if !ok {
-			a = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-			if prefix.IsValid() {
+			if a = one; !a.IsValid() {
 				next = next.Next()
 				a = next
 			}
@@ -77,6 +81,25 @@ func (w *World) Listen(prefix netip.Prefix) (*Doors, error) {
 	dns, err := w.serveDNS(real)
 	d.DNS = dns
 	return d, err
+}
+
+// loopback returns an address of this machine that stands for all of a world. Block lists
+// lead names to 127.0.0.1: whoever looks for those would take the world for one. macOS
+// has no other unless it is told to.
+func loopback() netip.Addr {
+	if a := netip.AddrFrom4([4]byte{127, 77, 0, 1}); bindable(a) {
+		return a
+	}
+	return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+}
+
+// bindable reports that this machine lets a program listen at an address.
+func bindable(a netip.Addr) bool {
+	l, err := net.Listen("tcp", netip.AddrPortFrom(a, 0).String())
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
 }
 
 func (w *World) trustedIDs() []string {
@@ -129,7 +152,7 @@ func listenTCP(a netip.Addr, port uint16, d *Doors) (net.Listener, error) {
 		}
 		d.Same = false
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", netip.AddrPortFrom(a, 0).String())
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
@@ -144,7 +167,7 @@ func listenUDP(a netip.Addr, port uint16, d *Doors) (net.PacketConn, error) {
 		}
 		d.Same = false
 	}
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	c, err := net.ListenPacket("udp", netip.AddrPortFrom(a, 0).String())
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
@@ -171,9 +194,18 @@ func (w *World) onClose(f func()) {
 
 // alwaysRefused reports whether nobody ever gets a connection there.
 func (w *World) alwaysRefused(to netip.AddrPort) bool {
-	return slices.ContainsFunc(w.spec.Paths, func(p Path) bool {
-		return p.Fault == PathRefuse && p.From == "" && !p.UDP && p.Share == 0 && p.Times == 0 && w.leadsTo(p.To, to)
-	})
+	for _, p := range w.spec.Paths {
+		if p.From != "" || p.UDP || p.Share != 0 || p.Times != 0 || !w.leadsTo(p.To, to) {
+			continue
+		}
+		switch p.Fault {
+		case PathRefuse:
+			return true
+		case PathOpen:
+			return false
+		}
+	}
+	return false
 }
 
 // acceptAt connects whoever comes to a door to what is behind it.

@@ -9,9 +9,9 @@ import (
 )
 
 var (
-	errnoRefused     = []syscall.Errno{syscall.ECONNREFUSED}
-	errnoReset       = []syscall.Errno{syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED}
-	errnoTimedOut    = []syscall.Errno{syscall.ETIMEDOUT}
+	errnoRefused  = []syscall.Errno{syscall.ECONNREFUSED}
+	errnoReset    = []syscall.Errno{syscall.ECONNRESET, syscall.EPIPE, syscall.ECONNABORTED}
+	errnoTimedOut = []syscall.Errno{syscall.ETIMEDOUT}
 	// Linux makes EACCES of ICMPv6 "administratively prohibited", which a router sends
 	// (RFC 4443 section 3.1), and EPERM of what its own packet filter drops.
 	errnoUnreachable = []syscall.Errno{syscall.ENETUNREACH, syscall.EHOSTUNREACH, syscall.EADDRNOTAVAIL, syscall.ENETDOWN, syscall.EACCES}
