@@ -211,6 +211,9 @@ func (c Change) Check() error {
 		if !slices.Contains(Tools, c.Path) {
 			return bad("not a tool of Windows that updoc uses")
 		}
+		if !mayRun(c.Path, c.Args) {
+			return bad("not a command line that updoc uses")
+		}
 	default:
 		return bad("unknown kind")
 	}

@@ -108,7 +108,7 @@ func fitReserve(f *fit) {
 func fitRemovePackage(f *fit) {
 	name := f.Servicing.Package
 	switch {
-	case !packageName(name):
+	case !host.PackageName(name):
 		f.not("plan.name-unknown")
 	case strings.Contains(strings.ToLower(name), "servicingstack"):
 		f.not("plan.servicing-stack")
@@ -118,12 +118,6 @@ func fitRemovePackage(f *fit) {
 		f.lead("remedy.remove-damaged-package.how")
 		f.step(Step{Change: host.Change{Kind: host.Run, Path: "dism", Args: []string{"/Online", "/Remove-Package", "/PackageName:" + name, "/NoRestart"}}, Restart: true})
 	}
-}
-
-// packageName reports a full package identity: name, token, architecture,
-// language, version.
-func packageName(s string) bool {
-	return strings.Count(s, "~") == 4 && len(s) <= 250 && strings.Trim(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.~") == ""
 }
 
 // fitHide hides the update that fails, until somebody shows it again.
@@ -192,7 +186,7 @@ func fitFromCatalogue(f *fit) {
 // fitMissingPackage names the package whose files are gone.
 func fitMissingPackage(f *fit) {
 	f.leadMachine()
-	if packageName(f.Servicing.Package) {
+	if host.PackageName(f.Servicing.Package) {
 		f.lead("plan.object", "name", f.Servicing.Package)
 	}
 	guide("cbs-package-manifest-missing", "cbs-pin-deployment-missing", "cbs-mum-missing", "note-named-old-kb-missing", "note-prerequisite-missing")(f)

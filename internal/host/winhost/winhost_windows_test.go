@@ -170,8 +170,8 @@ func TestChangeSuite(t *testing.T) {
 	}
 	if underWine() {
 		may.Key, may.Folder = `HKLM\SOFTWARE`, h.places.windows+`\Temp`
-		may.SDDL = nil
-		may.Running = "BITS"
+		may.Service, may.Running = "wuauserv", "BITS"
+		may.Rights = []string{"D:(A;;CCLCSWRPWPDTLOCRRC;;;SY)(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;BA)", "D:(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;BA)"}
 	}
 	hosttest.ChangeSuite(t, h, may)
 }
@@ -380,7 +380,7 @@ func TestRunTools(t *testing.T) {
 			t.Errorf("%s: progress %+v, want %v %q", c.tool, seen, c.percent, c.line)
 		}
 	}
-	if err := h.Apply(t.Context(), host.Change{Kind: host.Run, Path: "reagentc"}); !errors.Is(err, host.ErrRestart) {
+	if err := h.Apply(t.Context(), host.Change{Kind: host.Run, Path: "reagentc", Args: []string{"/enable"}}); !errors.Is(err, host.ErrRestart) {
 		t.Errorf("reagentc that wants a restart: %v", err)
 	}
 }

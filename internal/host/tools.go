@@ -1,0 +1,92 @@
+package host
+
+import (
+	"slices"
+	"strings"
+)
+
+// toolLines are the command lines that a Run may have, one a line and nothing
+// else: whoever can write to a journal must not be able to have fsutil or dism do
+// something else as an administrator. What stands in braces is see [argument].
+//
+// learn.microsoft.com: "Windows commands", "DISM Operating System Package
+// Servicing Command-Line Options", "Configure and manage Microsoft Defender
+// Antivirus with the MpCmdRun.exe command-line tool".
+const toolLines = `
+chkdsk /scan
+chkdsk {drive} /scan
+dism /Online /Cleanup-Image /CheckHealth
+dism /Online /Cleanup-Image /ScanHealth
+dism /Online /Cleanup-Image /RestoreHealth
+dism /Online /Cleanup-Image /StartComponentCleanup
+dism /Online /Remove-Package /PackageName:{package} /NoRestart
+dism /Online /Set-ReservedStorageState /State:Disabled
+dism /Online /Set-ReservedStorageState /State:Enabled
+fsutil resource setautoreset true {root}
+gpupdate /target:computer /force /wait:300
+ipconfig /flushdns
+mpcmdrun -SignatureUpdate
+msdt /id WindowsUpdateDiagnostic
+reagentc /disable
+reagentc /enable
+reagentc /info
+sfc /scannow
+sfc /verifyonly
+sfc /verifyfile={file}
+usoclient StartDownload
+usoclient StartInstall
+usoclient StartScan
+w32tm /config /update
+w32tm /resync
+w32tm /resync /rediscover
+winmgmt /salvagerepository
+winmgmt /verifyrepository
+wsreset
+`
+
+// mayRun reports whether a tool may be run with these arguments.
+func mayRun(tool string, args []string) bool {
+	for line := range strings.Lines(toolLines) {
+		words := strings.Fields(line)
+		if len(words) == len(args)+1 && words[0] == tool && slices.EqualFunc(words[1:], args, argument) {
+			return true
+		}
+	}
+	return false
+}
+
+// argument reports whether an argument is what the table has in its place: the
+// same word, or the same beginning and then
+//
+//	{drive}     C:
+//	{root}      C:\
+//	{package}   a full package identity that is not the servicing stack's
+//	{file}      the full path of a file below C:\Windows
+func argument(word, arg string) bool {
+	begin, kind, ok := strings.Cut(word, "{")
+	if !ok {
+		return equalFold(word, arg)
+	}
+	if len(arg) < len(begin) || !equalFold(arg[:len(begin)], begin) {
+		return false
+	}
+	arg = arg[len(begin):]
+	switch kind {
+	case "drive}":
+		return len(arg) == 2 && localPath(arg+`\x`)
+	case "root}":
+		return len(arg) == 3 && localPath(arg+"x")
+	case "package}":
+		return PackageName(arg) && !strings.Contains(strings.ToLower(arg), "servicingstack")
+	case "file}":
+		return localPath(arg) && len(arg) > len(`C:\Windows\`) && equalFold(arg[1:len(`C:\Windows\`)], `:\Windows\`)
+	}
+	return false
+}
+
+// PackageName reports a full package identity: name, token, architecture,
+// language, version.
+func PackageName(s string) bool {
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.~"
+	return strings.Count(s, "~") == 4 && len(s) <= 250 && s[0] != '~' && strings.Trim(s, letters) == ""
+}
