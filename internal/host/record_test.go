@@ -86,13 +86,32 @@ func TestRecordEveryScenario(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer h.Close()
-			rec := &host.Record{Reader: h}
-			before := cause.Diagnose(facts.Collect(t.Context(), rec, facts.Options{}))
-			b, _, _ := bundled(t, rec, host.WriteOptions{Redactor: &redact.Redactor{Key: []byte(name)}})
-			after := cause.Diagnose(facts.Collect(t.Context(), b, facts.Options{}))
-			same(t, before, after)
+			sameBundled(t, h)
 		})
 	}
+}
+
+// TestRecordEveryCase holds the same of real machines, where their evidence is.
+func TestRecordEveryCase(t *testing.T) {
+	cases, err := filepath.Glob("../../../shared/cases/case-*/evidence")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cases) == 0 {
+		t.Skip("../shared/cases is not here: bundles of real machines are not compared")
+	}
+	for _, dir := range cases {
+		t.Run(filepath.Base(filepath.Dir(dir)), func(t *testing.T) { sameBundled(t, open(t, dir)) })
+	}
+}
+
+// sameBundled compares the diagnosis of a host with that of its redacted bundle.
+func sameBundled(t *testing.T, h host.Reader) {
+	t.Helper()
+	rec := &host.Record{Reader: h}
+	before := cause.Diagnose(facts.Collect(t.Context(), rec, facts.Options{}))
+	b, _, _ := bundled(t, rec, host.WriteOptions{Redactor: &redact.Redactor{Key: []byte(t.Name())}})
+	same(t, before, cause.Diagnose(facts.Collect(t.Context(), b, facts.Options{})))
 }
 
 // same holds that two diagnoses tell the same causes in the same order.
