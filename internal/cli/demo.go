@@ -1,16 +1,23 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"updoc/internal/cause"
+	"updoc/internal/durable"
+	"updoc/internal/facts"
+	"updoc/internal/host"
 	"updoc/internal/lab"
+	"updoc/internal/repair"
 	"updoc/internal/report"
 )
 
@@ -18,20 +25,25 @@ func newDemo(env *Env) *cobra.Command {
 	var list bool
 	cmd := &cobra.Command{
 		Use:   "demo [SCENARIO]",
-		Short: "Show a diagnosis of a simulated sick PC",
-		Long: `Diagnoses a simulated PC on which Windows Update fails with 0x8024401B, the way
-'updoc diagnose' does with a real one, and checks that the verdict is right.
-Needs no network and touches nothing. Exits 0 when it went as it should.`,
+		Short: "Show the cure of a simulated sick PC",
+		Long: `Makes a simulated PC on which Windows Update fails with 0x8024401B, diagnoses it and
+walks its route the way 'updoc diagnose' does, plans its cure, carries it out, tries
+again, and takes everything back, as 'updoc fix' and 'updoc undo' do. It checks that
+each of these went as it should. Needs no network and touches nothing. Exits 0 when
+it did.
+
+Scenarios that hold evidence alone are diagnosed; those whose names begin with
+treat- are machines, and are cured.`,
 		Example: `  updoc demo
   updoc demo --list
   updoc demo clock-skew`,
 		Args: cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return lab.Names(), cobra.ShellCompDirectiveNoFileComp
+			return scenarios(), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if list {
-				_, err := fmt.Fprintln(env.Stdout, strings.Join(lab.Names(), "\n"))
+				_, err := fmt.Fprintln(env.Stdout, strings.Join(scenarios(), "\n"))
 				return err
 			}
 			name := lab.Demo
@@ -45,29 +57,110 @@ Needs no network and touches nothing. Exits 0 when it went as it should.`,
 			if err != nil {
 				return err
 			}
-			f, err := collectScenario(cmd.Context(), s)
-			if err != nil {
-				return err
-			}
-			doc := report.New(f, cause.Diagnose(f), report.Options{})
 			fmt.Fprintf(env.Stdout, "A simulated machine. %s\n\n", strings.Join(strings.Fields(s.Story), " "))
-			if err := report.Text(env.Stdout, doc, env.style(env.Stdout)); err != nil {
-				return err
+			var wrong error
+			if s.Treatable() {
+				wrong, err = env.demoCure(cmd.Context(), s)
+			} else {
+				wrong, err = env.demoDiagnosis(cmd.Context(), s)
 			}
-			if f.Route != nil {
-				fmt.Fprintln(env.Stdout)
-				if err := report.RouteText(env.Stdout, report.NewRoute(f.Route, doc), env.style(env.Stdout), report.RouteOptions{Told: true}); err != nil {
-					return err
-				}
+			if err == nil && wrong != nil {
+				err = &hinted{fmt.Errorf("the demo went wrong: %w", wrong), "this is a defect of updoc: please report it", ExitProblems}
 			}
-			if wrong := s.Expect.Check(doc.Verdict, causeIDs(doc), remedyIDs(doc)); wrong != nil {
-				return &hinted{fmt.Errorf("the demo went wrong: %w", wrong), "this is a defect of updoc: please report it", ExitProblems}
-			}
-			return nil
+			return err
 		},
 	}
 	cmd.Flags().BoolVar(&list, "list", false, "name the scenarios")
 	return cmd
+}
+
+func scenarios() []string { return append(lab.Names(), lab.MachineNames()...) }
+
+// demoDiagnosis shows what is found in a scenario's evidence; wrong says how that is
+// not what it should be.
+func (env *Env) demoDiagnosis(ctx context.Context, s *lab.Scenario) (wrong, err error) {
+	f, err := collectScenario(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	doc := report.New(f, cause.Diagnose(f), report.Options{})
+	return s.Expect.Check(doc.Verdict, causeIDs(doc), remedyIDs(doc)), env.demoReport(f, doc, env.style(env.Stdout))
+}
+
+func (env *Env) demoReport(f *facts.Facts, doc *report.Document, style report.Style) error {
+	if err := report.Text(env.Stdout, doc, style); err != nil || f.Route == nil {
+		return err
+	}
+	fmt.Fprintln(env.Stdout)
+	return report.RouteText(env.Stdout, report.NewRoute(f.Route, doc), style, report.RouteOptions{Told: true})
+}
+
+// demoCure shows the whole circle on a scenario's machine: failure, walk, plan,
+// repair, proof, undo.
+func (env *Env) demoCure(ctx context.Context, s *lab.Scenario) (wrong, err error) {
+	dir, err := os.MkdirTemp("", "updoc-demo-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	p, state, err := newLabPatient(filepath.Join(dir, "pc"), s)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	if _, err := p.Try(ctx, host.Attempt{Stage: s.Cure.Fails}); err != nil {
+		return nil, err
+	}
+	before, err := p.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	sick, err := examine(ctx, p, repair.RiskRestart, env.progress())
+	if err != nil {
+		return nil, err
+	}
+	style := env.style(env.Stdout)
+	style.Plan = true
+	if err := env.demoReport(sick.facts, sick.doc, style); err != nil {
+		return nil, err
+	}
+	fmt.Fprintln(env.Stdout)
+	if err := report.PlanText(env.Stdout, sick.plan, false, style); err != nil {
+		return nil, err
+	}
+	wrong = s.Expect.Check(sick.doc.Verdict, causeIDs(sick.doc), remedyIDs(sick.doc))
+
+	j, err := repair.CreateJournal(durable.OS{}, filepath.Join(state, sick.plan.Run), sick.plan, p.Now())
+	if err != nil {
+		return wrong, err
+	}
+	t := &treating{format: "text"}
+	r := t.runner(env, p, j)
+	r.Approve = func(context.Context, repair.Treatment) (bool, error) { return true, nil } // a person who agrees and does their part
+	res, err := r.Run(ctx)
+	if err != nil {
+		return wrong, err
+	}
+	fmt.Fprintf(env.Stdout, "\n%s\n", report.ResultText(sick.plan, res, false))
+	if sum := j.Summary(); res != repair.Cured || !slices.Contains(s.Cure.CuredBy, sum.Helped) {
+		wrong = errors.Join(wrong, fmt.Errorf("it ended %s by %q, want cured by one of %v", res, sum.Helped, s.Cure.CuredBy))
+	}
+
+	fmt.Fprintf(env.Stdout, "\nAnd all of it taken back, as 'updoc undo' does:\n")
+	u, err := r.Undo(ctx)
+	if err != nil {
+		return wrong, err
+	}
+	after, err := p.Snapshot()
+	if err != nil {
+		return wrong, err
+	}
+	for path, was := range before {
+		if after[path] != was {
+			wrong = errors.Join(wrong, fmt.Errorf("after undo %s is not as it was", path))
+		}
+	}
+	return wrong, report.UndoneText(env.Stdout, sick.plan.Run, u, style)
 }
 
 func causeIDs(doc *report.Document) []string {

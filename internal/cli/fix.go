@@ -69,6 +69,7 @@ Exit codes: 0 cured or healthy, 1 not cured, 2 wrong usage, 3 could not find out
 	f.BoolVarP(&yes, "yes", "y", false, "do not ask before the plan is carried out")
 	f.StringVar(&maxRisk, "max-risk", "restart", "the greatest risk: reversible, restart or permanent")
 	f.StringArrayVar(&from, "from", nil, "rehearse on this bundle, folder or file; may be repeated")
+	f.BoolVar(&t.advice, "advice", false, "show all that others have to be told, with texts for their settings")
 	t.flags(cmd)
 	return cmd
 }
@@ -78,6 +79,7 @@ Exit codes: 0 cured or healthy, 1 not cured, 2 wrong usage, 3 could not find out
 type treating struct {
 	lab    string // directory of a simulated machine
 	format string
+	advice bool // say all that others have to be told
 }
 
 func (t *treating) flags(cmd *cobra.Command) {
@@ -137,11 +139,12 @@ func (t *treating) fix(ctx context.Context, env *Env, how fixing) error {
 	}
 	defer p.Close()
 	bar := env.progress()
-	doc, plan, err := planFor(ctx, p, how.maxRisk, bar)
+	x, err := examine(ctx, p, how.maxRisk, bar)
 	bar.done()
 	if err != nil {
 		return err
 	}
+	doc, plan := x.doc, x.plan
 	if err := t.showPlan(env, doc, plan); err != nil {
 		return err
 	}
@@ -178,21 +181,29 @@ func (t *treating) fix(ctx context.Context, env *Env, how fixing) error {
 	return t.carryOut(ctx, env, p, j, ask)
 }
 
-// planFor diagnoses a machine and plans its cure.
-func planFor(ctx context.Context, h host.Reader, most repair.Risk, bar *bar) (*report.Document, *repair.Plan, error) {
+// examined is a machine that was looked at, with the plan of its cure.
+type examined struct {
+	facts *facts.Facts
+	doc   *report.Document
+	plan  *repair.Plan
+}
+
+// examine diagnoses a machine, walking its route if it is one that can be treated,
+// and plans its cure.
+func examine(ctx context.Context, h host.Reader, most repair.Risk, bar *bar) (examined, error) {
 	f := facts.Collect(ctx, h, facts.Options{Progress: bar.update})
 	if p, ok := h.(Patient); ok {
 		f.AddWalk(p.Walk(ctx, f))
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, nil, err
+		return examined{}, err
 	}
 	d := cause.Diagnose(f)
 	run, err := newRun(time.Now())
 	if err != nil {
-		return nil, nil, err
+		return examined{}, err
 	}
-	return report.New(f, d, report.Options{}), repair.New(f, d, repair.Options{Run: run, MaxRisk: most}), nil
+	return examined{f, report.New(f, d, report.Options{}), repair.New(f, d, repair.Options{Run: run, MaxRisk: most})}, nil
 }
 
 // newRun names a run: when, and a few letters that no other run of that second has.
@@ -213,7 +224,7 @@ func (t *treating) showPlan(env *Env, doc *report.Document, plan *repair.Plan) e
 	if err := report.Text(env.Stdout, doc, style); err != nil || doc.Verdict != "problems" {
 		return err
 	}
-	return report.PlanText(env.Stdout, plan, style)
+	return report.PlanText(env.Stdout, plan, t.advice, style)
 }
 
 // event writes one line of JSON.
@@ -221,11 +232,8 @@ func (t *treating) event(env *Env, v any) error { return json.NewEncoder(env.Std
 
 // carryOut runs what a journal has left to do, and tells how it ended.
 func (t *treating) carryOut(ctx context.Context, env *Env, p Patient, j *repair.Journal, ask *asker) error {
-	last := ""
-	r := repair.Runner{
-		Host: p, Agent: p, Journal: j, Now: p.Now, Started: p.Started, Approve: ask.treatment,
-		Tell: func(e repair.Event) { last = t.tell(env, e, last) },
-	}
+	r := t.runner(env, p, j)
+	r.Approve = ask.treatment
 	res, err := r.Run(ctx)
 	stopped := errors.Is(err, context.Canceled)
 	if stopped {
@@ -243,6 +251,15 @@ func (t *treating) carryOut(ctx context.Context, env *Env, p Patient, j *repair.
 		return err
 	}
 	return exitOf(res)
+}
+
+// runner carries out a journal's plan and tells what happens.
+func (t *treating) runner(env *Env, p Patient, j *repair.Journal) *repair.Runner {
+	last := ""
+	return &repair.Runner{
+		Host: p, Agent: p, Journal: j, Now: p.Now, Started: p.Started,
+		Tell: func(e repair.Event) { last = t.tell(env, e, last) },
+	}
 }
 
 // exitOf is the exit code of a result.
@@ -290,14 +307,14 @@ func (t *treating) rehearse(ctx context.Context, env *Env, from []string, most r
 			return err
 		}
 		bar := env.progress()
-		doc, plan, err := planFor(ctx, rec, most, bar)
+		x, err := examine(ctx, rec, most, bar)
 		bar.done()
 		if err == nil {
-			err = t.showPlan(env, doc, plan)
+			err = t.showPlan(env, x.doc, x.plan)
 		}
-		if err == nil && doc.Verdict == "problems" {
+		if err == nil && x.doc.Verdict == "problems" {
 			worst = exit(ExitProblems)
-			err = t.showRehearsal(env, plan, repair.Rehearse(ctx, host.NewOverlay(rec), plan))
+			err = t.showRehearsal(env, x.plan, repair.Rehearse(ctx, host.NewOverlay(rec), x.plan))
 		}
 		if err := errors.Join(err, rec.Close()); err != nil {
 			return err

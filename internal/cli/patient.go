@@ -41,13 +41,13 @@ func openLab(dir string) (Patient, string, error) {
 }
 
 // newLabPatient makes the machine of a scenario in an empty directory.
-func newLabPatient(dir string, s *lab.Scenario) (Patient, string, error) {
+func newLabPatient(dir string, s *lab.Scenario) (p labPatient, state string, err error) {
 	m, err := lab.NewMachine(dir, s)
 	if errors.Is(err, lab.ErrNoMachine) {
-		return nil, "", usage("'updoc lab --list' names the scenarios that have one", "no simulated machine: %w", err)
+		return p, "", usage("'updoc lab --list' names the scenarios that have one", "no simulated machine: %w", err)
 	}
 	if err != nil {
-		return nil, "", err
+		return p, "", err
 	}
 	return labPatient{m}, filepath.Join(dir, "updoc"), nil
 }

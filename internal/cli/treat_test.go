@@ -110,10 +110,11 @@ func TestTreated(t *testing.T) {
 			if keeps == "" {
 				t.Error("nothing is set that must be kept")
 			}
-			doc, plan, err := planFor(t.Context(), p, repair.RiskPermanent, (&Env{}).progress())
+			x, err := examine(t.Context(), p, repair.RiskPermanent, (&Env{}).progress())
 			if err != nil {
 				t.Fatal(err)
 			}
+			doc, plan := x.doc, x.plan
 			if err := s.Expect.Check(doc.Verdict, causeIDs(doc), remedyIDs(doc)); err != nil {
 				t.Errorf("diagnosis: %v", err)
 			}
@@ -221,11 +222,11 @@ func planFirst(t *testing.T, name string) planned {
 	t.Helper()
 	s, dir := sickPC(t, name)
 	p := opened(t, dir)
-	_, plan, err := planFor(t.Context(), p, repair.RiskPermanent, (&Env{}).progress())
+	x, err := examine(t.Context(), p, repair.RiskPermanent, (&Env{}).progress())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return planned{s, dir, plan}
+	return planned{s, dir, x.plan}
 }
 
 // killed treats a copy of a machine that dies at the given point, opens it again, and takes

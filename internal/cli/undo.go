@@ -132,11 +132,7 @@ func (t *treating) withRun(ctx context.Context, env *Env, name []string, wanted 
 	if err != nil {
 		return err
 	}
-	last := ""
-	return do(&repair.Runner{
-		Host: p, Agent: p, Journal: j, Now: p.Now, Started: p.Started,
-		Tell: func(e repair.Event) { last = t.tell(env, e, last) },
-	})
+	return do(t.runner(env, p, j))
 }
 
 func pickRun(state string, name []string, wanted func(repair.Summary) bool) (string, error) {

@@ -20,7 +20,7 @@ import (
 var scenarios embed.FS
 
 // Demo is the scenario that a newcomer sees.
-const Demo = "proxy-auth-required"
+const Demo = "treat-proxy-asks"
 
 // Success stands in Expect.Predict for a walk on which nothing that updating depends
 // on fails.

@@ -729,7 +729,7 @@ func (f *fit) paste(kinds ...route.SnippetKind) {
 	}
 	for _, s := range route.Advice(w, "") {
 		if slices.Contains(kinds, s.Kind) {
-			f.lead("plan.tell.paste", "title", s.Title, "text", s.Text)
+			f.out.Lead = append(f.out.Lead, Line{ID: "plan.tell.paste", Args: map[string]string{"title": s.Title}, Paste: s.Text})
 		}
 	}
 }

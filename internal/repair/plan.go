@@ -68,8 +68,9 @@ type Step struct {
 
 // Line is a sentence of the message catalogue with its arguments, by name.
 type Line struct {
-	ID   string            `json:"id"`
-	Args map[string]string `json:"args,omitempty"`
+	ID    string            `json:"id"`
+	Args  map[string]string `json:"args,omitempty"`
+	Paste string            `json:"paste,omitempty"` // text for somebody's settings, as it is, below the sentence
 }
 
 // LeftOut is a remedy that is no part of a plan, and the sentence that says why.
@@ -92,7 +93,10 @@ func New(f *facts.Facts, d cause.Diagnosis, opt Options) *Plan {
 	if d.Outcome != cause.Problems {
 		return p
 	}
-	for _, c := range Order(d) {
+	for i, c := range Order(d) {
+		if i >= certain && c.Chance < hopeless {
+			continue
+		}
 		for _, id := range c.Causes {
 			if !slices.Contains(p.Causes, id) {
 				p.Causes = append(p.Causes, id)
@@ -111,6 +115,13 @@ func New(f *facts.Facts, d cause.Diagnosis, opt Options) *Plan {
 	}
 	return p
 }
+
+// The first few remedies are in a plan however little they promise; others only if
+// they promise something.
+const (
+	certain  = 3
+	hopeless = 0.05
+)
 
 // Hash identifies exactly this plan: who approved one hash approved every change
 // in it.

@@ -16,8 +16,9 @@ import (
 
 // PlanText writes a plan for a terminal: each treatment with what it changes, what
 // it risks and how long it takes, what is for others to do, and what was left out
-// and why.
-func PlanText(w io.Writer, plan *repair.Plan, style Style) error {
+// and why. With whole it says all that others have to be told, with the texts for
+// their settings; else what is to be asked of them.
+func PlanText(w io.Writer, plan *repair.Plan, whole bool, style Style) error {
 	if style.Width == 0 {
 		style.Width = 80
 	}
@@ -49,9 +50,15 @@ func PlanText(w io.Writer, plan *repair.Plan, style Style) error {
 		for _, t := range plan.Treatments {
 			if t.Risk == repair.RiskOutside || t.How == repair.Advice {
 				p.line("  %s", p.fitted(p.words.Text("remedy."+t.ID+".title")+"  "+t.ID, style.Width-2))
+				if !whole {
+					t.Lead = t.Lead[:min(1, len(t.Lead))]
+				}
 				p.leads(t)
 			}
 		}
+	}
+	if telling && !whole {
+		p.wrap("  ", p.faint(p.words.Text("fix.whole")))
 	}
 	if len(plan.LeftOut) > 0 {
 		p.line("")
@@ -93,9 +100,17 @@ func (p *printer) leads(t repair.Treatment) {
 		for para := range strings.SplitSeq(Sentence(l), "\n\n") {
 			p.wrap("    ", p.clean(para))
 		}
+		for row := range strings.Lines(l.Paste) {
+			p.line("      %s", strings.TrimRight(p.cleanRow(WithoutPasswords(row)), " "))
+		}
 	}
 }
 
+// cleanRow is clean without folding blanks: the row of a text to be pasted.
+func (p *printer) cleanRow(row string) string {
+	indent := len(row) - len(strings.TrimLeft(row, " "))
+	return strings.Repeat(" ", indent) + p.clean(row)
+}
 
 // Sentence is a line of a plan in words. Arguments come from the machine.
 func Sentence(l repair.Line) string {
@@ -144,7 +159,7 @@ func proxyText(b winlog.ProxyBlob) string {
 	if b.Static() {
 		parts = append(parts, b.Proxy)
 		if b.Bypass != "" {
-			parts = append(parts, "("+b.Bypass+")")
+			parts = append(parts, message.English().Text("change.exceptions", "n", strings.Count(strings.Trim(b.Bypass, "; "), ";")+1))
 		}
 	}
 	if b.Auto() {
