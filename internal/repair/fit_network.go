@@ -40,8 +40,8 @@ func fitNetwork() map[string]fitter {
 		"disconnect-vpn-during-updates":     fitWithoutVPN,
 		"sign-in-captive-portal":            fitPortal,
 		"add-missing-root-certificate":      tell(),
-		"test-without-antivirus-shield":     tell(),
-		"test-without-third-party-firewall": tell(),
+		"test-without-antivirus-shield":     fitWithoutProduct("antivirus"),
+		"test-without-third-party-firewall": fitWithoutProduct("firewall"),
 
 		"tell-network-route-fault": tell(),
 		"tell-dns-filter-owner":    tell(),
@@ -261,36 +261,76 @@ const (
 // fitFirewall switches local rules off that keep the update services from the
 // network. Rules that a policy brings are named, not touched.
 func fitFirewall(f *fit) {
-	local, policy := f.Values(keyFirewall), f.Values(keyFirewallPolicy)
-	if local.State == facts.Unknown {
+	rules, known := f.rules()
+	if !known {
 		f.unlooked(keyFirewall)
 		return
 	}
-	for _, v := range local.Value {
-		if r := firewallRule(v); r.blocks() {
-			f.lead("plan.firewall.rule", "rule", cmp.Or(r.name, v.Name))
-			f.do(host.Change{Kind: host.Switch, Path: host.Setting("firewall-rule", v.Name), State: "off"})
-		}
-	}
 	owned := ""
-	for _, v := range policy.Value {
-		if r := firewallRule(v); owned == "" && r.blocks() {
-			owned = cmp.Or(r.name, v.Name)
+	for _, r := range rules {
+		switch {
+		case !r.blocks():
+		case r.policy:
+			owned = cmp.Or(owned, r.name, r.id)
+		default:
+			f.lead("plan.firewall.rule", "rule", cmp.Or(r.name, r.id))
+			f.do(host.Change{Kind: host.Switch, Path: host.Setting("firewall-rule", r.id), State: "off"})
 		}
 	}
-	switch {
-	case len(f.out.Steps) > 0:
-	case owned != "":
-		f.not("plan.firewall.policy", "rule", owned)
-	default:
-		f.not("plan.firewall.none")
+	if len(f.out.Steps) > 0 {
+		return
 	}
+	for _, p := range f.Firewall.Value.Profiles {
+		if p.Active && p.Enabled && p.BlockOutbound && !p.Policy {
+			f.lead("plan.firewall.outbound", "profile", p.Name)
+			f.lead("remedy." + f.out.ID + ".how")
+			return
+		}
+	}
+	if owned != "" {
+		f.not("plan.firewall.policy", "rule", owned)
+		return
+	}
+	f.not("plan.firewall.none")
+}
+
+// rules returns the firewall's rules: those that block, as Windows itself tells
+// them, or all of them, as the registry keeps them.
+func (f *fit) rules() (list []rule, known bool) {
+	if f.Firewall.State == facts.Present {
+		for _, b := range f.Firewall.Value.Blocking {
+			r := rule{
+				id: b.Name, name: b.Display, action: "block", direction: "out", active: true, policy: b.Policy,
+				program: strings.ToLower(b.Program), service: strings.ToLower(b.Service), remote: b.Remote != "" && b.Remote != "*",
+			}
+			if b.Protocol != 256 {
+				r.protocol = strconv.Itoa(b.Protocol)
+			}
+			if b.Ports != "" && b.Ports != "*" {
+				r.remotePorts = strings.Split(b.Ports, ",")
+			}
+			list = append(list, r)
+		}
+		return list, true
+	}
+	local, policy := f.Values(keyFirewall), f.Values(keyFirewallPolicy)
+	for _, v := range local.Value {
+		list = append(list, firewallRule(v))
+	}
+	for _, v := range policy.Value {
+		r := firewallRule(v)
+		r.policy = true
+		list = append(list, r)
+	}
+	return list, local.Known()
 }
 
 // rule is what a firewall rule says, as far as it matters here. The registry keeps
 // a rule as fields between vertical bars. [MS-FASP]: Firewall Rule and the Firewall
 // Rule Grammar Rule.
 type rule struct {
+	id                                        string // the registry's own name
+	policy                                    bool   // a policy brings it
 	name, action, direction, program, service string
 	active                                    bool
 	remotePorts                               []string
@@ -300,7 +340,7 @@ type rule struct {
 
 func firewallRule(v winlog.RegValue) rule {
 	text, _ := v.String()
-	var r rule
+	r := rule{id: v.Name}
 	for field := range strings.SplitSeq(text, "|") {
 		key, value, _ := strings.Cut(field, "=")
 		switch strings.ToLower(key) {
@@ -473,7 +513,7 @@ func fitPreferIPv4(f *fit) {
 }
 
 // smallPackets pass every line that carries IPv6, and tunnels over it. RFC 8200, 5.
-const smallPackets = "1280"
+const smallPackets = 1280
 
 // fitMTU makes the packets of the adapter that leads out small enough for any line.
 func fitMTU(f *fit) {
@@ -481,9 +521,16 @@ func fitMTU(f *fit) {
 	if !ok {
 		return
 	}
-	f.lead("plan.mtu.small", "adapter", adapterName(a), "size", smallPackets)
+	for _, live := range f.Adapters.Value.Adapters {
+		if live.Name == adapterName(a) && 0 < live.MTU && live.MTU <= smallPackets {
+			f.not("plan.mtu.already", "adapter", adapterName(a), "size", strconv.Itoa(int(live.MTU)))
+			return
+		}
+	}
+	size := strconv.Itoa(smallPackets)
+	f.lead("plan.mtu.small", "adapter", adapterName(a), "size", size)
 	f.lead("remedy." + f.out.ID + ".how")
-	f.do(host.Change{Kind: host.Switch, Path: host.Setting("mtu", adapterName(a)), State: smallPackets})
+	f.do(host.Change{Kind: host.Switch, Path: host.Setting("mtu", adapterName(a)), State: size})
 }
 
 // fitWithoutIPv6 makes one attempt with IPv6 off on the adapter that has it.
@@ -544,6 +591,28 @@ func fitWithoutVPN(f *fit) {
 	}
 	if own := f.ownServer(); own != "" {
 		f.lead("plan.policy.inside", "server", own)
+	}
+}
+
+// fitWithoutProduct names the products that a person is to pause for an attempt.
+// Where Windows knows of all of them and there is none, there is nothing to pause.
+func fitWithoutProduct(kind string) fitter {
+	return func(f *fit) {
+		var names []string
+		for _, p := range f.Security.Value.Products {
+			if p.Kind == kind && !p.Defender && !slices.Contains(names, p.Name) {
+				names = append(names, p.Name)
+			}
+		}
+		if f.Security.State == facts.Present && len(names) == 0 {
+			f.not("plan.product.none")
+			return
+		}
+		f.lead("remedy." + f.out.ID + ".how")
+		if len(names) > 0 {
+			f.lead("plan.product.seen", "names", strings.Join(names, ", "))
+		}
+		f.evidence()
 	}
 }
 

@@ -299,6 +299,31 @@ func TestFirewall(t *testing.T) {
 	wantPlan(t, id, machine{}.facts(t), Guided, "lead plan.not-looked", "lead remedy."+id+".how")
 }
 
+func TestFirewallAsWindowsTells(t *testing.T) {
+	const id = "disable-blocking-firewall-rules"
+	f := machine{}.facts(t)
+	tell := func(fw host.Firewall) *facts.Facts {
+		f.Firewall = facts.Fact[host.Firewall]{State: facts.Present, Value: fw}
+		return f
+	}
+	block := host.FirewallRule{Name: "{0C}", Display: "No updates", Program: `C:\Windows\System32\svchost.exe`, Service: "wuauserv", Protocol: 6, Ports: "80,443", Remote: "*"}
+	wantPlan(t, id, tell(host.Firewall{Blocking: []host.FirewallRule{block}}), Automatic, "switch firewall-rule/{0C} off", "lead plan.firewall.rule")
+	block.Policy = true
+	wantPlan(t, id, tell(host.Firewall{Blocking: []host.FirewallRule{block}}), "not: plan.firewall.policy")
+	profile := host.FirewallProfile{Name: "public", Active: true, Enabled: true, BlockOutbound: true}
+	wantPlan(t, id, tell(host.Firewall{Profiles: []host.FirewallProfile{profile}}), Guided, "lead plan.firewall.outbound", "lead remedy."+id+".how")
+	wantPlan(t, id, tell(host.Firewall{}), "not: plan.firewall.none")
+
+	f.Security = facts.Fact[host.SecurityProducts]{State: facts.Present, Value: host.SecurityProducts{Products: []host.SecurityProduct{
+		{Kind: "antivirus", Name: "Fabrikam Shield"}, {Kind: "antivirus", Name: "Windows Defender", Defender: true},
+	}}}
+	got := wantPlan(t, "test-without-antivirus-shield", f, Guided, "lead remedy.test-without-antivirus-shield.how", "lead plan.product.seen")
+	if got.Lead[1].Args["names"] != "Fabrikam Shield" {
+		t.Error(got.Lead[1])
+	}
+	wantPlan(t, "test-without-third-party-firewall", f, "not: plan.product.none")
+}
+
 func TestEncryption(t *testing.T) {
 	const (
 		id  = "enable-tls12-and-ciphers"
@@ -366,6 +391,9 @@ func TestAdapters(t *testing.T) {
 	m := machine{"ipconfig-all.txt": adapters}
 	wantPlan(t, "test-without-ipv6", m.facts(t), Automatic, "switch ipv6/Ethernet 2 off (for a while)")
 	wantPlan(t, "set-lower-mtu", m.facts(t), Guided, "switch mtu/Ethernet 2 1280", "lead plan.mtu.small", "lead remedy.set-lower-mtu.how")
+	small := m.facts(t)
+	small.Adapters.Value.Adapters = []host.Adapter{{Name: "Ethernet 2", MTU: 1280}}
+	wantPlan(t, "set-lower-mtu", small, "not: plan.mtu.already")
 	wantPlan(t, "test-without-vpn", m.facts(t), Guided, "lead remedy.test-without-vpn.how", "lead plan.vpn.seen")
 	wantPlan(t, "test-without-ipv6", machine{}.facts(t), Guided, "lead plan.not-looked", "lead remedy.test-without-ipv6.how")
 	four := strings.ReplaceAll(strings.ReplaceAll(adapters, "2001:db8::5", "fe80::5"), "2001:db8:9::5", "fe80::6")

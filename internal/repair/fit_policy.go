@@ -123,7 +123,7 @@ func fitStaleServer(f *fit) {
 		f.not("plan.policy.no-wsus")
 	case len(there) == 0:
 		f.unlooked(keyUpdatePolicy)
-	case f.owned():
+	case f.owned(there...):
 	default:
 		forbids, _ := f.present([]value{{keyUpdatePolicy, "DoNotConnectToWindowsUpdateInternetLocations"}})
 		f.drop(append(there, forbids...), "wuauserv")
@@ -168,7 +168,7 @@ func fitLeftovers(f *fit) {
 		f.not("plan.policy.no-leftovers")
 	case len(there) == 0:
 		f.unlooked(keyUpdatePolicy)
-	case f.owned():
+	case f.owned(there...):
 	default:
 		f.drop(there, "wuauserv")
 		f.lead("plan.policy.comes-back")
@@ -197,7 +197,7 @@ func fitServerAddress(f *fit) {
 		f.unlooked(keyUpdatePolicy + `\WUServer`)
 	case server.Value == "":
 		f.not("plan.policy.no-wsus")
-	case f.owned():
+	case f.owned(value{keyUpdatePolicy, "WUServer"}):
 	case right == "" || right == server.Value && f.Text(keyUpdatePolicy, "WUStatusServer").Value == right:
 		f.lead("plan.policy.ask-address", "address", server.Value)
 		f.lead("remedy." + f.out.ID + ".how")
@@ -542,9 +542,13 @@ func tellValue(v winlog.RegValue) string {
 func (f *fit) manager() (name string, known bool) {
 	words := message.English()
 	owner := func(id string) (string, bool) { return words.Text("plan.owner." + id), true }
+	m := f.Management
 	// The client of Configuration Manager makes this key.
-	if f.Subkeys(`HKLM\SOFTWARE\Microsoft\CCM`).State == facts.Present {
+	if f.Subkeys(`HKLM\SOFTWARE\Microsoft\CCM`).State == facts.Present || m.Value.ConfigMgr != nil && *m.Value.ConfigMgr {
 		return owner("configmgr")
+	}
+	if slices.ContainsFunc(m.Value.Enrolled, func(e host.Enrollment) bool { return e.State == 1 }) {
+		return owner("mdm")
 	}
 	if d := f.Device; d.State == facts.Present {
 		switch {
@@ -578,9 +582,26 @@ func (f *fit) manager() (name string, known bool) {
 	return "", false
 }
 
-// owned reports that a policy is not this machine's to change, and says so: it is
-// somebody else's, or nobody looked whose it is and a person has to.
-func (f *fit) owned() bool {
+// owned reports that policies are not this machine's to change, and says so: one of
+// the values is somebody else's, or nobody looked whose they are and a person has to.
+// Of values that nobody looked up singly, who manages the machine owns all.
+func (f *fit) owned(values ...value) bool {
+	own := 0
+	for _, v := range values {
+		switch who := f.Owner(v.key, v.name); who {
+		case host.OwnerDomain, host.OwnerMDM, host.OwnerConfigMgr:
+			f.not("plan.owned", "owner", message.English().Text("plan.owner."+who))
+			return true
+		case host.OwnerLocal:
+			f.lead("plan.policy.local-file", "value", v.key+`\`+v.name)
+			own++
+		case host.OwnerNobody:
+			own++
+		}
+	}
+	if len(values) > 0 && own == len(values) {
+		return false
+	}
 	switch name, known := f.manager(); {
 	case name != "":
 		f.not("plan.owned", "owner", name)

@@ -156,6 +156,31 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
+// Whose a value is decides, where somebody looked it up, and not whose the machine is.
+func TestOwnersOfValues(t *testing.T) {
+	m := machine{keyUpdatePolicy: `"DisableWindowsUpdateAccess"=dword:00000001`, keyAUPolicy: `"NoAutoUpdate"=dword:00000001`, netlogon: member}
+	drops := []string{
+		Guided, "service-stop wuauserv", "value-del " + keyUpdatePolicy + " DisableWindowsUpdateAccess", "value-del " + keyAUPolicy + " NoAutoUpdate",
+	}
+	for _, tt := range []struct {
+		access, auto string
+		want         []string
+	}{
+		{host.OwnerNobody, host.OwnerNobody, append(slices.Clone(drops), "lead plan.policy.comes-back")},
+		{host.OwnerNobody, host.OwnerLocal, append(slices.Clone(drops), "lead plan.policy.local-file", "lead plan.policy.comes-back")},
+		{host.OwnerNobody, host.OwnerDomain, []string{"not: plan.owned"}},
+		{host.OwnerMDM, host.OwnerNobody, []string{"not: plan.owned"}},
+		{host.OwnerConfigMgr, host.OwnerNobody, []string{"not: plan.owned"}},
+		{host.OwnerNobody, host.OwnerUnknown, []string{"not: plan.owned"}},
+	} {
+		f := m.facts(t)
+		f.Management = facts.Fact[host.Management]{State: facts.Present, Value: host.Management{Joined: "domain", Owners: []host.Owned{
+			{Key: keyUpdatePolicy, Name: "DisableWindowsUpdateAccess", Owner: tt.access}, {Key: keyAUPolicy, Name: "NoAutoUpdate", Owner: tt.auto},
+		}}}
+		wantPlan(t, "remove-leftover-update-policy", f, tt.want...)
+	}
+}
+
 func TestWellFormed(t *testing.T) {
 	for in, want := range map[string]string{
 		"http://wsus.fabrikam.example:8530":            "http://wsus.fabrikam.example:8530",
