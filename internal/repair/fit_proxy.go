@@ -305,16 +305,36 @@ func fitImportWinHTTP(f *fit) {
 }
 
 // userProxy is the setting of the signed-in user, or the machine-wide one that a
-// policy puts in its place.
+// policy puts in its place. Whoever started updoc as an administrator may be another
+// account than the one that is signed in: where its own setting is empty and exactly
+// one person on the machine has one, that is it.
 func (f *fit) userProxy() (route.Proxy, bool) {
 	s := f.RouteSettings()
 	if s.Internet.Known {
 		return s.Internet, true
 	}
+	if !s.User.Known || s.User.Direct() {
+		var others []route.Proxy
+		for _, u := range f.UserProxy.Value.Users {
+			p := route.Proxy{Known: true, Static: u.Proxy, Bypass: u.Bypass, PAC: u.PAC, Source: f.UserProxy.Source}.Clean()
+			if person(u.Account) && (p.Static != "" || p.PAC != "") && !slices.Contains(others, p) {
+				others = append(others, p)
+			}
+		}
+		if len(others) == 1 {
+			return others[0], true
+		}
+	}
 	if !s.User.Known {
 		f.unlooked(`HKCU\` + keyInternet)
 	}
 	return s.User, s.User.Known
+}
+
+// person reports the account of a person: of the machine or a domain, or of Entra.
+// learn.microsoft.com: Security identifiers.
+func person(sid string) bool {
+	return strings.HasPrefix(sid, "S-1-5-21-") || strings.HasPrefix(sid, "S-1-12-1-")
 }
 
 // fails reports that the walk tried a fixed proxy and nothing passed.
@@ -660,8 +680,9 @@ const experiment = 10 // minutes
 // fitWithoutUserProxy makes one attempt without the proxy of the signed-in user. The
 // addresses stay in the settings; only the switches are turned.
 func fitWithoutUserProxy(f *fit) {
-	user, ok := f.userProxy()
-	if !ok {
+	user := f.RouteSettings().User
+	if !user.Known {
+		f.unlooked(`HKCU\` + keyInternet)
 		return
 	}
 	if user.Static == "" && user.PAC == "" {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"updoc/internal/cause"
+	"updoc/internal/facts"
 	"updoc/internal/host"
 	"updoc/internal/route"
 	"updoc/internal/winlog"
@@ -147,6 +148,25 @@ func TestProxyOfServices(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The administrator who started updoc has no proxy; the person who sits there has.
+func TestProxyOfThePersonSignedIn(t *testing.T) {
+	f := machine{keyConnections: direct, keyUserNet: `"ProxyEnable"=dword:00000000`}.facts(t)
+	users := func(list ...host.UserProxy) *facts.Facts {
+		f.UserProxy = facts.Fact[host.UserProxies]{State: facts.Present, Value: host.UserProxies{Users: list}}
+		return f
+	}
+	frieda := host.UserProxy{Account: "S-1-5-21-1-2-3-1001", Proxy: "proxy.fabrikam.example:3128", Bypass: "<local>"}
+	system := host.UserProxy{Account: "S-1-5-18", Proxy: "other.fabrikam.example:1"}
+	got := wantPlan(t, "import-winhttp-proxy-from-user", users(system, frieda), Automatic, setServices)
+	if b := winHTTPOf(t, got.Steps[0].Change); b.Proxy != frieda.Proxy || b.Bypass != frieda.Bypass {
+		t.Errorf("writes %+v", b)
+	}
+	paul := frieda
+	paul.Account, paul.Proxy = "S-1-12-1-9-9-9-9", "third.fabrikam.example:2"
+	wantPlan(t, "import-winhttp-proxy-from-user", users(frieda, paul), "not: plan.proxy.user-has-none")
+	wantPlan(t, "import-winhttp-proxy-from-user", users(system), "not: plan.proxy.user-has-none")
 }
 
 func TestProxyBypass(t *testing.T) {
