@@ -63,6 +63,9 @@ func (w *World) buildDNS() error {
 // has them. A name that exists without an address gives none and no error. Addresses of
 // version 6 come first if the machine has one, as from getaddrinfo (RFC 6724).
 func (w *World) LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error) {
+	if w.own != nil {
+		return w.own.resolve(ctx, network, host)
+	}
 	addrs, err := w.lookup(ctx, w.machine, network, host)
 	if slices.ContainsFunc(w.machine.addrs, netip.Addr.Is6) {
 		addrs = slices.Clone(addrs)

@@ -67,7 +67,7 @@ type Cure struct {
 	Keeps   []Kept   `json:"keeps"`            // what must be as before, whatever was done
 	Fails   string   `json:"fails"`            // the stage that fails: scan, download, install
 	Result  string   `json:"result,omitempty"` // with what: "0x80070422"
-	Ends    string   `json:"ends,omitempty"`   // how the treatment ends, if not with a cure: "shown" is an experiment
+	Left    []string `json:"left,omitempty"`   // what an undo leaves as Windows made it meanwhile, as in Snapshot
 }
 
 // Kept is a registry value that somebody else decides about, or, without a name, all
@@ -174,7 +174,9 @@ func OpenMachine(dir string) (*Machine, error) {
 }
 
 func (m *Machine) start() (err error) {
-	m.world, err = Open(m.spec.World)
+	if m.world, err = Open(m.spec.World); err == nil {
+		m.world.own = m
+	}
 	return err
 }
 
@@ -400,7 +402,6 @@ func (m *Machine) Snapshot() (map[string]string, error) {
 			return nil
 		}
 		if writtenByWindows(p) {
-			out[p] = "written by Windows"
 			return nil
 		}
 		info, err := d.Info()
@@ -408,6 +409,9 @@ func (m *Machine) Snapshot() (map[string]string, error) {
 			return err
 		}
 		b, err := os.ReadFile(name)
+		if wild(downloads+`\*.cab`, p) && strings.HasPrefix(string(b), "MSCF") {
+			return err // downloaded
+		}
 		out[p] = fmt.Sprintf("%s %.40q %x", info.ModTime().UTC().Format(time.RFC3339Nano), b, sha256.Sum256(b))
 		return err
 	})

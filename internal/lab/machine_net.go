@@ -283,9 +283,9 @@ func (m *Machine) tls(pinned string) *tls.Config {
 // errSunk says that the hosts file leads a name to an address where nobody can be.
 var errSunk = errors.New("the hosts file leads nowhere")
 
-// DialContext connects as the machine does: past its own firewall, then in the world,
-// to the addresses that [Machine.LookupNetIP] gives. Errors are those of the world's.
-func (m *Machine) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+// connect is the world's DialContext for whoever is on the machine: past its own
+// firewall, to the addresses that resolve gives.
+func (m *Machine) connect(ctx context.Context, network, addr string) (net.Conn, error) {
 	name, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
@@ -294,9 +294,9 @@ func (m *Machine) DialContext(ctx context.Context, network, addr string) (net.Co
 		return nil, &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("connect", errnoBlocked)}
 	}
 	if _, err := netip.ParseAddr(name); err == nil {
-		return m.world.DialContext(ctx, network, addr)
+		return m.world.dial(ctx, m.world.machine, network, addr)
 	}
-	addrs, err := m.LookupNetIP(ctx, "ip", name)
+	addrs, err := m.resolve(ctx, "ip", name)
 	if err == nil && len(addrs) == 0 {
 		err = &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
 	}
@@ -305,7 +305,7 @@ func (m *Machine) DialContext(ctx context.Context, network, addr string) (net.Co
 	}
 	var first error
 	for _, a := range addrs {
-		c, err := m.world.DialContext(ctx, network, net.JoinHostPort(a.String(), port))
+		c, err := m.world.dial(ctx, m.world.machine, network, net.JoinHostPort(a.String(), port))
 		if err == nil {
 			return c, nil
 		}
@@ -314,10 +314,13 @@ func (m *Machine) DialContext(ctx context.Context, network, addr string) (net.Co
 	return nil, first
 }
 
-// LookupNetIP asks what the machine's DNS client remembers, then the world's resolver.
-// The hosts file is not asked: whoever walks the route reads it beforehand.
-func (m *Machine) LookupNetIP(ctx context.Context, network, name string) ([]netip.Addr, error) {
-	if off, _ := m.setting("ipv6/ethernet"); off == "off" {
+// resolve asks what the machine's DNS client remembers, then the world's resolver. The
+// hosts file is not asked: whoever walks the route reads it beforehand.
+func (m *Machine) resolve(ctx context.Context, network, name string) ([]netip.Addr, error) {
+	m.mu.RLock()
+	components, _ := m.now.Registry.number(`HKLM\SYSTEM\CurrentControlSet\Services\Tcpip6\Parameters`, "DisabledComponents")
+	m.mu.RUnlock()
+	if off, _ := m.setting("ipv6/ethernet"); off == "off" || components&noIPv6 == noIPv6 {
 		switch network {
 		case "ip6":
 			return nil, nil
@@ -335,11 +338,23 @@ func (m *Machine) LookupNetIP(ctx context.Context, network, name string) ([]neti
 	case remembered:
 		return family(network, []netip.Addr{kept}), nil
 	}
-	addrs, err := m.world.LookupNetIP(ctx, network, name)
+	addrs, err := m.world.lookup(ctx, m.world.machine, network, name)
 	// Windows prefers IPv6 where the machine has an address of it. RFC 6724.
-	slices.SortStableFunc(addrs, func(a, b netip.Addr) int { return b.BitLen() - a.BitLen() })
+	slices.SortStableFunc(addrs, func(a, b netip.Addr) int {
+		if components&preferIPv4 != 0 {
+			a, b = b, a
+		}
+		return b.BitLen() - a.BitLen()
+	})
 	return addrs, err
 }
+
+// Bits of DisabledComponents. learn.microsoft.com: "Guidance for configuring IPv6 in
+// Windows for advanced users".
+const (
+	preferIPv4 = 0x20
+	noIPv6     = 0xff
+)
 
 // dial is DialContext after a look into the hosts file.
 func (m *Machine) dial(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -355,9 +370,9 @@ func (m *Machine) dial(ctx context.Context, network, addr string) (net.Conn, err
 		if a.IsUnspecified() || a.IsLoopback() {
 			return nil, &net.OpError{Op: "dial", Net: network, Err: errSunk}
 		}
-		return m.DialContext(ctx, network, net.JoinHostPort(a.String(), port))
+		return m.connect(ctx, network, net.JoinHostPort(a.String(), port))
 	}
-	return m.DialContext(ctx, network, addr)
+	return m.connect(ctx, network, addr)
 }
 
 // hosts returns what the hosts file has for a name.

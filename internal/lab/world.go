@@ -109,6 +109,7 @@ type World struct {
 	sites   map[netip.AddrPort]*site
 	known   map[netip.Addr]bool // addresses that somebody has
 	machine *party
+	own     *Machine // whose firewall and memory of names stand before the world; nil: none
 	pki     *pki
 	store   *store
 	server  *http.Server
@@ -416,6 +417,9 @@ func (w *World) strike(limit *int) bool {
 // DialContext connects the machine to a host and port in the world. Networks are tcp,
 // tcp4, tcp6 and udp. Errors have the form that [net.Dialer] gives them.
 func (w *World) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	if w.own != nil {
+		return w.own.connect(ctx, network, addr)
+	}
 	return w.dial(ctx, w.machine, network, addr)
 }
 
