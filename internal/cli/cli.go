@@ -47,9 +47,9 @@ type Env struct {
 	// value: as the operating system does.
 	Network route.Prober
 
-	// Patient opens this machine to treat it, and names the directory of the journals;
+	// State names the directory of the journals, which administrators alone may write;
 	// nil where there is no Windows.
-	Patient func(context.Context) (p Patient, state string, err error)
+	State func() (string, error)
 }
 
 // hinted is an error that says what to do next, and with which code to exit.
@@ -152,7 +152,7 @@ command outputs, registry exports, a person's note. It changes nothing.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Sprintf("'%s --help' lists the flags", cmd.CommandPath()), "%w", err)
 	})
-	root.AddCommand(newDiagnose(env), newTrace(env), newCollect(env), newExplain(env), newFix(env), newUndo(env), newResume(env), newHistory(env), newDemo(env), newLab(env), newRelay(env), newCauses(env), newRemedies(env))
+	root.AddCommand(newDiagnose(env), newTrace(env), newCollect(env), newExplain(env), newFix(env), newUndo(env), newResume(env), newHistory(env), newReset(env), newDemo(env), newLab(env), newRelay(env), newCauses(env), newRemedies(env))
 	return root
 }
 

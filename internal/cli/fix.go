@@ -101,10 +101,7 @@ func (t *treating) patient(ctx context.Context, env *Env) (p Patient, state stri
 	if t.lab != "" {
 		return openLab(t.lab)
 	}
-	if env.Patient == nil {
-		return nil, "", usage("run it on the sick Windows machine, or rehearse with --from BUNDLE; 'updoc demo' shows it all", "this machine does not run Windows")
-	}
-	return env.Patient(ctx)
+	return env.openPatient(ctx)
 }
 
 // hold keeps other updocs away from the machine until release.
@@ -158,8 +155,13 @@ func (t *treating) fix(ctx context.Context, env *Env, how fixing) error {
 	case !slices.ContainsFunc(plan.Treatments, func(t repair.Treatment) bool { return t.Risk != repair.RiskOutside }):
 		return exit(ExitProblems) // it is for others to act
 	}
+	return t.agree(ctx, env, p, state, plan, how.yes)
+}
+
+// agree asks whether a plan that was shown is to be carried out, and does it.
+func (t *treating) agree(ctx context.Context, env *Env, p Patient, state string, plan *repair.Plan, yes bool) error {
 	ask := newAsker(env, t.format == "json")
-	if !how.yes {
+	if !yes {
 		switch ok, err := ask.yes(ctx, "Carry it out?"); {
 		case errors.Is(err, errNobody):
 			return usage("--yes carries the plan out without asking, --plan only shows it", "nobody is there to agree to the plan")
@@ -183,9 +185,10 @@ func (t *treating) fix(ctx context.Context, env *Env, how fixing) error {
 
 // examined is a machine that was looked at, with the plan of its cure.
 type examined struct {
-	facts *facts.Facts
-	doc   *report.Document
-	plan  *repair.Plan
+	facts     *facts.Facts
+	diagnosis cause.Diagnosis
+	doc       *report.Document
+	plan      *repair.Plan
 }
 
 // examine diagnoses a machine, walking its route if it is one that can be treated,
@@ -203,7 +206,7 @@ func examine(ctx context.Context, h host.Reader, most repair.Risk, bar *bar) (ex
 	if err != nil {
 		return examined{}, err
 	}
-	return examined{f, report.New(f, d, report.Options{}), repair.New(f, d, repair.Options{Run: run, MaxRisk: most})}, nil
+	return examined{f, d, report.New(f, d, report.Options{}), repair.New(f, d, repair.Options{Run: run, MaxRisk: most})}, nil
 }
 
 // newRun names a run: when, and a few letters that no other run of that second has.

@@ -75,7 +75,7 @@ instead, for 'updoc fix --lab' and its sisters to treat.`,
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&anyPort, "any-port", false, "take free ports of 127.0.0.1 instead of the services' own")
+	f.BoolVar(&anyPort, "any-port", false, "take free ports of one loopback address instead of the services' own")
 	f.StringVar(&roots, "roots", "", "write the world's trusted roots to this PEM file (default: a temporary file)")
 	f.StringVar(&format, "format", "text", "text or json")
 	f.BoolVar(&list, "list", false, "name the scenarios that have a world or a machine")

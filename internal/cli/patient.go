@@ -25,6 +25,52 @@ type Patient interface {
 	Close() error
 }
 
+// treatable is a host that updoc can change and prove a cure on: a live Windows.
+type treatable interface {
+	host.Host
+	host.Agent
+	Started(context.Context) (time.Time, error)
+	Close() error
+}
+
+// livePatient is the machine that updoc runs on.
+type livePatient struct {
+	treatable
+	env *Env
+	bar *bar
+}
+
+// openPatient opens this machine to treat it, and the directory of its journals.
+func (env *Env) openPatient(ctx context.Context) (Patient, string, error) {
+	if env.Live == nil || env.State == nil {
+		return nil, "", usage("run it on the sick Windows machine, or rehearse with 'updoc fix --from BUNDLE'; 'updoc demo' shows it all", "this machine does not run Windows")
+	}
+	h, done, err := env.openLive(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	t, ok := h.(treatable)
+	if !ok {
+		done()
+		return nil, "", usage("rehearse with 'updoc fix --from BUNDLE'", "this machine can be read and not treated")
+	}
+	state, err := env.State()
+	if err != nil {
+		done()
+		return nil, "", notAllowed(err)
+	}
+	return livePatient{t, env, env.progress()}, state, nil
+}
+
+// Now implements [Patient].
+func (livePatient) Now() time.Time { return time.Now() }
+
+// Walk implements [Patient].
+func (p livePatient) Walk(ctx context.Context, f *facts.Facts) *route.Walk {
+	defer p.bar.done()
+	return p.env.walkLive(ctx, f, p.bar)
+}
+
 type labMachine = lab.Machine // whose own name is that of a method
 
 // labPatient is a simulated machine in its world.

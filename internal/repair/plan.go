@@ -116,6 +116,21 @@ func New(f *facts.Facts, d cause.Diagnosis, opt Options) *Plan {
 	return p
 }
 
+// One plans a single remedy, whatever the diagnosis says of causes: for a person who
+// wants just that. A line with an id says why it does not fit this machine.
+func One(f *facts.Facts, d cause.Diagnosis, id string, opt Options) (*Plan, Line) {
+	r, ok := Lookup(id)
+	if !ok {
+		return nil, Line{ID: "plan.no-such-remedy"}
+	}
+	p := &Plan{Schema: Schema, Run: opt.Run, Machine: f.Machine, LeftOut: []LeftOut{}, Causes: []string{}, Failure: failure(f)}
+	t, why := Choice{Remedy: r, Causes: []string{}}.fit(f, d, opt.Run)
+	if why.ID == "" {
+		p.Treatments = []Treatment{t}
+	}
+	return p, why
+}
+
 // The first few remedies are in a plan however little they promise; others only if
 // they promise something.
 const (

@@ -227,6 +227,11 @@ func ResultText(plan *repair.Plan, res repair.Result, changed bool) string {
 // RemedyTitle is what a remedy is called.
 func RemedyTitle(id string) string { return message.English().Text("remedy." + id + ".title") }
 
+// CauseTitle is what a cause is called, in the middle of a sentence.
+func CauseTitle(id string) string {
+	return lowerFirst(message.English().Text("cause." + id + ".title"))
+}
+
 // TreatmentText writes one treatment, before a person is asked about it.
 func TreatmentText(w io.Writer, t repair.Treatment, style Style) error {
 	if style.Width == 0 {

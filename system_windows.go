@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"time"
 
+	"updoc/internal/host"
+	"updoc/internal/host/winhost"
 	"updoc/internal/win"
 )
 
@@ -12,3 +15,9 @@ func harden() { win.HardenDLLSearch() }
 
 // confine limits a process that runs foreign scripts.
 func confine(memory int64, cpu time.Duration) error { return win.Confine(memory, cpu) }
+
+// live opens the machine that updoc runs on.
+func live(ctx context.Context) (host.Reader, error) { return winhost.Open(ctx) }
+
+// state is where journals lie.
+func state() (string, error) { return win.StateDir() }

@@ -2,10 +2,21 @@
 
 package main
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"updoc/internal/host"
+)
 
 // harden has nothing to do where libraries are not searched for beside the program.
 func harden() {}
 
 // confine has nothing to add where processes have resource limits.
 func confine(int64, time.Duration) error { return nil }
+
+// There is no machine to treat where there is no Windows.
+var (
+	live  func(context.Context) (host.Reader, error)
+	state func() (string, error)
+)

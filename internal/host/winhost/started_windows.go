@@ -1,0 +1,16 @@
+package winhost
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sys/windows"
+)
+
+// Started is when this Windows was started, by its own clock: the ticks since then
+// also count while the machine sleeps (learn.microsoft.com: "GetTickCount64"). With
+// fast startup a shutdown is none and only a restart counts, since the kernel is
+// put back as it was.
+func (h *Host) Started(ctx context.Context) (time.Time, error) {
+	return time.Now().Add(-windows.DurationSinceBoot()), ctx.Err()
+}
