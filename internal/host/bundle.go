@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path"
 	"strconv"
@@ -38,9 +39,24 @@ const (
 // schemaPrefix is what every version of the schema begins with.
 const schemaPrefix = "updoc.bundle/"
 
-// maxManifest bounds the manifest and the lists beside it: room for maxFiles
-// members with long names.
-const maxManifest = 32 << 20
+// Bounds of the manifest and of the lists beside it: room for maxFiles members
+// with long names. Small entries take far more memory than text, so their number
+// is bounded before they are read.
+const (
+	maxManifest = 16 << 20
+	maxEntries  = 400_000
+	maxBundles  = 16 // in one evidence
+)
+
+var errManyEntries = errors.New("too many entries")
+
+// decode reads a list that somebody handed over.
+func decode(text []byte, v any) error {
+	if bytes.Count(text, []byte{','}) > maxEntries {
+		return errManyEntries
+	}
+	return json.Unmarshal(text, v)
+}
 
 // Manifest says what is in a bundle, what is not, and why.
 type Manifest struct {
@@ -301,7 +317,7 @@ func memberPath(p string) string {
 // readManifest reads the manifest of a bundle.
 func readManifest(b []byte) (Manifest, error) {
 	var m Manifest
-	if err := json.Unmarshal(b, &m); err != nil {
+	if err := decode(b, &m); err != nil {
 		return m, err
 	}
 	if !strings.HasPrefix(m.Schema, schemaPrefix) {

@@ -41,6 +41,10 @@ func (r *Recorded) addManifest(f File, head []byte) bool {
 	if !bytes.Contains(head, []byte(`"`+schemaPrefix)) {
 		return false
 	}
+	if len(r.bundles) >= maxBundles {
+		r.gap("%s: more than %d bundles, what this one holds is read as loose files", f.Path, maxBundles)
+		return false
+	}
 	b, err := readWhole(f, maxManifest)
 	var m Manifest
 	if err == nil {
@@ -151,7 +155,11 @@ func (b *bundle) open(r *Recorded, parts map[string][]File) {
 		}
 	}
 	each(MemberKeys, maxManifest, b.readKeys)
-	each(MemberRegistry, maxRegBytes*4, b.readValues)
+	for _, f := range parts[MemberRegistry] {
+		if err := b.readValues(f); err != nil {
+			r.gap("%s: %v", f.Path, reason(err))
+		}
+	}
 	each(MemberServices, maxManifest, b.readServices)
 
 	b.asked = map[string]askAnswer{}
@@ -200,7 +208,7 @@ func (s AnswerState) error(what, why string, there bool) error {
 
 func (b *bundle) readKeys(text []byte) error {
 	var list []keyEntry
-	if err := json.Unmarshal(text, &list); err != nil {
+	if err := decode(text, &list); err != nil {
 		return err
 	}
 	b.keys = make(map[string]keyAnswer, len(list))
@@ -216,10 +224,16 @@ func (b *bundle) readKeys(text []byte) error {
 }
 
 // readValues fills in the values. A key whose values are cut off is partial.
-func (b *bundle) readValues(text []byte) error {
+func (b *bundle) readValues(f File) error {
+	rc, err := f.open()
+	if err != nil {
+		return err
+	}
+	defer rc.Close()
 	seen := map[string]bool{}
 	left := int64(maxRegBytes)
-	err := winlog.ReadRegExport(context.Background(), bytes.NewReader(text), func(e winlog.RegEntry) error {
+	src := &forgiving{src: rc}
+	err = winlog.ReadRegExport(context.Background(), src, func(e winlog.RegEntry) error {
 		if left -= int64(len(e.Key) + len(e.Name) + len(e.Data) + regEntryBytes); left < 0 {
 			return errTooMany
 		}
@@ -240,12 +254,26 @@ func (b *bundle) readValues(text []byte) error {
 			b.keys[id] = k
 		}
 	}
-	return err
+	return cmp.Or(err, src.changed)
+}
+
+// forgiving reads on to the end what was changed, and remembers it.
+type forgiving struct {
+	src     io.Reader
+	changed error
+}
+
+func (f *forgiving) Read(p []byte) (int, error) {
+	n, err := f.src.Read(p)
+	if errors.Is(err, errChanged) {
+		f.changed, err = err, io.EOF
+	}
+	return n, err
 }
 
 func (b *bundle) readServices(text []byte) error {
 	var list map[string]serviceEntry
-	if err := json.Unmarshal(text, &list); err != nil {
+	if err := decode(text, &list); err != nil {
 		return err
 	}
 	b.services = make(map[string]serviceAnswer, len(list))

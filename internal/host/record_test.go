@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -626,3 +627,105 @@ func BenchmarkRecordWrite(b *testing.B) {
 type countBytes int64
 
 func (c *countBytes) Write(p []byte) (int, error) { *c += countBytes(len(p)); return len(p), nil }
+
+// FuzzBundleValue holds that a value of any name, type and content comes back to
+// the byte, or its key says that it is not whole.
+func FuzzBundleValue(f *testing.F) {
+	f.Add("Text", winlog.RegSZ, []byte("a\x00\x00\x00"))
+	f.Add("", winlog.RegMultiSZ, []byte("a\x00\x00\x00b\x00\x00\x00\x00\x00"))
+	f.Add(`q"\=`, uint32(0xFFFF0011), []byte{1, 2, 3})
+	f.Add("two\nlines", winlog.RegDWord, []byte{1, 2, 3, 4})
+	f.Add("hex", winlog.RegBinary, bytes.Repeat([]byte{0xAB}, 300))
+	f.Fuzz(func(t *testing.T, name string, typ uint32, data []byte) {
+		const p = `HKLM\SOFTWARE\Fabrikam`
+		v := winlog.RegValue{Name: name, Type: typ, Data: data}
+		rec := &host.Record{Reader: &fixed{keys: map[string]host.Key{p: {Path: p, Values: []winlog.RegValue{v}, Source: "x"}}}}
+		_, _ = rec.Key(t.Context(), p)
+		h, _, _ := bundled(t, rec, host.WriteOptions{})
+		k, err := h.Key(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if k.Partial && len(k.Values) == 0 && strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == '\uFEFF' || r == '\uFFFD' }) {
+			return
+		}
+		if len(k.Values) != 1 || k.Partial || k.Values[0].Name != name || k.Values[0].Type != typ || !bytes.Equal(k.Values[0].Data, data) {
+			t.Errorf("%+v, was %+v; partial %v", k.Values, v, k.Partial)
+		}
+	})
+}
+
+// FuzzBundleRead holds that a bundle that somebody made up is read without harm,
+// and that every answer is one of the known ones.
+func FuzzBundleRead(f *testing.F) {
+	f.Add(`{"schema":"updoc.bundle/1","files":[{"name":"registry/keys.json","role":"keys"},{"name":"registry/registry.reg","role":"registry"},{"name":"services.json","role":"services"},{"name":"files/x.log","role":"evidence","kind":"evtx"}],"answers":[{"name":"volumes","state":"present","file":"answers/volumes.json"}]}`,
+		`[{"path":"HKLM\\A","state":"present","subkeys":["B"]},{"path":"HKLM\\C","state":"denied"}]`, "[HKEY_LOCAL_MACHINE\\A]\r\n\"x\"=dword:1\r\n", `{"bits":{"state":"present","service":{"Start":4}}}`)
+	f.Add(`{"schema":"updoc.bundle/2","files":[{"name":"../../etc/passwd","role":"keys"},{"name":"","role":""},{"name":"manifest.json","role":"keys"}]}`, `[null]`, "", `{"bits":{"state":"present"}}`)
+	f.Fuzz(func(t *testing.T, manifest, keys, reg, services string) {
+		fsys := fstest.MapFS{}
+		for name, text := range map[string]string{"manifest.json": manifest, "registry/keys.json": keys, "registry/registry.reg": reg, "services.json": services, "files/x.log": "x", "answers/volumes.json": "{}"} {
+			fsys[name] = &fstest.MapFile{Data: []byte(text)}
+		}
+		h, err := host.OpenFS(t.Context(), fsys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		known := func(err error) {
+			if err != nil && !errors.Is(err, host.ErrNotExist) && !errors.Is(err, host.ErrDenied) && !errors.Is(err, host.ErrNotRecorded) {
+				t.Errorf("an answer of no known kind: %v", err)
+			}
+		}
+		for _, p := range []string{`HKLM\A`, `HKLM\A\B`, `HKLM\A\D\E`, `HKLM\C`, `HKLM`, ``} {
+			_, err := h.Key(t.Context(), p)
+			known(err)
+		}
+		_, err = h.Service(t.Context(), "bits")
+		known(err)
+		_, err = h.Ask(t.Context(), host.Question{Name: "volumes"})
+		known(err)
+		for _, f := range must(h.Files(t.Context(), "*")) {
+			if rc, err := h.Open(t.Context(), f); err == nil {
+				_, _ = io.Copy(io.Discard, rc)
+				rc.Close()
+			}
+		}
+	})
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// TestBundleHostile: lists of millions of entries, and bundles without end.
+func TestBundleHostile(t *testing.T) {
+	manifest := func(files string) string { return `{"schema":"updoc.bundle/1","files":[` + files + `]}` }
+	many := strings.Repeat("{},", 3<<20)
+	for name, files := range map[string][]hosttest.File{
+		"members": {{Name: "manifest.json", Data: manifest(many + "{}")}, {Name: "notes.txt", Data: "0x80070005"}},
+		"keys": {
+			{Name: "manifest.json", Data: manifest(`{"name":"keys.json","role":"keys"}`)},
+			{Name: "notes.txt", Data: "0x80070005"},
+			{Name: "keys.json", Data: "[" + many + "{}]"},
+		},
+		"bundles": func() (list []hosttest.File) {
+			for i := range 3000 {
+				list = append(list, hosttest.File{Name: fmt.Sprintf("%d/manifest.json", i), Data: manifest(`{"name":"a.txt","role":"evidence"}`)}, hosttest.File{Name: fmt.Sprintf("%d/a.txt", i), Data: "x"})
+			}
+			return list
+		}(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := hosttest.Dir(t, files)
+			within(t, 3*time.Second, 100<<20, func() {
+				h := open(t, dir)
+				if len(h.Unreadable()) == 0 {
+					t.Error("nothing is said of it")
+				}
+			})
+		})
+	}
+}
