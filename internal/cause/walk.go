@@ -2,6 +2,7 @@ package cause
 
 import (
 	"net"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -149,10 +150,24 @@ func kerberosOnly(h *host.Hop) bool {
 	})
 }
 
+// upstream reports a 407 that is not of the proxy that was asked but of one behind it: the
+// answer has passed two (RFC 9110 section 7.6.3). It is the first that would have to sign
+// in there (section 15.5.8), and no client can for it.
+func upstream(h *host.Hop) bool {
+	passed := 0
+	for entry := range strings.SplitSeq(h.Agent, ", ") {
+		protocol, by, ok := strings.Cut(entry, " ")
+		if ok && by != "" && strings.Contains("1.0 1.1 HTTP/1.0 HTTP/1.1 http/1.0 http/1.1", protocol) {
+			passed++
+		}
+	}
+	return h.Kind == host.HopProxy && h.Status == http.StatusProxyAuthRequired && passed > 1
+}
+
 // walkProxyAsks: a proxy demands a sign-in and there is no way past it.
 func walkProxyAsks(l *look) {
 	if g, ok := l.broken(func(g leg) bool {
-		return g.fault(host.FaultProxyAuth) && !kerberosOnly(g.hop) && (!g.own() || !g.directOpen())
+		return g.fault(host.FaultProxyAuth) && !kerberosOnly(g.hop) && !upstream(g.hop) && (!g.own() || !g.directOpen())
 	}); ok {
 		if g.directOpen() {
 			l.For(Moderate, g.source(), "%s", g.tell())
@@ -164,7 +179,7 @@ func walkProxyAsks(l *look) {
 	// Nobody configured a proxy and yet one answers: it sits in the way.
 	if g, ok := l.broken(func(g leg) bool {
 		_, proxied := g.proxied()
-		return !proxied && (g.fault(host.FaultStatus) && g.hop.Status == 407)
+		return !proxied && (g.fault(host.FaultStatus) && g.hop.Status == 407) && !g.pinnedByHosts()
 	}); ok {
 		l.show(g)
 	}
@@ -324,7 +339,8 @@ func (g leg) loopback() bool {
 // no other way.
 func walkProxyDown(l *look) {
 	if g, ok := l.broken(func(g leg) bool {
-		return (g.unreached() && !g.loopback() || g.atProxy() && g.fault(host.FaultProxyGateway, host.FaultNotHTTP, host.FaultTimeout, host.FaultClosed, host.FaultReset)) && !g.directOpen()
+		return (g.unreached() && !g.loopback() || g.atProxy() && g.fault(host.FaultProxyGateway, host.FaultNotHTTP, host.FaultTimeout, host.FaultClosed, host.FaultReset) ||
+			g.fault(host.FaultProxyAuth) && upstream(g.hop)) && !g.directOpen()
 	}); ok {
 		l.show(g)
 	}

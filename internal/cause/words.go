@@ -25,7 +25,7 @@ import (
 // for this program, and the texts of the catalogue), by the cosine of their
 // TF-IDF vectors (Salton, Wong and Yang 1975). The causes whose words come nearest
 // get a piece of evidence, strong at most, which names the words that weighed
-// most. It tells causes apart that can explain a failure; no cause is found
+// most; where only logs speak, moderate at most. It tells causes apart that can explain a failure; no cause is found
 // present, and no machine sick, by words.
 
 //go:embed words/*.txt reports/*.txt
@@ -234,12 +234,16 @@ func (v *vocabulary) like(text string) map[string]likeness {
 func (v *vocabulary) speak(texts []facts.Text, findings []Finding) {
 	var all strings.Builder
 	source := ""
+	most := Moderate // lines of logs are the same on many machines
 	for _, t := range texts {
 		if all.Len() > wordsRead {
 			break
 		}
 		all.WriteString(t.Text)
 		all.WriteByte('\n')
+		if t.Written {
+			most = Strong
+		}
 		if source == "" {
 			source = t.Source
 		} else if len(texts) > 1 && !strings.HasSuffix(source, ", ...") {
@@ -271,7 +275,7 @@ func (v *vocabulary) speak(texts []facts.Text, findings []Finding) {
 			continue
 		}
 		findings[i].Evidence = append(findings[i].Evidence, Evidence{
-			For: true, Weight: weight, Source: source,
+			For: true, Weight: min(weight, most), Source: source,
 			Seen: "words of such reports: " + strings.Join(l.words, ", "),
 		})
 	}

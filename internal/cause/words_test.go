@@ -59,7 +59,7 @@ func TestWordsSpeak(t *testing.T) {
 			{Cause: &Cause{ID: "disk"}},
 			{Cause: &Cause{ID: "other"}},
 		}
-		v.speak([]facts.Text{{Source: "notes.txt", Text: text}}, findings)
+		v.speak([]facts.Text{{Source: "notes.txt", Text: text, Written: true}}, findings)
 		return findings
 	}
 	fits := speak("Our gateway asks the machine for a password")

@@ -114,7 +114,7 @@ func readAll(ctx context.Context, h host.Reader, files []host.File, sigs []signa
 				if matchers[in] == nil {
 					matchers[in] = newMatcher(sigs, in)
 				}
-				out[i] = readFile(ctx, h, files[i], matchers[in], noise, opt)
+				out[i] = readFile(ctx, h, files[i], matchers[in], noise, opt, i >= maxHearing)
 				if opt.Progress != nil {
 					mu.Lock()
 					done += max(files[i].Size, 0)
@@ -133,8 +133,9 @@ func readAll(ctx context.Context, h host.Reader, files []host.File, sigs []signa
 }
 
 // readFile reads one file into a reading. Errors become gaps.
-func readFile(ctx context.Context, h host.Reader, file host.File, match *matcher, noise noiseTable, opt Options) *reading {
+func readFile(ctx context.Context, h host.Reader, file host.File, match *matcher, noise noiseTable, opt Options, deaf bool) *reading {
 	r := newReading(file, match, noise)
+	r.deaf = deaf
 	switch file.Kind {
 	case winlog.RegExport, winlog.RegHive: // the host answers for these
 		return r
@@ -156,7 +157,7 @@ func readFile(ctx context.Context, h host.Reader, file host.File, match *matcher
 		r.gaps = append(r.gaps, Gap{Source: file.Path, Why: err.Error()})
 	}
 	d := newDigest(r)
-	r.source.Stats, err = winlog.Scan(ctx, file.Kind, src, winlog.Options{Sparse: !opt.Full, Size: file.Size}, r.hearing(d, file.Size))
+	r.source.Stats, err = winlog.Scan(ctx, file.Kind, src, winlog.Options{Sparse: !opt.Full, Size: file.Size}, r.hearing(d))
 	if err != nil && !errors.Is(err, context.Canceled) {
 		r.gaps = append(r.gaps, Gap{Source: file.Path, Why: fmt.Sprintf("read up to line %d: %v", r.source.Stats.Lines, err)})
 	}
@@ -186,7 +187,7 @@ func (f *Facts) merge(readings []*reading) {
 		}
 		f.KBs = append(f.KBs, r.kbs...)
 		if len(r.heard) > 0 {
-			f.Texts = append(f.Texts, Text{Source: r.name, Text: strings.ToValidUTF8(string(r.heard), "\uFFFD")})
+			f.Texts = append(f.Texts, Text{Source: r.name, Written: r.written(), Text: strings.ToValidUTF8(string(r.heard), "\uFFFD")})
 		}
 		f.Machine.OS = cmp.Or(f.Machine.OS, r.machine.OS)
 		f.Machine.Build = cmp.Or(f.Machine.Build, r.machine.Build)

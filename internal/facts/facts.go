@@ -132,9 +132,13 @@ type HostsLine struct {
 	Source string
 }
 
-// Text is what a file says, in its own words: a note or an output whole, of a
-// long log the lines that tell of failures. Bounded, as read.
-type Text struct{ Source, Text string }
+// Text is what a file says, in its own words: a note or an output whole, of a log
+// the lines that tell of trouble. Bounded, as read.
+type Text struct {
+	Source  string
+	Text    string
+	Written bool // a note, or a console's output: what somebody chose to show
+}
 
 // Success is something that ended well; the newest of each stage tells a healthy machine.
 type Success struct {

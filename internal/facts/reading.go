@@ -3,6 +3,7 @@ package facts
 import (
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -20,7 +21,7 @@ const (
 	maxSuccess  = 64       // endings kept, the newest
 	maxCodes    = 2000     // different codes of one file
 	maxHeard    = 16 << 10 // bytes of a file's own words
-	shortLog    = 32 << 10 // bytes of a log that somebody cut out, so that every line matters
+	maxHearing  = 32       // files whose words are kept
 )
 
 // Weights of a sighting: how surely the line reports a failure of updating and
@@ -53,6 +54,7 @@ type reading struct {
 	gaps      []Gap
 	typed     []func(*Facts) // set what typed readers found
 	heard     []byte         // what the file says in words, see hearing
+	deaf      bool           // its words are not kept: there are too many files
 }
 
 type failureKey struct {
@@ -90,23 +92,28 @@ func (r *reading) seenRecord(rec *winlog.Record) Seen {
 	return r.seen(rec.Line, rec.Time, rec.Code, rec.Text)
 }
 
-// hearing returns d.record, and keeps the words of what it reads: all of a note, an
-// output or a log of a few lines; of a longer log what tells of a failure. Outputs
-// with a reader of their own say what they have to say by that.
-func (r *reading) hearing(d digest, size int64) func(*winlog.Record) error {
-	if _, typed := typedReaders[r.source.Kind]; typed {
+// hearing returns d.record, and keeps the words of what it reads: all of a note or
+// an output, of a log what tells of trouble. Outputs with a reader of their own say
+// what they have to say by that.
+func (r *reading) hearing(d digest) func(*winlog.Record) error {
+	if _, typed := typedReaders[r.source.Kind]; typed || r.deaf {
 		return d.record
 	}
-	all := r.in&(inNote|inOutput) != 0 || size >= 0 && size <= shortLog
 	return func(rec *winlog.Record) error {
 		failures, codes := len(r.failures), len(r.codes)
 		err := d.record(rec)
-		if (all || len(r.failures) > failures || len(r.codes) > codes) && len(r.heard)+len(rec.Text) < maxHeard {
+		if len(r.heard)+len(rec.Text) < maxHeard && (r.written() || len(r.failures) > failures || len(r.codes) > codes || rec.Level >= winlog.LevelWarning || trouble.Match(rec.Text)) {
 			r.heard = append(append(r.heard, rec.Text...), '\n')
 		}
 		return err
 	}
 }
+
+// written reports a note or a console's output: what somebody chose to show.
+func (r *reading) written() bool { return r.in&(inNote|inOutput) != 0 }
+
+// trouble finds the words with which logs tell that something went wrong.
+var trouble = regexp.MustCompile(`(?i)error|fail|warn|0x8|\[8`)
 
 // quote copies a line, bounded and as valid UTF-8.
 func quote(text []byte) string {
