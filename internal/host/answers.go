@@ -105,10 +105,10 @@ type Route struct {
 // Volumes is what is stored where: FindFirstVolume, GetDiskFreeSpaceEx and
 // IOCTL_DISK_GET_DRIVE_LAYOUT_EX.
 type Volumes struct {
-	System  string   `json:"system"`  // drive that Windows is on: "C:"
-	Volumes []Volume `json:"volumes"` // also those without a letter, such as EFI and recovery
-	Disks   []Disk   `json:"disks,omitempty"`
-	Unseen  []Unseen `json:"unseen,omitempty"`
+	System  string      `json:"system"`  // drive that Windows is on: "C:"
+	Volumes []Volume    `json:"volumes"` // also those without a letter, such as EFI and recovery
+	Disks   []DiskDrive `json:"disks,omitempty"`
+	Unseen  []Unseen    `json:"unseen,omitempty"`
 }
 
 // Volume is a file system.
@@ -127,8 +127,8 @@ type Volume struct {
 	Protected  string   `json:"bitlocker,omitzero"` // on, off, suspended, "" unknown
 }
 
-// Disk is a drive with its partitions.
-type Disk struct {
+// DiskDrive is a drive with its partitions.
+type DiskDrive struct {
 	Number     int         `json:"number"`
 	Size       int64       `json:"size"`  // bytes, -1 unknown
 	Style      string      `json:"style"` // gpt, mbr, raw

@@ -72,7 +72,7 @@ func volumes(ctx context.Context, h *Host, _ map[string]string) (any, error) {
 	for len(out.Volumes) < maxVolumes && ctx.Err() == nil {
 		v := volume(windows.UTF16ToString(name))
 		out.Volumes = append(out.Volumes, v)
-		if v.Disk >= 0 && !slices.ContainsFunc(out.Disks, func(d host.Disk) bool { return d.Number == v.Disk }) && len(out.Disks) < maxDisks {
+		if v.Disk >= 0 && !slices.ContainsFunc(out.Disks, func(d host.DiskDrive) bool { return d.Number == v.Disk }) && len(out.Disks) < maxDisks {
 			d, err := disk(v.Disk)
 			if err != nil {
 				out.Unseen = append(out.Unseen, unseenPart(fmt.Sprintf("disk %d", v.Disk), err))
@@ -160,8 +160,8 @@ func control(dev windows.Handle, code uint32, out unsafe.Pointer, size uintptr) 
 }
 
 // disk reads the partition table of a drive.
-func disk(number int) (host.Disk, error) {
-	d := host.Disk{Number: number, Size: -1}
+func disk(number int) (host.DiskDrive, error) {
+	d := host.DiskDrive{Number: number, Size: -1}
 	dev, err := openDevice(fmt.Sprintf(`\\.\PhysicalDrive%d`, number))
 	if err != nil {
 		return d, err
