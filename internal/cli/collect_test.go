@@ -252,6 +252,36 @@ func TestCollectLeaksNothing(t *testing.T) {
 		}
 	}
 
+	// What is redacted keeps its form: an address is an address, and the same one is
+	// the same one.
+	b, err := host.OpenRecorded(t.Context(), to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	var net host.Adapters
+	var caller host.Caller
+	for name, v := range map[string]any{host.AskAdapters: &net, host.AskCaller: &caller} {
+		a, err := b.Ask(t.Context(), host.Question{Name: name})
+		if err == nil {
+			err = json.Unmarshal(a.JSON, v)
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	if a := net.Adapters; len(a) != 2 || len(a[0].Addresses) != 2 || a[0].Addresses[0].Bits() != 24 || a[0].Gateways[0] != a[0].DNS[0] || !a[0].Addresses[0].Contains(a[0].DNS[0]) ||
+		a[0].ID != "{11111111-2222-3333-4444-555555555555}" || a[0].MAC == "" {
+		t.Errorf("adapters %+v", a)
+	}
+	if caller.Elevated || caller.At.IsZero() || !strings.HasPrefix(caller.Account, "S-1-5-21-") {
+		t.Errorf("caller %+v", caller)
+	}
+	profiles, err := b.Key(t.Context(), `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList`)
+	if err != nil || len(profiles.Subkeys) != 2 || profiles.Subkeys[0] != "S-1-5-18" || profiles.Subkeys[1] != caller.Account {
+		t.Errorf("profiles %q of %s, %v", profiles.Subkeys, caller.Account, err)
+	}
+
 	// The bundle leads to the diagnosis of the machine.
 	live, fromBundle := diagnosisOf(t, h, "diagnose", "--no-network", "--format", "json"), diagnosisOf(t, h, "diagnose", "--from", to, "--format", "json")
 	if live.Verdict != "problems" || live.Verdict != fromBundle.Verdict || len(live.Causes) != len(fromBundle.Causes) {
