@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"errors"
+	"iter"
 	"strings"
 
 	"updoc/internal/host"
@@ -18,11 +19,15 @@ var keyList string
 type registryReader map[string]registryKey
 
 type registryKey struct {
-	state State // Present: was read; Absent: there is no such key
+	state  State // Present: was read; Absent: there is no such key
+	asked  bool
+	denied bool
 	host.Key
 }
 
-// Keys returns the registry keys that Collect asks for.
+// Keys returns the registry keys that Collect asks for. One that ends in a star
+// stands for a key and its direct subkeys, one that ends in two for those below
+// them too.
 func Keys() []string {
 	var out []string
 	for line := range strings.Lines(keyList) {
@@ -33,18 +38,27 @@ func Keys() []string {
 	return out
 }
 
+const star = `\*`
+
+// maxBelow bounds the subkeys that are read for stars, all together: a live machine
+// gives some ten thousand a second.
+const maxBelow = 4000
+
 // readRegistry asks the host for every key of the list, and for the services.
 func (f *Facts) readRegistry(ctx context.Context, h host.Reader) {
-	for _, p := range Keys() {
-		k, err := h.Key(ctx, p)
-		switch {
-		case err == nil:
-			f.registry[strings.ToLower(p)] = registryKey{Present, k}
-		case errors.Is(err, host.ErrNotExist):
-			f.registry[strings.ToLower(p)] = registryKey{Absent, k}
-		case errors.Is(err, host.ErrDenied):
+	left := maxBelow
+	for _, line := range Keys() {
+		p, depth := line, 0
+		for strings.HasSuffix(p, star) {
+			p, depth = strings.TrimSuffix(p, star), depth+1
+		}
+		f.registry.read(ctx, h, p, depth, &left)
+		if f.registry[strings.ToLower(p)].denied {
 			f.Gaps = append(f.Gaps, Gap{Source: p, Why: "gap.denied"})
 		}
+	}
+	if left == 0 {
+		f.Gaps = append(f.Gaps, Gap{Source: "registry", Why: "more subkeys than are read"})
 	}
 	for _, name := range serviceNames {
 		s, err := h.Service(ctx, name)
@@ -54,6 +68,35 @@ func (f *Facts) readRegistry(ctx context.Context, h host.Reader) {
 		case errors.Is(err, host.ErrNotExist):
 			f.services[name] = Fact[host.Service]{State: Absent, Source: s.Source}
 		}
+	}
+}
+
+// read asks the host for a key, and for what is below it down to a depth, as far as
+// the number of keys that are left to read goes. What is known already is kept.
+func (r registryReader) read(ctx context.Context, h host.Reader, p string, depth int, left *int) {
+	low := strings.ToLower(p)
+	k := r[low]
+	if !k.asked {
+		got, err := h.Key(ctx, p)
+		switch k = (registryKey{asked: true, Key: got}); {
+		case err == nil:
+			k.state = Present
+		case errors.Is(err, host.ErrNotExist):
+			k.state = Absent
+		default:
+			k.denied = errors.Is(err, host.ErrDenied)
+		}
+		r[low] = k
+	}
+	if depth == 0 || k.state != Present {
+		return
+	}
+	for _, name := range k.Subkeys {
+		if *left == 0 || ctx.Err() != nil {
+			return
+		}
+		*left--
+		r.read(ctx, h, p+`\`+name, depth-1, left)
 	}
 }
 
@@ -96,4 +139,24 @@ func (f *Facts) Values(key string) Fact[[]winlog.RegValue] {
 func (f *Facts) Subkeys(key string) Fact[[]string] {
 	k := f.registry[strings.ToLower(key)]
 	return Fact[[]string]{State: k.state, Value: k.Subkeys, Source: k.Source}
+}
+
+// Children yields the paths of the direct subkeys of a key that were read, in their
+// order: those that a star of the list stands for. What they hold, Value says.
+func (f *Facts) Children(key string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, name := range f.registry[strings.ToLower(key)].Subkeys {
+			p := key + `\` + name
+			if f.registry[strings.ToLower(p)].state == Present && !yield(p) {
+				return
+			}
+		}
+	}
+}
+
+// Whole reports that all of a key is known: its values and the names of what is
+// below it. Only then can somebody put it back who takes it away.
+func (f *Facts) Whole(key string) bool {
+	k := f.registry[strings.ToLower(key)]
+	return k.state == Present && !k.Partial
 }
