@@ -46,10 +46,12 @@ const (
 	eStoreCorrupt  codes.HRESULT = 0x80073712
 	ePathMissing   codes.HRESULT = 0x80070003
 	eHang          codes.HRESULT = 0x800F0821
+	eDeltas        codes.HRESULT = 0x800F0988
 	eLogFull       codes.HRESULT = 0x800719E4
 	eQueueDamaged  codes.HRESULT = 0x80246008
 	eNothingToDo   codes.HRESULT = 0x80240024
 	eUntrustedRoot codes.HRESULT = 0x800B0109
+	eAlreadyThere  codes.HRESULT = 0x00240006 // WU_S_ALREADY_INSTALLED
 	eSetupConfig   codes.HRESULT = 0x80070490
 	eDownloadMode  codes.HRESULT = 0x80D03002
 	eCannotConnDO  codes.HRESULT = 0x80D02002
@@ -390,10 +392,16 @@ func (m *Machine) details(ctx context.Context, via proxySetting, server, ticket 
 		if o == nil || o.Digest == "" {
 			continue
 		}
+		if name, ok := m.setting("state/name/" + o.KB); ok {
+			o.KB = name
+		}
 		o.Title = strings.TrimSpace(o.Title + " (" + o.KB + ")")
 		hidden, _ := m.setting(host.Setting("hidden-update", o.ID))
 		if hidden == "yes" || read(m, func(s *state) bool { return slices.Contains(s.Present, o.ID) }) {
 			continue
+		}
+		if o.KB == definitionsKB {
+			o.Title = "Security Intelligence Update for Microsoft Defender Antivirus - " + definitionsKB + " (Version 1.403.1204.0)"
 		}
 		m.trace("Agent", "Added update {%s}.200 to search result", strings.ToUpper(o.ID))
 		out = append(out, *o)
@@ -401,17 +409,30 @@ func (m *Machine) details(ctx context.Context, via proxySetting, server, ticket 
 	return out, 0
 }
 
+// definitionsKB is the number of every update of Defender's definitions.
+const definitionsKB = "KB2267602"
+
 // wanted picks the update that an attempt is about, of the last scan or of a new one.
 func (m *Machine) wanted(ctx context.Context, a host.Attempt) (offer, host.Outcome, error) {
+	a.Update, _, _ = strings.Cut(strings.Trim(a.Update, "{}"), ".") // without its revision
+	id := strings.ToLower(a.Update)
 	pick := func() (offer, bool) {
 		m.mu.RLock()
 		defer m.mu.RUnlock()
 		for _, o := range m.now.Offers {
-			if a.Update == "" && a.KB == "" || strings.EqualFold(o.ID, strings.Trim(a.Update, "{}")) || a.KB != "" && strings.EqualFold(o.KB, a.KB) {
+			if hidden, _ := m.now.setting(host.Setting("hidden-update", o.ID)); hidden == "yes" {
+				continue
+			}
+			if a.Update == "" && a.KB == "" || strings.EqualFold(o.ID, a.Update) || a.KB != "" && strings.EqualFold(o.KB, a.KB) {
 				return o, true
 			}
 		}
 		return offer{}, false
+	}
+	// What is there already needs no second time, and what was hidden is not tried: in
+	// neither does anything fail.
+	if hidden, _ := m.setting(host.Setting("hidden-update", id)); id != "" && (hidden == "yes" || read(m, func(s *state) bool { return slices.Contains(s.Present, id) })) {
+		return offer{}, host.Outcome{Result: eAlreadyThere, Stage: a.Stage}, nil
 	}
 	if o, ok := pick(); ok {
 		return o, host.Outcome{}, nil
@@ -429,7 +450,7 @@ func (m *Machine) wanted(ctx context.Context, a host.Attempt) (offer, host.Outco
 // download fetches an update.
 func (m *Machine) download(ctx context.Context, a host.Attempt) (host.Outcome, error) {
 	o, out, err := m.wanted(ctx, a)
-	if err != nil || out.Result.Failed() {
+	if err != nil || out.Result != 0 {
 		return out, err
 	}
 	m.trace("DownloadManager", "* START * Downloading updates CallerId = %s", callerID)
@@ -538,7 +559,7 @@ func (m *Machine) peers(ctx context.Context, via proxySetting) codes.HRESULT {
 // the servicing stack takes it.
 func (m *Machine) install(ctx context.Context, a host.Attempt) (host.Outcome, error) {
 	o, out, err := m.wanted(ctx, a)
-	if err != nil || out.Result.Failed() {
+	if err != nil || out.Result != 0 {
 		return out, err
 	}
 	if !m.exists(o.payload()) {

@@ -143,11 +143,21 @@ func (m *Machine) setting(name string) (string, bool) {
 	return m.now.setting(name)
 }
 
+// settingName is the name by which a setting is kept: ids of updates come with and
+// without braces.
+func settingName(name string) string {
+	name = strings.ToLower(name)
+	if id, ok := strings.CutPrefix(name, "hidden-update/"); ok {
+		return "hidden-update/" + strings.Trim(id, "{}")
+	}
+	return name
+}
+
 // setting returns a setting. Those of the firewall stand in the registry.
 func (s *state) setting(name string) (string, bool) {
 	group, rest, _ := strings.Cut(name, "/")
 	if !strings.EqualFold(group, "firewall-rule") {
-		v, ok := s.Settings[strings.ToLower(name)]
+		v, ok := s.Settings[settingName(name)]
 		if !ok && strings.EqualFold(group, "hidden-update") {
 			return "no", true
 		}
@@ -181,8 +191,8 @@ func (s *state) set(name, value string) error {
 		s.Registry.set(firewallRules, rest, sz(winlog.RegSZ, strings.Replace(text, from, to, 1)))
 		return nil
 	}
-	if s.Settings[strings.ToLower(name)] = value; value == "no" && strings.EqualFold(group, "hidden-update") {
-		delete(s.Settings, strings.ToLower(name))
+	if s.Settings[settingName(name)] = value; value == "no" && strings.EqualFold(group, "hidden-update") {
+		delete(s.Settings, settingName(name))
 	}
 	return nil
 }

@@ -91,7 +91,7 @@ var looked = []string{
 	`C:\Windows\WindowsUpdate.log`, `C:\Windows\Logs\*`, `C:\Windows\Panther\*`, `C:\Windows\INF\setupapi*.log`,
 	`C:\Windows\System32\drivers\etc\hosts`, `C:\Windows\SoftwareDistribution\ReportingEvents.log`,
 	`C:\Windows\System32\winevt\Logs\*`, `C:\$WINDOWS.~BT\Sources\Panther\*`,
-	`C:\Users\Default\AppData\Local\Microsoft\Windows\WSUS\SetupConfig.ini`, `C:\Users\*\notes.txt`,
+	`C:\Users\Default\AppData\Local\Microsoft\Windows\WSUS\SetupConfig.ini`, `C:\Windows\CCM\Logs\*`, `C:\Users\*\notes.txt`,
 }
 
 // writtenByWindows are files that Windows writes at any time.

@@ -42,6 +42,10 @@ func (m *Machine) stage(o offer) (string, codes.HRESULT) {
 	if held && automatic != 2 {
 		return fail(eRestartFirst, "ERROR_FAIL_REBOOT_REQUIRED", "Pending transaction content must be resolved")
 	}
+	if h, ok := m.faulty(o.KB); ok {
+		_ = m.servicing("Error", "Failed to execute the update [HRESULT = 0x%08x]", uint32(h))
+		return stage, h
+	}
 	if m.number(setFree, 40<<30) < 2<<30 {
 		return fail(eDiskFull, "ERROR_DISK_FULL", "Not enough disk space to stage the package")
 	}
@@ -54,8 +58,14 @@ func (m *Machine) stage(o offer) (string, codes.HRESULT) {
 		return fail(eDiskFull, "ERROR_DISK_FULL", "Failed to create a temporary folder below C:\\Windows\\Temp")
 	}
 	if store, _ := m.setting(setStore); store != "sound" {
+		if store == "files" {
+			return fail(eStoreCorrupt, "ERROR_SXS_COMPONENT_STORE_CORRUPT", "Failed to commit the changes")
+		}
 		_ = m.servicing("Info", "(p)	CSI Manifest Corrupt	(Fix pending)	winsxs\\manifests\\amd64_microsoft-windows-lab_31bf3856ad364e35_10.0.22631.1_none_0123456789abcdef.manifest")
 		return fail(eStoreCorrupt, "ERROR_SXS_COMPONENT_STORE_CORRUPT", "Failed to stage the package: the component store is inconsistent")
+	}
+	if deltas, _ := m.setting("state/deltas"); deltas == "orphaned" {
+		return fail(eDeltas, "PSFX_E_INVALID_DELTA_COMBINATION", "Failed to stage the package: its deltas fit none of the files")
 	}
 	if work := m.number(setWork, 0); work*60 > int64(minutes) {
 		_ = m.servicing("Error", "Startup: A possible hang was detected on the last servicing work. [HRESULT = 0x800f0821 - CBS_E_ABORT]")
@@ -66,6 +76,16 @@ func (m *Machine) stage(o offer) (string, codes.HRESULT) {
 	}
 	_ = m.servicing("Info", "Exec: Processing complete.  Session: 31171520_%d, Package: %s, Identifier: %s [HRESULT = 0x00000000 - S_OK]", o.Number, name, o.KB)
 	return stage, 0
+}
+
+// faulty returns what an update always ends with on this machine, as Microsoft
+// published it wrong.
+func (m *Machine) faulty(kb string) (h codes.HRESULT, ok bool) {
+	text, ok := m.setting("state/faulty/" + kb)
+	if ok {
+		ok = h.UnmarshalText([]byte(text)) == nil
+	}
+	return h, ok
 }
 
 func (m *Machine) number(name string, otherwise int64) int64 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,15 @@ func (m *Machine) tool(ctx context.Context, name string, args []string) error {
 		}
 		return m.repairStore(false)
 	case "mpcmdrun":
-		return m.change(func(s *state) error { delete(s.Settings, setDefinitions); return nil })
+		return m.change(func(s *state) error { // definitions come by another way
+			for _, o := range s.Offers {
+				if o.KB == definitionsKB {
+					s.Present = append(s.Present, o.ID)
+				}
+			}
+			s.Offers = slices.DeleteFunc(s.Offers, func(o offer) bool { return o.KB == definitionsKB })
+			return nil
+		})
 	case "usoclient", "chkdsk", "reagentc", "wsreset", "msdt":
 		return nil // what they do shows in nothing that this machine has
 	}
@@ -127,6 +136,7 @@ func (m *Machine) dism(ctx context.Context, line string) error {
 		return m.repairStore(true)
 	case strings.Contains(line, "startcomponentcleanup"):
 		return m.change(func(s *state) error {
+			delete(s.Settings, "state/deltas")
 			if free, ok := s.Settings[setFree]; ok {
 				var have, more int64
 				_, _ = fmt.Sscan(free, &have)
