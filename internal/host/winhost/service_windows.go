@@ -24,6 +24,9 @@ const (
 	pollEvery  = 100 * time.Millisecond
 )
 
+// limits are how long services are waited for.
+type limits struct{ start, stop time.Duration }
+
 // StuckService is the error of a service that does not reach the state that it was
 // asked for. Its process is named so that somebody can judge what it waits for;
 // updoc ends no process.
@@ -302,14 +305,14 @@ func (h *Host) runService(ctx context.Context, name string) error {
 	defer closeService(s)
 	// One that is about to stop cannot be started before it has.
 	if st, err := serviceStatus(s); err == nil && st.CurrentState == windows.SERVICE_STOP_PENDING {
-		if _, err := h.await(ctx, s, name, windows.SERVICE_STOP_PENDING, stopLimit); err != nil {
+		if _, err := h.await(ctx, s, name, windows.SERVICE_STOP_PENDING, h.limits.stop); err != nil {
 			return err
 		}
 	}
 	if err := startService(ctx, s); err != nil {
 		return wrap("start service "+name, err)
 	}
-	st, err := h.await(ctx, s, name, windows.SERVICE_START_PENDING, startLimit)
+	st, err := h.await(ctx, s, name, windows.SERVICE_START_PENDING, h.limits.start)
 	if err != nil {
 		return err
 	}
@@ -351,7 +354,7 @@ func (h *Host) stopService(ctx context.Context, name string) error {
 		return err
 	}
 	defer closeService(s)
-	if _, err := h.await(ctx, s, name, windows.SERVICE_START_PENDING, startLimit); err != nil { // takes no orders before
+	if _, err := h.await(ctx, s, name, windows.SERVICE_START_PENDING, h.limits.start); err != nil { // takes no orders before
 		return err
 	}
 	var st windows.SERVICE_STATUS
@@ -359,7 +362,7 @@ func (h *Host) stopService(ctx context.Context, name string) error {
 	if err != nil && !is(err, windows.ERROR_SERVICE_NOT_ACTIVE, windows.ERROR_SERVICE_CANNOT_ACCEPT_CTRL) {
 		return wrap("stop service "+name, err)
 	}
-	now, err := h.await(ctx, s, name, windows.SERVICE_STOP_PENDING, stopLimit)
+	now, err := h.await(ctx, s, name, windows.SERVICE_STOP_PENDING, h.limits.stop)
 	if err == nil && now.CurrentState != windows.SERVICE_STOPPED {
 		err = &failure{op: "stop service " + name, err: fmt.Errorf("it is in state %d", now.CurrentState), code: codes.FromWin32(uint32(windows.ERROR_SERVICE_CANNOT_ACCEPT_CTRL))}
 	}

@@ -19,6 +19,7 @@ type Host struct {
 	Progress func(Progress)
 
 	places places
+	limits limits
 	com    workers // what may be at COM at once
 
 	mu     sync.Mutex
@@ -38,7 +39,7 @@ func Open(ctx context.Context) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open this machine: %w", err)
 	}
-	h := &Host{places: p, extra: map[string]host.File{}, gaps: map[string]string{}, com: make(workers, maxWorkers)}
+	h := &Host{places: p, limits: limits{start: startLimit, stop: stopLimit}, extra: map[string]host.File{}, gaps: map[string]string{}, com: make(workers, maxWorkers)}
 	h.logs = sync.OnceValues(func() ([]host.File, error) { return h.eventLogs(context.WithoutCancel(ctx)) })
 	return h, nil
 }

@@ -3,16 +3,19 @@ package winhost
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
+	"golang.org/x/sys/windows/svc"
 
 	"updoc/internal/codes"
 	"updoc/internal/host"
@@ -163,17 +166,224 @@ func TestViews(t *testing.T) {
 // What may be changed is changed and comes back.
 func TestChangeSuite(t *testing.T) {
 	h := live(t)
-	may := hosttest.Changes{
-		Key: `HKCU\Software`, NoService: "updoc-nothing",
-		Folder: filepath.Clean(t.TempDir()),
-		SDDL:   []string{"D:P(A;;FA;;;BA)(A;;FA;;;SY)", "D:P(A;;FA;;;BA)(A;;FR;;;BU)"},
-	}
+	may := hosttest.Changes{Key: `HKCU\Software`, NoService: "updoc-nothing", Folder: temp(t)}
 	if underWine() {
-		may.Key, may.Folder = `HKLM\SOFTWARE`, h.places.windows+`\Temp`
-		may.Service, may.Running = "wuauserv", "BITS"
-		may.Rights = []string{"D:(A;;CCLCSWRPWPDTLOCRRC;;;SY)(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;BA)", "D:(A;;CCDCLCSWRPWPDTLOCRSDRCWDWO;;;BA)"}
+		may.Key, may.Folder, may.Running = `HKLM\SOFTWARE`, h.places.windows+`\Temp`, "BITS"
+		may.Switch, may.States = host.Setting("task", task(t, h, "Suite")), [2]string{"on", "off"}
+		script(t, h, `{}`)
+	} else {
+		// Who tests stays in the list, or the test could not clean up.
+		user, err := windows.GetCurrentProcessToken().GetTokenUser()
+		if err != nil {
+			t.Fatal(err)
+		}
+		me := "(A;;FA;;;" + user.User.Sid.String() + ")"
+		may.SDDL = []string{"D:P(A;;FA;;;SY)" + me, "D:P" + me + "(A;;FR;;;BU)"}
 	}
 	hosttest.ChangeSuite(t, h, may)
+}
+
+// temp is a temporary folder by its real name: %TEMP% may be a short one.
+func temp(t *testing.T) string {
+	t.Helper()
+	name, err := ptr(filepath.Clean(t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := windows.CreateFile(name, windows.FILE_READ_ATTRIBUTES, shareAll, nil, windows.OPEN_EXISTING, windows.FILE_FLAG_BACKUP_SEMANTICS, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeHandle(d)
+	p, err := finalPath(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimPrefix(p, `\\?\`)
+}
+
+// What the suite does with the rights of files is done on Windows alone.
+func TestFileRights(t *testing.T) {
+	h := live(t)
+	p := temp(t) + `\file`
+	apply(t, h, host.Change{Kind: host.Write, Path: p, Data: []byte("x")})
+	c := host.Change{Kind: host.Security, Path: p, SDDL: "D:P(A;;FA;;;WD)"}
+	back := inverse(t, h, c)
+	if len(back) != 1 || !strings.Contains(back[0].SDDL, "D:") {
+		t.Errorf("rights %+v", back)
+	}
+	apply(t, h, c)
+	if underWine() {
+		t.Skip("SetSecurityInfo: Wine keeps rights of files only as far as Linux has such")
+	}
+	if ok, err := host.Holds(t.Context(), h, c); !ok || err != nil {
+		t.Errorf("holds %v, %v", ok, err)
+	}
+	apply(t, h, back...)
+	if now := inverse(t, h, c); !host.Same(now, back) {
+		t.Errorf("%+v, was %+v", now, back)
+	}
+}
+
+func TestServiceRights(t *testing.T) {
+	h := live(t)
+	c := host.Change{Kind: host.ServiceSecurity, Path: "BITS", SDDL: "D:(A;;CCLCSWLOCRRC;;;IU)"}
+	back, err := h.Inverse(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(back) != 1 || back[0].Kind != host.ServiceSecurity || !strings.HasPrefix(back[0].SDDL, "D:") {
+		t.Errorf("rights %+v", back)
+	}
+	if underWine() {
+		t.Skip("SetServiceObjectSecurity: Wine keeps no rights of services")
+	}
+	if err := h.Apply(t.Context(), back[0]); err != nil && !errors.Is(err, host.ErrDenied) { // as they are
+		t.Error(err)
+	}
+}
+
+func TestDelayedStart(t *testing.T) {
+	if underWine() {
+		t.Skip("ChangeServiceConfig2: Wine has no delayed start")
+	}
+	s, err := live(t).Service(t.Context(), "wuauserv")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Triggers == 0 {
+		t.Errorf("Windows Update starts by triggers, and has none: %+v", s)
+	}
+}
+
+func TestDependents(t *testing.T) {
+	if underWine() {
+		t.Skip("EnumDependentServices: Wine lists none")
+	}
+	list, err := dependents("RpcSs")
+	if err != nil || len(list) < 10 {
+		t.Errorf("%q depend on RpcSs, %v", list, err)
+	}
+}
+
+func TestHolders(t *testing.T) {
+	p := temp(t) + `\held`
+	f, err := os.Create(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	by, err := holders([]string{p})
+	if underWine() {
+		t.Skip("RmGetList: Wine names nobody")
+	}
+	if err != nil || len(by) != 1 || by[0].Process != uint32(os.Getpid()) {
+		t.Errorf("%+v, %v; want this process, %d", by, err, os.Getpid())
+	}
+}
+
+func TestMoveFolderInUse(t *testing.T) {
+	h := live(t)
+	dir := temp(t) + `\Store`
+	apply(t, h, host.Change{Kind: host.FolderMake, Path: dir}, host.Change{Kind: host.Write, Path: dir + `\file`, Data: []byte("x")})
+	f, err := os.Open(dir + `\file`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if underWine() {
+		t.Skip("MoveFileEx: Wine moves a folder although a file in it is in use")
+	}
+	used := h.usedBy(t.Context(), dir, rename(dir, dir+".updoc-1"))
+	if used == nil || len(used.By) == 0 || used.By[0].Process != uint32(os.Getpid()) {
+		t.Errorf("%+v", used)
+	}
+}
+
+// A service that never stops is named with its process, in bounded time.
+func TestStuckService(t *testing.T) {
+	if flag.Arg(0) == "stuck" {
+		if err := svc.Run("updoc-stuck", stuck{}); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if !underWine() {
+		t.Skip("makes a service: only where it is thrown away afterwards")
+	}
+	h := live(t)
+	h.limits = limits{start: 20 * time.Second, stop: 500 * time.Millisecond}
+	makeService(t, "updoc-stuck", fmt.Sprintf(`"%s" -test.run ^TestStuckService$ stuck`, os.Args[0]))
+	run, stop := host.Change{Kind: host.ServiceRun, Path: "updoc-stuck"}, host.Change{Kind: host.ServiceStop, Path: "updoc-stuck"}
+	apply(t, h, run)
+	if now := inverse(t, h, stop); !host.Same(now, []host.Change{run}) {
+		t.Errorf("while it runs: %+v", now)
+	}
+	s, err := h.Service(t.Context(), "updoc-stuck")
+	if err != nil || s.State != 4 || s.Process == 0 || !strings.Contains(s.Binary, "stuck") {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	defer func() {
+		if p, err := os.FindProcess(int(s.Process)); err == nil {
+			_ = p.Kill()
+		}
+	}()
+	began := time.Now()
+	err = h.Apply(t.Context(), stop)
+	var what *StuckService
+	var code codes.HRESULT
+	if !errors.As(err, &what) || what.Process != s.Process || what.State != windows.SERVICE_STOP_PENDING ||
+		!strings.EqualFold(what.Image, filepath.Base(os.Args[0])) || !errors.As(err, &code) || code != 0x8007041D {
+		t.Errorf("%v", err)
+	}
+	if d := time.Since(began); d > 10*time.Second {
+		t.Errorf("took %v", d)
+	}
+}
+
+// stuck takes the order to stop and does not.
+type stuck struct{}
+
+func (stuck) Execute(_ []string, orders <-chan svc.ChangeRequest, status chan<- svc.Status) (bool, uint32) {
+	status <- svc.Status{State: svc.Running, Accepts: svc.AcceptStop}
+	for o := range orders {
+		switch o.Cmd {
+		case svc.Interrogate:
+			status <- o.CurrentStatus
+		case svc.Stop:
+			status <- svc.Status{State: svc.StopPending, WaitHint: 1000}
+		}
+	}
+	return false, 0
+}
+
+// makeService makes a service for the time of the test.
+func makeService(t *testing.T, name, command string) {
+	t.Helper()
+	manager, err := windows.OpenSCManager(nil, nil, windows.SC_MANAGER_CREATE_SERVICE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeService(manager)
+	n, err := windows.UTF16PtrFromString(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := windows.UTF16PtrFromString(command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := windows.CreateService(manager, n, n, windows.SERVICE_ALL_ACCESS, windows.SERVICE_WIN32_OWN_PROCESS, windows.SERVICE_DEMAND_START,
+		windows.SERVICE_ERROR_NORMAL, c, nil, nil, nil, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := windows.DeleteService(s); err != nil {
+			t.Error(err)
+		}
+		closeService(s)
+	})
 }
 
 // Every start type that Windows has, each way; a delay where there is one.
@@ -285,7 +495,7 @@ func TestMoveAtRestart(t *testing.T) {
 // The marks of a file that is written anew stay, and its time of making.
 func TestWriteKeepsMarks(t *testing.T) {
 	h := live(t)
-	p := filepath.Clean(t.TempDir()) + `\hosts`
+	p := temp(t) + `\hosts`
 	if underWine() {
 		p = h.places.windows + `\Temp\updoc-hosts`
 	}
@@ -311,7 +521,7 @@ func TestWriteKeepsMarks(t *testing.T) {
 // A change does not reach through a link, neither below it nor at its end.
 func TestLinks(t *testing.T) {
 	h := live(t)
-	dir := t.TempDir()
+	dir := temp(t)
 	outside, link := filepath.Join(dir, "outside"), filepath.Join(dir, "link")
 	if err := os.Mkdir(outside, 0o700); err != nil {
 		t.Fatal(err)
@@ -376,7 +586,8 @@ func TestRunTools(t *testing.T) {
 		if c.percent < 0 {
 			continue
 		}
-		if len(seen) == 0 || seen[0].Percent != c.percent || !strings.Contains(seen[0].Line, c.line) {
+		told := func(p Progress) bool { return p.Percent == c.percent && strings.Contains(p.Line, c.line) }
+		if !slices.ContainsFunc(seen, told) {
 			t.Errorf("%s: progress %+v, want %v %q", c.tool, seen, c.percent, c.line)
 		}
 	}
@@ -398,18 +609,25 @@ func TestRunCancelled(t *testing.T) {
 	}
 }
 
-func TestTasks(t *testing.T) {
-	h := live(t)
-	script(t, h, `{}`)
-	const task = `\updoc\Schedule Scan`
-	p := h.places.system + `\Tasks` + task
+// task makes a scheduled task, as far as it is a file.
+func task(t *testing.T, h *Host, name string) string {
+	t.Helper()
+	name = `\updoc\` + name
+	p := h.places.system + `\Tasks` + name
 	if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(p, utf16le("\uFEFF<Task><Settings><Enabled>true</Enabled></Settings></Task>"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	off := host.Change{Kind: host.Switch, Path: host.Setting("task", task), State: "off"}
+	return name
+}
+
+func TestTasks(t *testing.T) {
+	h := live(t)
+	script(t, h, `{}`)
+	name := task(t, h, "Schedule Scan")
+	off := host.Change{Kind: host.Switch, Path: host.Setting("task", name), State: "off"}
 	back := inverse(t, h, off)
 	apply(t, h, off, off)
 	if ok, err := host.Holds(t.Context(), h, off); !ok || err != nil {
