@@ -414,3 +414,18 @@ func TestLooksAtTheRoute(t *testing.T) {
 		t.Error(got.Lead[1])
 	}
 }
+
+// FuzzFirewallRule: no text of a rule is too strange, and one that is off, allows or
+// lets in blocks nothing.
+func FuzzFirewallRule(f *testing.F) {
+	f.Add("v2.31|Action=Block|Active=TRUE|Dir=Out|Protocol=6|RPort=80|RPort2_10=1-1023|App=%SystemRoot%\\system32\\svchost.exe|Svc=wuauserv|Name=x|")
+	f.Add("v2.31|Action=Allow|Active=TRUE|Dir=Out|Svc=*|")
+	f.Add("||=|RPort=-|RPort=99999999999999999999-1|")
+	f.Fuzz(func(t *testing.T, text string) {
+		r := firewallRule(textValue(text))
+		lower := strings.ToLower(text)
+		if r.blocks() && (!strings.Contains(lower, "block") || !strings.Contains(lower, "true") || !strings.Contains(lower, "out")) {
+			t.Errorf("%q blocks: %+v", text, r)
+		}
+	})
+}

@@ -123,12 +123,27 @@ func fitStaleServer(f *fit) {
 		f.not("plan.policy.no-wsus")
 	case len(there) == 0:
 		f.unlooked(keyUpdatePolicy)
+	case f.serverAnswers():
+		f.not("plan.policy.server-answers", "server", f.ownServer())
 	case f.owned(there...):
 	default:
 		forbids, _ := f.present([]value{{keyUpdatePolicy, "DoNotConnectToWindowsUpdateInternetLocations"}})
 		f.drop(append(there, forbids...), "wuauserv")
 		f.lead("plan.policy.comes-back")
 	}
+}
+
+// serverAnswers reports that the walk reached the WSUS and got what it asked for: it
+// is no leftover, whatever else is wrong.
+func (f *fit) serverAnswers() bool {
+	own := f.ownServer()
+	if f.Route == nil || own == "" {
+		return false
+	}
+	return slices.ContainsFunc(f.Route.Trips, func(t route.Trip) bool {
+		a := t.Deciding()
+		return t.Task.Vital && hostOf(t.Task.Request.URL) == own && a != nil && a.Exchange.Broken() == nil
+	})
 }
 
 // leftovers are the policies that forbid, defer or pin updates. learn.microsoft.com:
@@ -212,6 +227,9 @@ func fitServerAddress(f *fit) {
 	}
 }
 
+// plainAddress are the characters that names and paths of servers are made of.
+const plainAddress = "abcdefghijklmnopqrstuvwxyz0123456789.-_"
+
 // wellFormed returns an address as it has to be written, "" if it cannot be told.
 func wellFormed(address string) string {
 	s := strings.ToLower(strings.Trim(strings.TrimSpace(address), `"'<>`))
@@ -229,7 +247,8 @@ func wellFormed(address string) string {
 		}
 	}
 	u, err := url.Parse(scheme + strings.TrimRight(s, "/"))
-	if err != nil || u.Hostname() == "" || u.User != nil || strings.ContainsAny(u.Host, " ,;_%") || noServer(scheme+s) {
+	if err != nil || u.Hostname() == "" || u.User != nil || strings.ContainsAny(s, "?#%") ||
+		strings.Trim(u.Host, plainAddress+":[]") != "" || strings.Trim(u.Path, plainAddress+"/") != "" || noServer(scheme+s) {
 		return ""
 	}
 	return u.String()

@@ -351,3 +351,34 @@ func winHTTPNow(f *facts.Facts) string {
 	b, _ := winlog.ParseWinHTTPBlob(f.Value(keyConnections, winHTTPValue).Value.Data)
 	return b.Proxy
 }
+
+func TestServerThatAnswersIsNoLeftover(t *testing.T) {
+	f := machine{keyUpdatePolicy: `"WUServer"="http://WSUS.fabrikam.example:8530"`, keyAUPolicy: `"UseWUServer"=dword:00000001`, netlogon: alone}.facts(t)
+	f.Route = walked(map[route.Proxy]host.Fault{{Known: true}: ""})
+	f.Route.Trips[0].Task.Request.URL = "http://wsus.fabrikam.example:8530/ClientWebService/client.asmx"
+	wantPlan(t, "remove-stale-wsus-policy", f, "not: plan.policy.server-answers")
+	f.Route = walked(map[route.Proxy]host.Fault{{Known: true}: host.FaultTimeout})
+	f.Route.Trips[0].Task.Request.URL = "http://wsus.fabrikam.example:8530/ClientWebService/client.asmx"
+	if x, why := fitted(t, "remove-stale-wsus-policy", f); why.ID != "" || len(x.Steps) == 0 {
+		t.Errorf("%v, %v", x.Steps, why)
+	}
+}
+
+// FuzzWellFormed: what comes out is an address that stays as it is.
+func FuzzWellFormed(f *testing.F) {
+	for _, s := range []string{"http://wsus.fabrikam.example:8530", "HTTP:\\\\wsus", `"https//a.b/c"`, "http://http://", "//x", "http://[::1", "a b"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		out := wellFormed(s)
+		if out == "" {
+			return
+		}
+		if again := wellFormed(out); again != out {
+			t.Errorf("%q becomes %q and then %q", s, out, again)
+		}
+		if !strings.HasPrefix(out, "http://") && !strings.HasPrefix(out, "https://") || strings.ContainsAny(out, " \"<>\x00") {
+			t.Errorf("%q becomes %q", s, out)
+		}
+	})
+}
