@@ -115,7 +115,7 @@ func (env *Env) demoCure(ctx context.Context, s *lab.Scenario) (wrong, err error
 	if err != nil {
 		return nil, err
 	}
-	sick, err := examine(ctx, p, repair.RiskRestart, env.progress())
+	sick, err := examine(ctx, p, repair.RiskRestart, false, env.progress())
 	if err != nil {
 		return nil, err
 	}

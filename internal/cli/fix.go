@@ -80,12 +80,14 @@ type treating struct {
 	lab    string // directory of a simulated machine
 	format string
 	advice bool // say all that others have to be told
+	blind  bool // do not use the network to find out more
 }
 
 func (t *treating) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&t.format, "format", "text", "text, or json: one document or event a line")
 	f.StringVar(&t.lab, "lab", "", "treat the simulated machine in this directory ('updoc lab --machine' makes one)")
+	f.BoolVar(&t.blind, "no-network", false, "do not walk the update's route to find out more")
 	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
 }
 
@@ -136,7 +138,7 @@ func (t *treating) fix(ctx context.Context, env *Env, how fixing) error {
 	}
 	defer p.Close()
 	bar := env.progress()
-	x, err := examine(ctx, p, how.maxRisk, bar)
+	x, err := examine(ctx, p, how.maxRisk, t.blind, bar)
 	bar.done()
 	if err != nil {
 		return err
@@ -191,11 +193,11 @@ type examined struct {
 	plan      *repair.Plan
 }
 
-// examine diagnoses a machine, walking its route if it is one that can be treated,
-// and plans its cure.
-func examine(ctx context.Context, h host.Reader, most repair.Risk, bar *bar) (examined, error) {
+// examine diagnoses a machine, walking its route if it is one that can be treated
+// and it may, and plans its cure.
+func examine(ctx context.Context, h host.Reader, most repair.Risk, blind bool, bar *bar) (examined, error) {
 	f := facts.Collect(ctx, h, facts.Options{Progress: bar.update})
-	if p, ok := h.(Patient); ok {
+	if p, ok := h.(Patient); ok && !blind {
 		f.AddWalk(p.Walk(ctx, f))
 	}
 	if err := ctx.Err(); err != nil {
@@ -310,7 +312,7 @@ func (t *treating) rehearse(ctx context.Context, env *Env, from []string, most r
 			return err
 		}
 		bar := env.progress()
-		x, err := examine(ctx, rec, most, bar)
+		x, err := examine(ctx, rec, most, true, bar)
 		bar.done()
 		if err == nil {
 			err = t.showPlan(env, x.doc, x.plan)

@@ -53,7 +53,7 @@ func (t *treating) reset(cmd *cobra.Command, env *Env, planOnly, yes bool) error
 	}
 	defer p.Close()
 	bar := env.progress()
-	x, err := examine(ctx, p, repair.RiskRestart, bar)
+	x, err := examine(ctx, p, repair.RiskRestart, t.blind, bar)
 	bar.done()
 	if err != nil {
 		return err

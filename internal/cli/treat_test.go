@@ -110,7 +110,7 @@ func TestTreated(t *testing.T) {
 			if keeps == "" {
 				t.Error("nothing is set that must be kept")
 			}
-			x, err := examine(t.Context(), p, repair.RiskPermanent, (&Env{}).progress())
+			x, err := examine(t.Context(), p, repair.RiskPermanent, false, (&Env{}).progress())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -222,7 +222,7 @@ func planFirst(t *testing.T, name string) planned {
 	t.Helper()
 	s, dir := sickPC(t, name)
 	p := opened(t, dir)
-	x, err := examine(t.Context(), p, repair.RiskPermanent, (&Env{}).progress())
+	x, err := examine(t.Context(), p, repair.RiskPermanent, false, (&Env{}).progress())
 	if err != nil {
 		t.Fatal(err)
 	}

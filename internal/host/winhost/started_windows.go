@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/windows"
+
+	"updoc/internal/host"
 )
 
 // Started is when this Windows was started, by its own clock: the ticks since then
@@ -13,4 +15,9 @@ import (
 // put back as it was.
 func (h *Host) Started(ctx context.Context) (time.Time, error) {
 	return time.Now().Add(-windows.DurationSinceBoot()), ctx.Err()
+}
+
+// Try implements [host.Agent] by the update agent of this machine.
+func (h *Host) Try(ctx context.Context, a host.Attempt) (host.Outcome, error) {
+	return h.Agent().Try(ctx, a)
 }
