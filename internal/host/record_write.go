@@ -547,11 +547,9 @@ func (b *bundleWriter) put(m *Member, s *spool) (room int64, err error) {
 	if y := modified.Year(); y < 1980 || y > 2107 { // what a zip can hold
 		modified = b.m.Created
 	}
-	date, clock := dosTime(modified)
-	w, err := b.zip.CreateRaw(&zip.FileHeader{
-		Name: m.Name, Method: zip.Deflate, ModifiedDate: date, ModifiedTime: clock, CRC32: s.crc,
-		CompressedSize64: uint64(s.size), UncompressedSize64: uint64(m.Size),
-	})
+	head := &zip.FileHeader{Name: m.Name, Method: zip.Deflate, CRC32: s.crc, CompressedSize64: uint64(s.size), UncompressedSize64: uint64(m.Size)}
+	head.SetModTime(modified) //lint:ignore SA1019 a raw member takes no other time
+	w, err := b.zip.CreateRaw(head)
 	if err != nil {
 		return -1, err
 	}
@@ -559,12 +557,6 @@ func (b *bundleWriter) put(m *Member, s *spool) (room int64, err error) {
 		return -1, err
 	}
 	return -1, b.zip.Flush()
-}
-
-// dosTime is a time as a raw member of a zip gives it; the manifest has it in full.
-func dosTime(t time.Time) (date, clock uint16) {
-	t = t.UTC()
-	return uint16(t.Day() + int(t.Month())<<5 + (t.Year()-1980)<<9), uint16(t.Second()/2 + t.Minute()<<5 + t.Hour()<<11)
 }
 
 // step tells how far it is.
