@@ -176,11 +176,16 @@ func walkProxyAsks(l *look) {
 		l.show(g)
 		return
 	}
-	// Nobody configured a proxy and yet one answers: it sits in the way.
+	// Nobody configured a proxy and yet one answers: it sits in the way, unless the hosts
+	// file leads to it.
 	if g, ok := l.broken(func(g leg) bool {
 		_, proxied := g.proxied()
-		return !proxied && (g.fault(host.FaultStatus) && g.hop.Status == 407) && !g.pinnedByHosts()
+		return !proxied && g.fault(host.FaultStatus) && g.hop.Status == http.StatusProxyAuthRequired
 	}); ok {
+		if g.pinnedByHosts() {
+			l.Against(Conclusive, g.source(), "%s; no proxy was chosen, the address is from the hosts file", g.tell())
+			return
+		}
 		l.show(g)
 	}
 }

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -33,6 +34,8 @@ type Proxy struct {
 	NonceLife    Duration          `json:"nonceLife,omitzero"`     // of Digest; then the challenge says that it is stale
 	Closes       bool              `json:"closes,omitempty"`       // it ends the connection with each 407, which no NTLM survives
 	Echo         bool              `json:"echo,omitempty"`         // its error pages repeat what the client sent to sign in
+
+	Parent string `json:"parent,omitempty"` // host and port of the proxy that it sends everything to; that one's 407 is passed on
 
 	Rules  []Rule `json:"rules,omitempty"`
 	Opens  string `json:"opens,omitempty"` // it opens TLS in tunnels; its authority's name
@@ -106,6 +109,9 @@ func (w *World) buildProxies() error {
 			}
 		}
 		p.via = w.newForwarder(p.party, spec.Mangle, p.agent())
+		if p.via.parent = spec.Parent; spec.Parent != "" {
+			p.via.transport.Proxy = http.ProxyURL(&url.URL{Scheme: "http", Host: spec.Parent})
+		}
 		w.onClose(p.via.transport.CloseIdleConnections)
 		s := site{names: []string{spec.Name}, http: p}
 		if spec.SOCKS {
@@ -253,8 +259,12 @@ func (p *proxy) tunnel(rw http.ResponseWriter, r *http.Request) {
 		p.open(rw, r, v, host, port)
 		return
 	}
+	to := p.spec.Parent
+	if to == "" {
+		to = net.JoinHostPort(host, strconv.Itoa(int(port)))
+	}
 	ctx, cancel := context.WithTimeout(r.Context(), reachTime)
-	out, err := p.w.dial(ctx, p.party, "tcp", net.JoinHostPort(host, strconv.Itoa(int(port))))
+	out, err := p.w.dial(ctx, p.party, "tcp", to)
 	cancel()
 	if err != nil {
 		status, code := gatewayStatus(err)
@@ -262,6 +272,9 @@ func (p *proxy) tunnel(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer out.Close()
+	if p.spec.Parent != "" && !p.through(rw, r, out) {
+		return
+	}
 	seenOf(rw).Status = http.StatusOK
 	_ = takeOver(rw, r, func(c net.Conn) {
 		if _, err := io.WriteString(c, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
@@ -269,6 +282,30 @@ func (p *proxy) tunnel(rw http.ResponseWriter, r *http.Request) {
 		}
 		splice(c, out)
 	})
+}
+
+// through asks the parent for the tunnel over a connection to it. A refusal is passed on,
+// with both of them in its Via (RFC 9110 section 7.6.3).
+func (p *proxy) through(rw http.ResponseWriter, r *http.Request, parent net.Conn) bool {
+	stop := context.AfterFunc(r.Context(), func() { resetConn(parent) })
+	defer stop()
+	in := bufio.NewReader(parent)
+	_, err := fmt.Fprintf(parent, "CONNECT %s HTTP/1.1\r\nHost: %s\r\nVia: 1.1 %s (%s)\r\n\r\n", r.RequestURI, r.RequestURI, p.spec.Name, p.agent())
+	if err != nil {
+		p.page(rw, r, http.StatusBadGateway, "ERR_CONNECT_FAIL 104")
+		return false
+	}
+	answer, err := http.ReadResponse(in, r)
+	if err != nil {
+		p.page(rw, r, http.StatusBadGateway, "ERR_READ_ERROR 104")
+		return false
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode/100 == 2 {
+		return true // nothing comes behind it before the client has spoken
+	}
+	p.via.hand(rw, r, answer)
+	return false
 }
 
 // open answers CONNECT, then plays the server inside with a certificate of its own.
@@ -349,6 +386,7 @@ type forwarder struct {
 	party     *party
 	mangle    Mangle
 	agent     string
+	parent    string // where everything is sent, if not to its host
 	transport *http.Transport
 }
 
@@ -409,13 +447,23 @@ func (f *forwarder) forward(rw http.ResponseWriter, r *http.Request, to *url.URL
 		return
 	}
 	defer answer.Body.Close()
+	f.hand(rw, r, answer)
+}
+
+// hand gives an answer to the client, as the mangling has it.
+func (f *forwarder) hand(rw http.ResponseWriter, r *http.Request, answer *http.Response) {
+	challenges := answer.Header["Proxy-Authenticate"]
 	dropHops(answer.Header)
+	if f.parent != "" && answer.StatusCode == http.StatusProxyAuthRequired {
+		answer.Header["Proxy-Authenticate"] = challenges
+	}
 	h := rw.Header()
 	for name, values := range answer.Header {
 		h[name] = values
 	}
 	if !f.mangle.Hidden {
 		h.Add("Via", "1.1 "+f.name()+" ("+f.agent+")")
+		h.Set("Via", strings.Join(h["Via"], ", "))
 		h.Set("X-Cache", "MISS from "+f.name())
 	}
 	f.mangle.answer(rw, r, answer)
