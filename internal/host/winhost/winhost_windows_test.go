@@ -23,8 +23,8 @@ import (
 	"updoc/internal/winlog"
 )
 
-// underWine: a prefix that is thrown away, which may be changed as one likes.
-func underWine() bool {
+// onWine: a prefix that is thrown away, which may be changed as one likes.
+func onWine() bool {
 	return windows.NewLazySystemDLL("ntdll.dll").NewProc("wine_get_version").Find() == nil
 }
 
@@ -78,7 +78,7 @@ func TestMachine(t *testing.T) {
 // evidenceBed puts evidence where Windows keeps it.
 func evidenceBed(t *testing.T, h *Host) (content map[string]string) {
 	t.Helper()
-	if !underWine() {
+	if !onWine() {
 		t.Skip("writes to the Windows folder: only where it is thrown away afterwards")
 	}
 	content = map[string]string{
@@ -167,7 +167,7 @@ func TestViews(t *testing.T) {
 func TestChangeSuite(t *testing.T) {
 	h := live(t)
 	may := hosttest.Changes{Key: `HKCU\Software`, NoService: "updoc-nothing", Folder: temp(t)}
-	if underWine() {
+	if onWine() {
 		may.Key, may.Folder, may.Running = `HKLM\SOFTWARE`, h.places.windows+`\Temp`, "BITS"
 		may.Switch, may.States = host.Setting("task", task(t, h, "Suite")), [2]string{"on", "off"}
 		script(t, h, `{}`)
@@ -213,7 +213,7 @@ func TestFileRights(t *testing.T) {
 		t.Errorf("rights %+v", back)
 	}
 	apply(t, h, c)
-	if underWine() {
+	if onWine() {
 		t.Skip("SetSecurityInfo: Wine keeps rights of files only as far as Linux has such")
 	}
 	if ok, err := host.Holds(t.Context(), h, c); !ok || err != nil {
@@ -235,7 +235,7 @@ func TestServiceRights(t *testing.T) {
 	if len(back) != 1 || back[0].Kind != host.ServiceSecurity || !strings.HasPrefix(back[0].SDDL, "D:") {
 		t.Errorf("rights %+v", back)
 	}
-	if underWine() {
+	if onWine() {
 		t.Skip("SetServiceObjectSecurity: Wine keeps no rights of services")
 	}
 	if err := h.Apply(t.Context(), back[0]); err != nil && !errors.Is(err, host.ErrDenied) { // as they are
@@ -244,7 +244,7 @@ func TestServiceRights(t *testing.T) {
 }
 
 func TestDelayedStart(t *testing.T) {
-	if underWine() {
+	if onWine() {
 		t.Skip("ChangeServiceConfig2: Wine has no delayed start")
 	}
 	s, err := live(t).Service(t.Context(), "wuauserv")
@@ -257,7 +257,7 @@ func TestDelayedStart(t *testing.T) {
 }
 
 func TestDependents(t *testing.T) {
-	if underWine() {
+	if onWine() {
 		t.Skip("EnumDependentServices: Wine lists none")
 	}
 	list, err := dependents("RpcSs")
@@ -274,7 +274,7 @@ func TestHolders(t *testing.T) {
 	}
 	defer f.Close()
 	by, err := holders([]string{p})
-	if underWine() {
+	if onWine() {
 		t.Skip("RmGetList: Wine names nobody")
 	}
 	if err != nil || len(by) != 1 || by[0].Process != uint32(os.Getpid()) {
@@ -291,7 +291,7 @@ func TestMoveFolderInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if underWine() {
+	if onWine() {
 		t.Skip("MoveFileEx: Wine moves a folder although a file in it is in use")
 	}
 	used := h.usedBy(t.Context(), dir, rename(dir, dir+".updoc-1"))
@@ -308,7 +308,7 @@ func TestStuckService(t *testing.T) {
 		}
 		return
 	}
-	if !underWine() {
+	if !onWine() {
 		t.Skip("makes a service: only where it is thrown away afterwards")
 	}
 	h := live(t)
@@ -388,7 +388,7 @@ func makeService(t *testing.T, name, command string) {
 
 // Every start type that Windows has, each way; a delay where there is one.
 func TestStartTypes(t *testing.T) {
-	if !underWine() {
+	if !onWine() {
 		t.Skip("changes a service: only where it is thrown away afterwards")
 	}
 	h := live(t)
@@ -444,7 +444,7 @@ func TestSizes(t *testing.T) {
 // A file that is in use is moved with the next restart, once, and not if that is
 // called off.
 func TestMoveAtRestart(t *testing.T) {
-	if !underWine() {
+	if !onWine() {
 		t.Skip("leaves something to the next restart: only where it is thrown away afterwards")
 	}
 	h := live(t)
@@ -496,7 +496,7 @@ func TestMoveAtRestart(t *testing.T) {
 func TestWriteKeepsMarks(t *testing.T) {
 	h := live(t)
 	p := temp(t) + `\hosts`
-	if underWine() {
+	if onWine() {
 		p = h.places.windows + `\Temp\updoc-hosts`
 	}
 	apply(t, h, host.Change{Kind: host.Write, Path: p, Data: []byte("before")})
@@ -549,7 +549,7 @@ func TestLinks(t *testing.T) {
 // script tells the stand-ins what goes wrong; see internal/winetest/standin.
 func script(t *testing.T, h *Host, text string) {
 	t.Helper()
-	if !underWine() {
+	if !onWine() {
 		t.Skip("runs tools that change the machine: only stand-ins under Wine")
 	}
 	p := h.places.system + `\standin.json`
