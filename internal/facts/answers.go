@@ -37,6 +37,7 @@ type Answers struct {
 	Management Fact[host.Management]       // who sets policies
 	Transfers  Fact[host.TransferQueue]    // the queue of BITS
 	Power      Fact[host.Power]            // mains or battery
+	Leftovers  Fact[host.Leftovers]        // what the registry names and the disk lacks, and old files
 }
 
 // answerTime is how long a live machine may take to answer all questions. They are
@@ -73,7 +74,18 @@ func asks[T any](name string, set func(*Facts, *reading, Fact[T])) question {
 		if agent, ok := any(fact.Value).(host.AgentState); ok {
 			historyOf(r, agent.History)
 		}
-		return func(f *Facts) { set(f, r, fact) }, nil
+		var keys registryReader
+		if l, ok := any(fact.Value).(host.Leftovers); ok {
+			keys = leftoverKeys(ctx, h, l)
+		}
+		return func(f *Facts) {
+			set(f, r, fact)
+			for p, k := range keys {
+				if !f.registry[p].asked {
+					f.registry[p] = k
+				}
+			}
+		}, nil
 	}}
 }
 
@@ -97,6 +109,7 @@ func answerQuestions() []question {
 		asks(host.AskFirewall, func(f *Facts, _ *reading, v Fact[host.Firewall]) { f.Firewall = v }),
 		asks(host.AskSecurity, func(f *Facts, _ *reading, v Fact[host.SecurityProducts]) { f.Security = v }),
 		asks(host.AskBITS, func(f *Facts, _ *reading, v Fact[host.TransferQueue]) { f.Transfers = v }),
+		asks(host.AskLeftovers, func(f *Facts, _ *reading, v Fact[host.Leftovers]) { f.Leftovers = v }),
 		asks(host.AskAgent, func(f *Facts, _ *reading, v Fact[host.AgentState]) { f.Agent = v }),
 		asks(host.AskProxyFor, func(f *Facts, _ *reading, v Fact[host.ProxyFor]) { f.ProxyFor = v }),
 	}
@@ -283,3 +296,29 @@ func historyStage(h codes.HRESULT) Stage {
 	}
 	return StageInstall
 }
+
+// Bounds of what is read of leftovers: whoever fills the registry with names of
+// services that have no file does not hold a diagnosis.
+const (
+	maxLeftovers    = 200 // of each kind
+	maxLeftoverKeys = 1500
+	deepestLeftover = 4 // TriggerInfo\0 lies two below a service
+)
+
+// leftoverKeys reads the registry keys that leftovers have, with all that is below
+// them: who does not know all of a key cannot take it away and put it back.
+func leftoverKeys(ctx context.Context, h host.Reader, l host.Leftovers) registryReader {
+	out, left := registryReader{}, maxLeftoverKeys
+	for _, o := range l.Services[:min(len(l.Services), maxLeftovers)] {
+		out.read(ctx, h, keyServiceList+`\`+o.Name, deepestLeftover, &left)
+	}
+	for _, name := range l.Packages[:min(len(l.Packages), maxLeftovers)] {
+		out.read(ctx, h, keyPackages+`\`+name, deepestLeftover, &left)
+	}
+	return out
+}
+
+const (
+	keyServiceList = `HKLM\SYSTEM\CurrentControlSet\Services`
+	keyPackages    = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\Packages`
+)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -71,5 +72,36 @@ func TestChildrenBounded(t *testing.T) {
 	}
 	if !slices.ContainsFunc(f.Gaps, func(g Gap) bool { return g.Source == "registry" }) {
 		t.Errorf("no gap: %v", f.Gaps)
+	}
+}
+
+// orphaned is a machine with leftovers, whose keys have one level below them.
+type orphaned struct{ asked }
+
+func (orphaned) Key(_ context.Context, p string) (host.Key, error) {
+	k := host.Key{Path: p}
+	if strings.HasSuffix(p, `\OldDriver`) {
+		k.Subkeys = []string{"Parameters"}
+	}
+	return k, nil
+}
+
+// TestLeftoverKeys: what may be taken away is known in whole.
+func TestLeftoverKeys(t *testing.T) {
+	const pkg = "Package_1_for_KB5030101~31bf3856ad364e35~amd64~~10.0.1.2"
+	f := Collect(t.Context(), orphaned{asked{host.AskLeftovers: host.Leftovers{
+		Services: []host.Orphan{{Name: "OldDriver", Path: `C:\Windows\System32\drivers\old.sys`}},
+		Packages: []string{pkg},
+	}}}, Options{})
+	if f.Leftovers.State != Present || len(f.Leftovers.Value.Services) != 1 {
+		t.Errorf("%+v", f.Leftovers)
+	}
+	for _, p := range []string{keyServiceList + `\OldDriver`, keyServiceList + `\OldDriver\Parameters`, keyPackages + `\` + pkg} {
+		if !f.Whole(p) {
+			t.Errorf("%s is not known", p)
+		}
+	}
+	if f.Whole(keyServiceList + `\Spooler`) {
+		t.Error("a service that nobody named was read")
 	}
 }
