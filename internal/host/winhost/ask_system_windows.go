@@ -23,8 +23,6 @@ func callerSID() string {
 	return user.User.Sid.String()
 }
 
-const sidSystem = "S-1-5-18"
-
 // caller says who asks.
 func caller(_ context.Context, h *Host, _ map[string]string) (any, error) {
 	c := host.Caller{Account: callerSID(), Elevated: h.Elevated(), At: time.Now().UTC()}
