@@ -241,8 +241,10 @@ func definitionsNamed(l *look) {
 	if _, others := failingUpdates(l); others {
 		return
 	}
-	if _, listed := l.Mark("other-updates-listed"); listed {
-		weak("defender-update-named")(l)
+	if listed, ok := l.Mark("other-updates-listed"); ok {
+		if _, named := l.Mark("defender-update-named"); named {
+			l.add(false, Weak, listed)
+		}
 		return
 	}
 	strong("defender-update-named")(l)

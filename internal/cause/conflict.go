@@ -1,6 +1,7 @@
 package cause
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -158,15 +159,24 @@ func (l *look) vain() bool {
 	return ok
 }
 
+// triedInVain reports whether a sentence of a note is about what was tried, where the
+// note says that nothing of it cured. What is only said to be there still counts.
+func (l *look) triedInVain(seen facts.Seen) bool {
+	return l.vain() && trying.MatchString(seen.Text)
+}
+
+// trying finds the words for what people do against a failure.
+var trying = regexp.MustCompile(`(?i)\b(tried|try|trying|uninstall\w*|disabl\w*|deactivat\w*|remov\w*|turn(ed|ing)? off|switch(ed|ing)? off|reset\w*|renam\w*|delet\w*|clear(ed|ing)|reinstall\w*|repair\w*|ran|without|off:|nothing (helps|helped|works|worked)|versucht|deinstall\w*|deaktivier\w*)`)
+
 // antivirusNamed counts an antivirus that somebody names: more where the code is
 // one that a held file gives, nothing where it is listed among what was tried.
 func antivirusNamed(l *look) {
 	seen, named := l.Mark("av-named")
-	if l.vain() {
-		return
-	}
+	named = named && !l.triedInVain(seen)
 	_, held := l.hit(codesHeld)
-	switch mention, ok := l.Mark("av-mentioned"); {
+	mention, ok := l.Mark("av-mentioned")
+	ok = ok && !l.triedInVain(mention)
+	switch {
 	case named && held:
 		l.add(true, Strong, seen)
 	case named:
@@ -189,7 +199,7 @@ func antivirusProved(l *look) {
 // where a file or a program was refused.
 func endpointNamed(l *look) {
 	seen, ok := l.Mark("edr-named")
-	if !ok || l.vain() {
+	if !ok || l.triedInVain(seen) {
 		return
 	}
 	if _, refused := l.hit(codesRefused); refused {

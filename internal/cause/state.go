@@ -52,7 +52,8 @@ func STATE() []*Cause {
 				moderate("restart-does-not-clear"),
 				conclusive("restart-first"),
 				moderate("restart-pending"),
-				moderate("note-pending-xml", "revert-pending-fails"),
+				pendingNamed,
+				moderate("revert-pending-fails"),
 				moderate("undoing-loop"),
 				moderate("post-reboot-still-pending"),
 				strong("setup-cleanup-pending"),
@@ -209,5 +210,13 @@ func transactionCures(l *look) {
 		l.Cure("grow-txf-log", "free-disk-space", "rename-txr-logs")
 	case full || has(0x800719E4):
 		l.Cure("rename-txr-logs", "remove-ghost-devices", "restart-machine")
+	}
+}
+
+// pendingNamed: files and keys of pending work are named, and not as what was
+// cleared away in vain.
+func pendingNamed(l *look) {
+	if seen, ok := l.Mark("note-pending-xml"); ok && !l.triedInVain(seen) {
+		l.add(true, Moderate, seen)
 	}
 }
