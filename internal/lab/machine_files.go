@@ -61,7 +61,7 @@ func (m *Machine) exists(p string) bool {
 func (m *Machine) unpackFile(name string, text []byte) error {
 	drive, rest, ok := strings.Cut(name, "/")
 	if !ok || len(drive) != 1 || !filepath.IsLocal(name) {
-		return errors.New("want files/C/...")
+		return errors.New("not files/DRIVE/PATH")
 	}
 	p := m.place(drive + `:\` + strings.ReplaceAll(strings.TrimSuffix(rest, "/"), "/", `\`))
 	if strings.HasSuffix(name, "/") {

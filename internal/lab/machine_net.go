@@ -56,10 +56,12 @@ const (
 	ePTCookie        codes.HRESULT = 0x80244015
 )
 
-// patience is how long a request waits in real time, and inWindows how long it would
-// wait in Windows: the rest of it passes in the world alone.
+// patience is how long a connection is waited for in real time, and inWindows how long
+// it would be in Windows: the rest of it passes in the world alone. Who answers at all
+// is given more, as the machine that plays all this may be busy.
 const (
 	patience  = 1500 * time.Millisecond
+	answering = 15 * time.Second
 	inWindows = 60 * time.Second
 )
 
@@ -214,14 +216,17 @@ func (m *Machine) send(req *http.Request, setting *proxySetting, who caller, pin
 	if via != nil {
 		out.proxy = via.Host
 	}
-	ctx, cancel := context.WithTimeout(req.Context(), patience)
+	ctx, cancel := context.WithTimeout(req.Context(), answering)
 	defer cancel()
-	var connected atomic.Bool
+	var connected, waited atomic.Bool
 	tr := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, patience)
+			defer cancel()
 			c, err := m.dial(ctx, network, addr)
 			connected.Store(err == nil)
+			waited.Store(err != nil && ctx.Err() != nil)
 			return c, err
 		},
 		Proxy:           func(*http.Request) (*url.URL, error) { return via, nil },
@@ -248,7 +253,7 @@ func (m *Machine) send(req *http.Request, setting *proxySetting, who caller, pin
 		out.status, out.result = int(refused), who.status(int(refused))
 		out.seen = fmt.Sprintf("The server returned HTTP status code '%d (0x%X)' with text '%s'.", refused, int(refused), http.StatusText(int(refused)))
 	case err != nil:
-		if out.result, out.seen = who.fault(err, connected.Load()); errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if out.result, out.seen = who.fault(err, connected.Load()); waited.Load() || ctx.Err() != nil {
 			m.world.Advance(inWindows - patience)
 		}
 	case out.status >= http.StatusBadRequest:
@@ -366,13 +371,13 @@ func (m *Machine) dial(ctx context.Context, network, addr string) (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	for _, a := range addrs {
-		if a.IsUnspecified() || a.IsLoopback() {
-			return nil, &net.OpError{Op: "dial", Net: network, Err: errSunk}
-		}
-		return m.connect(ctx, network, net.JoinHostPort(a.String(), port))
+	switch {
+	case len(addrs) == 0:
+		return m.connect(ctx, network, addr)
+	case addrs[0].IsUnspecified() || addrs[0].IsLoopback():
+		return nil, &net.OpError{Op: "dial", Net: network, Err: errSunk}
 	}
-	return m.connect(ctx, network, addr)
+	return m.connect(ctx, network, net.JoinHostPort(addrs[0].String(), port))
 }
 
 // hosts returns what the hosts file has for a name.

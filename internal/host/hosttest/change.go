@@ -264,7 +264,8 @@ func (s *changes) services(t *testing.T) {
 	if s.may.NoService != "" {
 		for _, c := range []host.Change{
 			{Kind: host.ServiceStart, Path: s.may.NoService, Start: &host.Start{Type: 3}},
-			{Kind: host.ServiceRun, Path: s.may.NoService}, {Kind: host.ServiceStop, Path: s.may.NoService},
+			{Kind: host.ServiceRun, Path: s.may.NoService},
+			{Kind: host.ServiceStop, Path: s.may.NoService},
 			{Kind: host.ServiceSecurity, Path: s.may.NoService, SDDL: "D:(A;;GA;;;SY)"},
 		} {
 			s.nothingThere(t, c)
