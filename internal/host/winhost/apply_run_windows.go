@@ -36,7 +36,7 @@ func (h *Host) tool(name string) (string, error) {
 	case "mpcmdrun":
 		programs, err := windows.KnownFolderPath(windows.FOLDERID_ProgramFiles, 0)
 		return programs + `\Windows Defender\MpCmdRun.exe`, wrap("find the program files", err)
-	case "schtasks": // updoc's own tool for Switch
+	case "netsh", "schtasks": // updoc's own, for Switch
 	default:
 		if !slices.Contains(host.Tools, name) {
 			return "", host.ErrRefused

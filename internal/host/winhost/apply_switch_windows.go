@@ -19,7 +19,12 @@ type switcher struct {
 // switches lists the groups of settings that this host has.
 func switches() map[string]switcher {
 	return map[string]switcher{
-		"task": {get: taskState, set: setTask},
+		"task":          {get: taskState, set: setTask},
+		"firewall-rule": firewallRules(),
+		"ipv6":          ipv6Bindings(),
+		"mtu":           {get: getMTU, set: setMTU},
+		"hidden-update": {get: getHidden, set: setHidden},
+		"txf-log":       {get: getContainers, set: setContainers},
 	}
 }
 

@@ -206,3 +206,22 @@ func TestEvidence(t *testing.T) {
 		}
 	}
 }
+
+// What comes from a journal cannot make another query of a query.
+func TestQuoting(t *testing.T) {
+	for in, want := range map[string]string{
+		"{ABC}": "'{ABC}'", "Bob's LAN": `'Bob\'s LAN'`, `a\' OR '1'='1`: `'a\\\' OR \'1\'=\'1'`,
+	} {
+		if got := wqlString(in); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+	}
+	for in, want := range map[string]bool{
+		"0f1e2d3c-4b5a-6978-8796-A5B4C3D2E1F0": true, "0f1e2d3c-4b5a-6978-8796-A5B4C3D2E1F": false,
+		"0f1e2d3c 4b5a 6978 8796 A5B4C3D2E1F0": false, "0f1e2d3c-4b5a-6978-8796-A5B4C3D2E1'0": false, "": false,
+	} {
+		if isGUID(in) != want {
+			t.Errorf("%q: %v", in, !want)
+		}
+	}
+}

@@ -47,3 +47,28 @@ func taskEnabled(b []byte) (string, error) {
 	}
 	return state, nil
 }
+
+// wqlString quotes a text for a query of WMI.
+// learn.microsoft.com: "WQL (SQL for WMI)", escaping.
+func wqlString(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
+}
+
+// isGUID reports whether s is the id of an update, which may stand in a search.
+func isGUID(s string) bool {
+	if len(s) != 36 {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+			if c != '-' {
+				return false
+			}
+		case '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f':
+		default:
+			return false
+		}
+	}
+	return true
+}

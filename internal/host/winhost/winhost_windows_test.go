@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -662,5 +663,31 @@ func BenchmarkKey(b *testing.B) {
 		if _, err := h.Key(b.Context(), `HKLM\SYSTEM\CurrentControlSet\Services\BITS`); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// Settings that WMI and NTFS have: what is not there does not exist, and what
+// cannot be looked at is an error, never a state.
+func TestSettings(t *testing.T) {
+	h := live(t)
+	for _, path := range []string{"firewall-rule/updoc-nothing", "ipv6/updoc's adapter", "mtu/updoc's adapter", "hidden-update/x", "txf-log/1:"} {
+		state, err := h.Inverse(t.Context(), host.Change{Kind: host.Switch, Path: path, State: "off"})
+		if err == nil {
+			t.Errorf("%s: %+v", path, state)
+		}
+		if group, _, _ := strings.Cut(path, "/"); errors.Is(err, host.ErrNotRecorded) {
+			t.Errorf("%s: settings of the kind %s are unknown: %v", path, group, err)
+		}
+		if !onWine() && !errors.Is(err, host.ErrNotExist) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if onWine() {
+		t.Skip("MSFT_NetFirewallRule, MSFT_NetIPInterface, FSCTL_TXFS_QUERY_RM_INFORMATION: Wine has none")
+	}
+	if state, err := getContainers(t.Context(), h, h.places.drive); err != nil {
+		t.Logf("transaction log: %v", err)
+	} else if n, err := strconv.Atoi(state); err != nil || n < 2 {
+		t.Errorf("transaction log: %q", state)
 	}
 }
