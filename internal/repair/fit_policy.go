@@ -346,6 +346,9 @@ func fitClientID(f *fit) {
 		f.not("plan.policy.no-client-id")
 	default:
 		f.drop(there, "wuauserv")
+		for i := range f.out.Steps { // the agent makes itself a new id when it starts
+			f.out.Steps[i].Anew = f.out.Steps[i].Change.Kind == host.ValueDel
+		}
 	}
 }
 

@@ -61,6 +61,9 @@ type Step struct {
 	// a cache that fills by itself, a clock that is right.
 	Lasting string `json:"lasting,omitempty"`
 	Restart bool   `json:"restart,omitempty"` // has effect after a restart of the machine
+	// Anew says that Windows writes by itself what the change takes away, so that what
+	// stands there later is nobody's decision, and an undo puts the old in its place.
+	Anew bool `json:"anew,omitempty"`
 	// Lease, if not 0, is for how many minutes the change may stand: an experiment
 	// that is taken back by itself, even if updoc is killed.
 	Lease int `json:"lease,omitempty"`

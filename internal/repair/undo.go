@@ -92,7 +92,7 @@ func (r *Runner) undo(ctx context.Context, e Entry, t Treatment, u *Undone) erro
 	}
 	// A done says how it was left. After a begin alone, or an undo that was cut off,
 	// whatever is there now is updoc's own half.
-	if e.Kind == EntryDone && len(e.After) > 0 && !s.Change.Passing() {
+	if e.Kind == EntryDone && len(e.After) > 0 && !s.Change.Passing() && !s.Anew {
 		now, err := r.Host.Inverse(ctx, s.Change)
 		switch {
 		case err != nil:
