@@ -43,6 +43,7 @@ const (
 	eNoSignature   codes.HRESULT = 0x800B0100
 	eRestartFirst  codes.HRESULT = 0x80070BC9
 	eDiskFull      codes.HRESULT = 0x80070070
+	eNoName        codes.HRESULT = 0x80070050 // of a temporary file: all 65,535 are taken
 	eStoreCorrupt  codes.HRESULT = 0x80073712
 	ePathMissing   codes.HRESULT = 0x80070003
 	eHang          codes.HRESULT = 0x800F0821

@@ -3,7 +3,6 @@ package lab
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -56,19 +55,6 @@ func (m *Machine) Service(ctx context.Context, name string) (host.Service, error
 		Name: s.Name, State: s.State, Start: int(m.now.start(name).Type),
 		Account: r.text(key, "ObjectName"), Binary: r.text(key, "ImagePath"), Source: "service " + s.Name,
 	}, nil
-}
-
-// Ask implements [host.Reader]: what settings know, by their group.
-func (m *Machine) Ask(ctx context.Context, q host.Question) (host.Answer, error) {
-	if err := ctx.Err(); err != nil {
-		return host.Answer{}, err
-	}
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if text, ok := m.now.Settings["answer/"+strings.ToLower(q.Name)]; ok && json.Valid([]byte(text)) {
-		return host.Answer{JSON: json.RawMessage(text), Source: "answer " + q.Name}, nil
-	}
-	return host.Answer{}, fmt.Errorf("answer %s: %w", q.Name, host.ErrNotRecorded)
 }
 
 func (s *state) service(name string) *serviceState { return s.Services[strings.ToLower(name)] }

@@ -55,7 +55,7 @@ func (m *Machine) stage(o offer) (string, codes.HRESULT) {
 		return fail(ePathMissing, "ERROR_PATH_NOT_FOUND", "Failed to open a folder")
 	}
 	if n := m.temporary(); n > 5000 {
-		return fail(eDiskFull, "ERROR_DISK_FULL", "Failed to create a temporary folder below C:\\Windows\\Temp")
+		return fail(eNoName, "ERROR_FILE_EXISTS", "Error creating temporary file in C:\\Windows\\Temp")
 	}
 	if store, _ := m.setting(setStore); store != "sound" {
 		if store == "files" {

@@ -1,0 +1,101 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"strings"
+
+	"updoc/internal/host"
+)
+
+// Ask implements [host.Reader]. What this machine has nothing of was not asked for,
+// as in an old bundle: its registry, files and services tell most of it.
+func (m *Machine) Ask(ctx context.Context, q host.Question) (host.Answer, error) {
+	if err := ctx.Err(); err != nil {
+		return host.Answer{}, err
+	}
+	var v any
+	switch strings.ToLower(q.Name) {
+	case host.AskAdapters:
+		v = m.adapters()
+	case host.AskLeftovers:
+		found, err := host.FindLeftovers(ctx, m, drives{m}, `C:\Windows`, m.Now())
+		if err != nil {
+			return host.Answer{}, fmt.Errorf("answer %s: %w", q.Name, err)
+		}
+		v = found
+	default:
+		return host.Answer{}, fmt.Errorf("answer %s: %w", q.Name, host.ErrNotRecorded)
+	}
+	b, err := json.Marshal(v)
+	return host.Answer{JSON: b, Source: "answer " + q.Name}, err
+}
+
+// adapters is the one cable that leads into the machine's world.
+func (m *Machine) adapters() host.Adapters {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	place := m.world.spec.Machine
+	a := host.Adapter{
+		ID: "{5A1C7A5E-3B0E-4B53-9E0D-2F6C1B7D4E90}", Name: "Ethernet", Description: "Example Network Adapter", Index: 4, Type: 6, // ethernetCsmacd
+		Up: true, MTU: 1500, Speed: 1e9, MAC: "00-00-5E-00-53-22", DHCP: true,
+		Gateways: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, DNS: m.world.zone[resolverName][:1],
+	}
+	if len(place.Suffixes) > 0 {
+		a.Suffix = place.Suffixes[0]
+	}
+	off, _ := m.now.setting("ipv6/ethernet")
+	for _, addr := range place.Addresses {
+		bits := 24
+		if addr.Is6() {
+			bits = 64
+		}
+		if addr.Is4() || off != "off" {
+			a.Addresses = append(a.Addresses, netip.PrefixFrom(addr, bits))
+		}
+	}
+	r := m.now.Registry
+	return host.Adapters{
+		Host:     r.text(`HKLM\SYSTEM\CurrentControlSet\Control\ComputerName\ComputerName`, "ComputerName"),
+		Domain:   r.text(`HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters`, "Domain"),
+		Adapters: []host.Adapter{a},
+	}
+}
+
+// drives are a machine's files as a look for leftovers needs them.
+type drives struct{ m *Machine }
+
+// Exists implements [host.FileSystem].
+func (d drives) Exists(p string) (bool, error) {
+	_, err := os.Lstat(d.m.place(p))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// List implements [host.FileSystem].
+func (d drives) List(p string, each func(host.Listed) bool) error {
+	entries, err := os.ReadDir(d.m.place(p))
+	if err != nil {
+		return notExist(err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			continue // it is gone meanwhile
+		}
+		if !each(host.Listed{Name: e.Name(), Folder: e.IsDir(), Size: info.Size(), Modified: info.ModTime()}) {
+			break
+		}
+	}
+	return nil
+}
+
+// InUse implements [host.FileSystem].
+func (d drives) InUse(p string) bool { return d.m.inUse(p) != nil }
