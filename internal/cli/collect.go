@@ -283,25 +283,26 @@ func (t *teller) preview(p host.Preview) error {
 	var b strings.Builder
 	word := t.words.Text
 	fmt.Fprintf(&b, "%s\n\n", word("collect.preview"))
-	count := func(n int, key, what string) {
-		if n > 0 {
-			fmt.Fprintf(&b, "%6d %s%s\n", n, word(key), what)
-		}
-	}
-	count(p.Keys, "collect.keys", "")
-	count(p.Services, "collect.services", "")
+	row := func(key, what string) { fmt.Fprintf(&b, "  %-14s %s\n", word(key), what) }
+	row("collect.keys", fmt.Sprint(p.Keys))
+	row("collect.services", fmt.Sprint(p.Services))
 	if len(p.Answers) > 0 {
-		count(len(p.Answers), "collect.answers", ": "+strings.Join(p.Answers, ", "))
+		text := wrapped(fmt.Sprintf("%d: %s", len(p.Answers), strings.Join(p.Answers, ", ")), "", 62)
+		row("collect.answers", strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", 17)))
 	}
-	count(len(p.Files), "collect.files", ": "+word("collect.size", "size", bytesText(p.Bytes)))
+	size := bytesText(p.Bytes)
+	if p.Bytes >= 1<<20 {
+		size = word("collect.size", "size", size)
+	}
+	row("collect.files", fmt.Sprintf("%d: %s", len(p.Files), size))
 	files := slices.Clone(p.Files)
 	slices.SortStableFunc(files, func(a, b host.PreviewFile) int { return cmp.Compare(b.Size, a.Size) })
 	for _, f := range files[:min(len(files), maxNamed)] {
-		size := word("collect.all-of", "size", bytesText(f.Size))
+		size = word("collect.all-of", "size", bytesText(f.Size))
 		if f.Take < f.Size {
 			size = word("collect.part-of", "take", bytesText(f.Take), "size", bytesText(f.Size))
 		}
-		fmt.Fprintf(&b, "         %s (%s)\n", oneLine(f.Path), size)
+		fmt.Fprintf(&b, "    %s (%s)\n", oneLine(f.Path), size)
 	}
 	t.more(&b, len(files))
 	list := func(title string, items []host.Unread) {
@@ -314,7 +315,7 @@ func (t *teller) preview(p host.Preview) error {
 			if u.Why != host.ErrDenied.Error() {
 				line += ": " + u.Why
 			}
-			fmt.Fprintf(&b, "         %s\n", oneLine(line))
+			fmt.Fprintf(&b, "    %s\n", shortened(oneLine(line), 150))
 		}
 		t.more(&b, len(items))
 	}
@@ -346,7 +347,7 @@ func (t *teller) preview(p host.Preview) error {
 
 func (t *teller) more(b *strings.Builder, n int) {
 	if n > maxNamed {
-		fmt.Fprintf(b, "         %s\n", t.words.Text("collect.more", "n", n-maxNamed))
+		fmt.Fprintf(b, "    %s\n", t.words.Text("collect.more", "n", n-maxNamed))
 	}
 }
 
@@ -481,6 +482,15 @@ func wrapped(text, indent string, columns int) string {
 		at += n
 	}
 	return b.String()
+}
+
+// shortened cuts a line; the manifest has it whole.
+func shortened(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return string(r[:n]) + " ..."
 }
 
 // bytesText is a size as people say it.

@@ -188,6 +188,9 @@ func (b *bundle) open(r *Recorded, parts map[string][]File) {
 	}
 }
 
+// errFailed is the answer where looking failed and the bundle does not say how.
+var errFailed = errors.New("could not be read")
+
 // error is what an answer of a state was; there says that the value is at hand.
 func (s AnswerState) error(what, why string, there bool) error {
 	switch s {
@@ -199,9 +202,11 @@ func (s AnswerState) error(what, why string, there bool) error {
 		return fmt.Errorf("%s: %w", what, ErrNotExist)
 	case StateDenied:
 		return fmt.Errorf("%s: %w", what, ErrDenied)
-	}
-	if why != "" {
-		return fmt.Errorf("%s: %s: %w", what, why, ErrNotRecorded)
+	case StateFailed:
+		if why != "" {
+			return errors.New(why)
+		}
+		return fmt.Errorf("%s: %w", what, errFailed)
 	}
 	return fmt.Errorf("%s: %w", what, ErrNotRecorded)
 }

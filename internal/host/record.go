@@ -247,7 +247,8 @@ func (r *Record) unread() []Unread {
 	var out []Unread
 	add := func(kind, what string, err error) {
 		if s := stateOf(err); s == StateDenied || s == StateFailed {
-			out = append(out, Unread{What: what, Kind: kind, Why: why(err)})
+			reason := strings.TrimPrefix(why(err), "ask "+what+": ") // said already
+			out = append(out, Unread{What: what, Kind: kind, Why: reason})
 		}
 	}
 	for _, k := range r.keys.list {

@@ -158,6 +158,16 @@ func (b *bundleWriter) text(s string) string {
 	return b.red.String(s)
 }
 
+// computer redacts the name of the machine, which may be too short or too common to
+// be taken for a name where it stands alone.
+func (b *bundleWriter) computer(name string) string {
+	if name == "" {
+		return ""
+	}
+	const label = "Computer Name: "
+	return strings.TrimPrefix(b.text(label+name), label)
+}
+
 func (b *bundleWriter) bytes(p []byte) []byte {
 	if b.red == nil {
 		return p
@@ -168,7 +178,7 @@ func (b *bundleWriter) bytes(p []byte) []byte {
 // head fills in what is known before the files are read.
 func (b *bundleWriter) head() {
 	m := b.r.machine
-	m.Name, m.OS, m.Build, m.Arch = b.text(m.Name), b.text(m.OS), b.text(m.Build), b.text(m.Arch)
+	m.Name, m.OS, m.Build, m.Arch = b.computer(m.Name), b.text(m.OS), b.text(m.Build), b.text(m.Arch)
 	b.m = Manifest{Schema: BundleSchema, Version: b.opt.Version, Created: b.opt.Created.UTC().Truncate(time.Second), Machine: Described(m), Elevated: b.r.elevated(), Files: []Member{}}
 	for _, u := range b.r.unread() {
 		b.unread(u)
