@@ -7,6 +7,7 @@ import (
 
 	"updoc/internal/codes"
 	"updoc/internal/facts"
+	"updoc/internal/route"
 )
 
 // What a proxy does to updating is seen through one code more than any other:
@@ -409,6 +410,11 @@ func bypassMisspelt(l *look) {
 			return r < ' ' || r > '~' || strings.ContainsRune(`,"'|\{}^`+"`", r)
 		}); i >= 0 {
 			l.For(Strong, source, "bypass list: %q", list)
+			l.Cure("correct-proxy-bypass")
+			return true
+		}
+		if bad := route.Bypass(list, "").Malformed; len(bad) > 0 { // an entry that lets nothing past, but harms no other
+			l.For(Weak, source, "bypass list: %q lets nothing past", bad[0].Text)
 			l.Cure("correct-proxy-bypass")
 			return true
 		}

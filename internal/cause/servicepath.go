@@ -12,6 +12,7 @@ type servicePath struct {
 	name   string
 	exe    string   // below the folder of Windows
 	groups []string // what svchost.exe is told with -k since Windows 7; nil: not looked at
+	dlls   []string // in system32, what svchost.exe loads for it (ServiceDll); nil: not looked at
 }
 
 // svchost is the program that most services of Windows share.
@@ -22,14 +23,14 @@ const svchost = `system32\svchost.exe`
 // Windows 10"). Between releases services move from one group to another; another
 // program they never get.
 var servicePaths = [...]servicePath{
-	{"wuauserv", svchost, []string{"netsvcs", "wusvcs"}},
-	{"UsoSvc", svchost, []string{"netsvcs", "wusvcs"}},
-	{"WaaSMedicSvc", svchost, []string{"wusvcs", "netsvcs"}},
-	{"bits", svchost, []string{"netsvcs"}},
-	{"cryptsvc", svchost, []string{"networkservice", "netsvcs"}},
-	{"DoSvc", svchost, nil}, // of no release before Windows 10, and moved since
-	{"TrustedInstaller", `servicing\trustedinstaller.exe`, nil},
-	{"msiserver", `system32\msiexec.exe`, nil},
+	{"wuauserv", svchost, []string{"netsvcs", "wusvcs"}, []string{"wuaueng.dll", "wuauserv.dll"}}, // the second: Windows XP
+	{"UsoSvc", svchost, []string{"netsvcs", "wusvcs"}, []string{"usosvc.dll", "usocore.dll"}},
+	{"WaaSMedicSvc", svchost, []string{"wusvcs", "netsvcs"}, nil},
+	{"bits", svchost, []string{"netsvcs"}, []string{"qmgr.dll"}},
+	{"cryptsvc", svchost, []string{"networkservice", "netsvcs"}, []string{"cryptsvc.dll"}},
+	{"DoSvc", svchost, nil, nil}, // of no release before Windows 10, and moved since
+	{"TrustedInstaller", `servicing\trustedinstaller.exe`, nil, nil},
+	{"msiserver", `system32\msiexec.exe`, nil, nil},
 }
 
 // fits says whether a command line is one that Windows gives the service.
@@ -80,11 +81,30 @@ func belowWindows(path string) (string, bool) {
 func replacedPaths(w Weight) rule {
 	return func(l *look) {
 		for _, p := range servicePaths {
+			replacedLibrary(l, w, p)
 			s := l.Service(p.name)
 			if s.State != facts.Present || s.Value.Binary == "" || p.fits(s.Value.Binary) {
 				continue
 			}
 			l.For(w, s.Source, "%s starts %s, which is not what Windows starts", p.name, s.Value.Binary)
 		}
+	}
+}
+
+// replacedLibrary counts a service for which svchost.exe is told to load something
+// else than Windows lets it load.
+func replacedLibrary(l *look, w Weight, p servicePath) {
+	if p.dlls == nil {
+		return
+	}
+	key := `HKLM\SYSTEM\CurrentControlSet\Services\` + p.name + `\Parameters`
+	dll := l.Text(key, "ServiceDll")
+	if dll.State != facts.Present {
+		return
+	}
+	below, ok := belowWindows(strings.ToLower(strings.TrimSpace(dll.Value)))
+	name, inside := strings.CutPrefix(below, `system32\`)
+	if !ok || !inside || !slices.Contains(p.dlls, name) {
+		l.For(w, dll.Source, "%s loads %s, which is not what Windows loads", p.name, dll.Value)
 	}
 }

@@ -109,3 +109,24 @@ func TestReplacedService(t *testing.T) {
 		t.Errorf("first is %s (%.2f)", first.ID, first.Probability)
 	}
 }
+
+func TestServiceLibraries(t *testing.T) {
+	const head = "Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\"
+	tests := []struct {
+		service, dll string
+		replaced     bool
+	}{
+		{"wuauserv", `%systemroot%\\system32\\wuaueng.dll`, false},
+		{"wuauserv", `C:\\Windows\\System32\\WUAUENG.DLL`, false},
+		{"bits", `C:\\Windows\\system32\\qmgr.dll`, false},
+		{"wuauserv", `C:\\ProgramData\\wuaueng.dll`, true},
+		{"bits", `C:\\Windows\\system32\\qmgr2.dll`, true},
+	}
+	for _, tt := range tests {
+		f := collected(t, map[string]string{"services.reg": head + tt.service + "\\Parameters]\r\n\"ServiceDll\"=\"" + tt.dll + "\"\r\n"})
+		v := evidence(replacedPaths(Strong))(f)
+		if got := len(v.Evidence) == 1; got != tt.replaced {
+			t.Errorf("%s loads %s: %+v", tt.service, tt.dll, v.Evidence)
+		}
+	}
+}

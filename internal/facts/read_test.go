@@ -386,3 +386,15 @@ func TestTranscript(t *testing.T) {
 		t.Errorf("WinHTTP %+v", f.WinHTTP)
 	}
 }
+
+// What the registry says of a service stays where sc query does not ask for it.
+func TestServiceOfTwoSources(t *testing.T) {
+	f := machine(t, map[string]string{
+		"services.reg": "Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Services\\wuauserv]\r\n\"ImagePath\"=\"C:\\\\Windows\\\\system32\\\\svchost.exe -k netsvcs -p\"\r\n\"ObjectName\"=\"LocalSystem\"\r\n\"Start\"=dword:00000003\r\n",
+		"sc-query.txt": "SERVICE_NAME: wuauserv\r\n        TYPE               : 30  WIN32\r\n        STATE              : 4  RUNNING\r\n        WIN32_EXIT_CODE    : 0  (0x0)\r\n",
+	})
+	s := f.Service("wuauserv")
+	if s.State != Present || s.Value.State != 4 || s.Value.Start != 3 || s.Value.Account != "LocalSystem" || !strings.HasSuffix(s.Value.Binary, "-k netsvcs -p") {
+		t.Errorf("wuauserv %+v", s)
+	}
+}

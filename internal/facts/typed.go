@@ -134,7 +134,7 @@ func (f *Facts) setServices(r *reading, list []winlog.Service) {
 			continue
 		}
 		have := f.services[name].Value
-		v := host.Service{Name: s.Name, State: s.State, Start: s.Start, Exit: s.Exit, Account: s.Account, Binary: s.Binary, Source: source}
+		v := host.Service{Name: s.Name, State: s.State, Start: s.Start, Exit: s.Exit, Account: cmp.Or(s.Account, have.Account), Binary: cmp.Or(s.Binary, have.Binary), Source: source}
 		if v.State < 0 && have.Name != "" {
 			v.State = have.State
 		}
