@@ -2,7 +2,6 @@ package cause
 
 import (
 	"net"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -161,7 +160,7 @@ func upstream(h *host.Hop) bool {
 			passed++
 		}
 	}
-	return h.Kind == host.HopProxy && h.Status == http.StatusProxyAuthRequired && passed > 1
+	return h.Kind == host.HopProxy && h.Status == 407 && passed > 1
 }
 
 // walkProxyAsks: a proxy demands a sign-in and there is no way past it.
@@ -180,7 +179,7 @@ func walkProxyAsks(l *look) {
 	// file leads to it.
 	if g, ok := l.broken(func(g leg) bool {
 		_, proxied := g.proxied()
-		return !proxied && g.fault(host.FaultStatus) && g.hop.Status == http.StatusProxyAuthRequired
+		return !proxied && g.fault(host.FaultStatus) && g.hop.Status == 407
 	}); ok {
 		if g.pinnedByHosts() {
 			l.Against(Conclusive, g.source(), "%s; no proxy was chosen, the address is from the hosts file", g.tell())
