@@ -116,7 +116,27 @@ func New(f *facts.Facts, d cause.Diagnosis, opt Options) *Plan {
 		}
 		p.Treatments = append(p.Treatments, t)
 	}
+	p.useless(d)
 	return p
+}
+
+// popular is what guides and scripts try whatever the cause is.
+var popular = []string{"reset-update-components", "clear-winhttp-proxy", "run-sfc", "run-dism-restorehealth", "run-clean-boot", "run-in-place-upgrade"}
+
+// useless says of the popular remedies which cannot cure what was found.
+func (p *Plan) useless(d cause.Diagnosis) {
+	if len(d.Findings) == 0 || d.Findings[0].Probability < 0.5 {
+		return
+	}
+	found := d.Findings[0].ID
+	for _, id := range popular {
+		planned := slices.ContainsFunc(p.Treatments, func(t Treatment) bool { return t.ID == id }) ||
+			slices.ContainsFunc(p.LeftOut, func(l LeftOut) bool { return l.ID == id })
+		r, _ := Lookup(id)
+		if !planned && !slices.Contains(r.Cures, found) && !slices.Contains(d.Findings[0].CureOrder(), id) {
+			p.LeftOut = append(p.LeftOut, LeftOut{id, Line{ID: "plan.useless", Args: map[string]string{"cause": found}}})
+		}
+	}
 }
 
 // One plans a single remedy, whatever the diagnosis says of causes: for a person who

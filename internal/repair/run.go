@@ -236,7 +236,8 @@ func (r *Runner) treat(ctx context.Context, i int, t Treatment, p progress) (Res
 			return Restart, nil
 		}
 	}
-	return r.prove(ctx, i, t)
+	_, restarted := p.waits[i]
+	return r.prove(ctx, i, t, restarted)
 }
 
 // started reports that a treatment was approved and begun before.
@@ -374,8 +375,9 @@ func (r *Runner) trouble(ctx context.Context, step int, err error) error {
 	return &stepError{step, err}
 }
 
-// prove repeats the stage that failed; where time may cure, more than once.
-func (r *Runner) prove(ctx context.Context, i int, t Treatment) (Result, error) {
+// prove repeats the stage that failed; where time may cure, more than once. An
+// install that a restart has to finish is proved after it.
+func (r *Runner) prove(ctx context.Context, i int, t Treatment, restarted bool) (Result, error) {
 	e := Entry{Kind: EntryTried, Treatment: i, Tried: r.attempt()}
 	pause := time.Duration(t.Pause) * time.Minute
 	for n := 0; ; n++ {
@@ -392,6 +394,12 @@ func (r *Runner) prove(ctx context.Context, i int, t Treatment) (Result, error) 
 			}
 		}
 		res := proved(e, t)
+		if (res == Cured || res == Shown) && e.Outcome.Restart {
+			if !restarted {
+				return Restart, r.write(Entry{Kind: EntryRestart, Treatment: i, Tried: e.Tried, Outcome: e.Outcome}, Event{Treatment: t.ID})
+			}
+			e.Outcome, e.Err, res = nil, "the update wants a restart again after it had one", Unproven
+		}
 		if res != NotCured || n >= t.Again {
 			ev := Event{Treatment: t.ID, Err: e.Err}
 			if e.Outcome != nil {

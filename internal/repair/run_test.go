@@ -237,6 +237,52 @@ func TestRunWaitsForTheRestart(t *testing.T) {
 	}
 }
 
+// An install that wants a restart is proved after it, and not by its own word.
+func TestInstallIsProvedAfterTheRestart(t *testing.T) {
+	for _, tt := range []struct {
+		after host.Outcome
+		want  repair.Result
+	}{
+		{host.Outcome{}, repair.Cured},
+		{host.Outcome{Result: 0x800F0922}, repair.NotCured},
+		{host.Outcome{Restart: true}, repair.Unproven},
+	} {
+		disk := durable.NewLossy(1)
+		p := &repair.Plan{Schema: repair.Schema, Run: "r1", Treatments: []repair.Treatment{automatic("sync-clock", host.Set(policies, "A", dword(1)))}}
+		p.Failure.Stage = facts.StageInstall
+		j, err := repair.CreateJournal(disk, "state/r1", p, noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		started, outcomes := noon.Add(-time.Hour), []host.Outcome{{Restart: true}, tt.after}
+		r := &repair.Runner{
+			Host: machine(), Journal: j, Now: func() time.Time { return noon },
+			Started: func(context.Context) (time.Time, error) { return started, nil },
+			Agent: agentFunc(func(a host.Attempt) host.Outcome {
+				if a.Stage != "install" {
+					t.Errorf("tried %s", a.Stage)
+				}
+				out := outcomes[0]
+				outcomes = outcomes[1:]
+				return out
+			}),
+		}
+		for range 2 {
+			if res, err := r.Run(t.Context()); err != nil || res != repair.Restart {
+				t.Fatalf("%s, %v", res, err)
+			}
+		}
+		started = noon.Add(time.Minute)
+		if res, err := r.Run(t.Context()); err != nil || res != tt.want {
+			t.Errorf("%+v: %s, %v, want %s", tt.after, res, err, tt.want)
+		}
+	}
+}
+
+type agentFunc func(host.Attempt) host.Outcome
+
+func (f agentFunc) Try(_ context.Context, a host.Attempt) (host.Outcome, error) { return f(a), nil }
+
 // An experiment is taken back when it was looked at, and shows a cause without
 // being a cure; killed in between, its lease ends it.
 func TestExperiment(t *testing.T) {

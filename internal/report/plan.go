@@ -63,8 +63,13 @@ func PlanText(w io.Writer, plan *repair.Plan, whole bool, style Style) error {
 	if len(plan.LeftOut) > 0 {
 		p.line("")
 		p.line("%s", p.bold(p.words.Text("fix.left-out")))
-		for _, l := range plan.LeftOut {
-			p.wrap("  ", p.clean(p.words.Text("remedy."+l.ID+".title")+": "+Sentence(l.Why)))
+		for i := 0; i < len(plan.LeftOut); {
+			why := Sentence(plan.LeftOut[i].Why)
+			var titles []string
+			for ; i < len(plan.LeftOut) && Sentence(plan.LeftOut[i].Why) == why; i++ {
+				titles = append(titles, RemedyTitle(plan.LeftOut[i].ID))
+			}
+			p.wrap("  "+p.pick("· ", "- "), p.clean(strings.Join(titles, "; ")+": "+why))
 		}
 	}
 	return p.w.Flush()
@@ -78,8 +83,11 @@ func (p *printer) treatment(n int, t repair.Treatment) {
 	if t.How == repair.Guided {
 		about = append(about, p.words.Text("fix.person"))
 	}
+	if len(t.Causes) > 0 {
+		about = append(about, p.words.Text("fix.against", "cause", t.Causes[0]))
+	}
 	p.line("%2d  %s", n, p.bold(p.clean(p.words.Text("remedy."+t.ID+".title"))))
-	p.line("    %s", p.faint(p.fitted(strings.Join(about, ", ")+"  "+t.ID, p.style.Width-4)))
+	p.wrap("    ", p.faint(strings.Join(about, ", ")+" ("+t.ID+")"))
 	for _, s := range t.Steps {
 		text := ChangeText(s.Change)
 		switch {
@@ -116,6 +124,9 @@ func (p *printer) cleanRow(row string) string {
 func Sentence(l repair.Line) string {
 	var args []any
 	for name, v := range l.Args {
+		if name == "cause" {
+			v = CauseTitle(v)
+		}
 		args = append(args, name, v)
 	}
 	return WithoutPasswords(message.English().Text(l.ID, args...))
