@@ -23,6 +23,8 @@ const (
 	PACDirect    SnippetKind = "pac"          // send update hosts the direct way
 	PACLowerCase SnippetKind = "pac-case"     // compare host names in small letters
 	WinHTTP      SnippetKind = "winhttp"      // exceptions of WinHTTP's proxy, with the present value kept
+	WinHTTPUser  SnippetKind = "winhttp-user" // the user's proxy as WinHTTP's
+	WinHTTPReset SnippetKind = "winhttp-none" // no proxy for WinHTTP, with the way back
 	HostList     SnippetKind = "list"         // names and ports, for any other product
 )
 
@@ -51,15 +53,21 @@ func Advice(w *Walk, cause string) []Snippet {
 		{PACDirect, a.pacDirect()},
 		{PACLowerCase, a.pacLowerCase()},
 		{WinHTTP, a.winHTTP()},
+		{WinHTTPUser, a.winHTTPUser()},
+		{WinHTTPReset, a.winHTTPReset()},
 		{HostList, a.list()},
 	}
 	fits := a.fitting(cause)
 	var out []Snippet
 	for _, k := range kinds {
-		if k.text == "" {
-			if k.kind == fits { // the setting that would have to be changed is not known
-				fits = HostList
-			}
+		other := k.kind == WinHTTPUser || k.kind == WinHTTPReset // another proxy, and not other exceptions
+		switch {
+		case other && k.kind != fits:
+			continue // a proxy stays what it is unless it is the cause
+		case k.text == "" && k.kind == fits && !other: // the setting that would have to be changed is not known
+			fits = HostList
+			continue
+		case k.text == "":
 			continue
 		}
 		out = append(out, Snippet{
@@ -98,6 +106,10 @@ func (a adviser) fitting(cause string) SnippetKind {
 			return PACDirect
 		}
 		return WinHTTP
+	case "proxy-user-only":
+		return WinHTTPUser
+	case "proxy-stale":
+		return WinHTTPReset
 	case "proxy-wpad-wrong":
 		return PACDirect
 	case "proxy-pac-case-sensitive":
@@ -467,6 +479,44 @@ func (a adviser) winHTTP() string {
 	}
 	fmt.Fprintf(&b, "netsh winhttp set proxy proxy-server=%q bypass-list=%q\n", p.Static, strings.Join(bypass, ";"))
 	return b.String()
+}
+
+// winHTTPUser gives services the proxy that people have. netsh could import it ("import
+// proxy source=ie"), but takes whoever runs it for the user.
+func (a adviser) winHTTPUser() string {
+	s := a.w.Settings
+	user := s.User.Clean()
+	if s.Internet.Known {
+		user = s.Internet.Clean()
+	}
+	if !user.Known || len(ParseProxyList(user.Static).Entries) == 0 || s.Machine.Static != "" || unsafe(user) {
+		return ""
+	}
+	return "rem As administrator. The services of Windows get the proxy of the signed-in user.\n" +
+		"rem Back, where none was set before: netsh winhttp reset proxy\n" + setProxy(user)
+}
+
+// winHTTPReset takes away a proxy that is not there any more, where it is a fixed one: a
+// script is found again. The way back stands above it.
+func (a adviser) winHTTPReset() string {
+	p := a.w.Settings.Machine.Clean()
+	if !p.Known || len(ParseProxyList(p.Static).Entries) == 0 || unsafe(p) {
+		return ""
+	}
+	return "rem As administrator. Only if that proxy is gone for good. Back:\nrem " + setProxy(p) + "netsh winhttp reset proxy\n"
+}
+
+// setProxy is the command that sets a proxy as it is.
+func setProxy(p Proxy) string {
+	if p.Bypass == "" {
+		return fmt.Sprintf("netsh winhttp set proxy proxy-server=%q\n", p.Static)
+	}
+	return fmt.Sprintf("netsh winhttp set proxy proxy-server=%q bypass-list=%q\n", p.Static, p.Bypass)
+}
+
+// unsafe reports a setting that a command cannot hold.
+func unsafe(p Proxy) bool {
+	return strings.ContainsFunc(p.Static, unquotable) || strings.ContainsFunc(p.Bypass, unquotable)
 }
 
 // unquotable reports a character that does not stand for itself between the quotation

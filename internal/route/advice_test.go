@@ -75,6 +75,10 @@ func TestAdviceFits(t *testing.T) {
 		{"tls-interception", corporate(), route.SquidIntact},
 		{"bits-blocked-range-requests", corporate(), route.SquidRanges},
 		{"firewall-block", corporate(), route.HostList},
+		{"proxy-stale", corporate(), route.WinHTTPReset},
+		{"proxy-stale", &route.Walk{}, ""}, // what is set now is not known
+		{"proxy-user-only", userOnly(), route.WinHTTPUser},
+		{"proxy-user-only", corporate(), ""}, // the system has one of its own
 		{"component-store-corrupt", corporate(), ""},
 		{"", corporate(), ""},
 	} {
@@ -90,7 +94,7 @@ func TestAdviceFits(t *testing.T) {
 				t.Errorf("%s has no title", s.Kind)
 			}
 			for line := range strings.Lines(s.Text) {
-				if len(line) > 81 && s.Kind != route.WinHTTP || strings.ContainsAny(line, "\t\r\x1b") {
+				if len(line) > 81 && !strings.HasPrefix(string(s.Kind), "winhttp") || strings.ContainsAny(line, "\t\r\x1b") {
 					t.Errorf("%s: line %q", s.Kind, line)
 				}
 			}
@@ -151,6 +155,51 @@ func TestAdviceWinHTTP(t *testing.T) {
 
 // TestAdviceHostileNames: the name of a server comes from a machine's registry, and
 // must not become a rule.
+// userOnly is a machine on which only the signed-in person has a proxy.
+func userOnly() *route.Walk {
+	return &route.Walk{Settings: route.Settings{
+		Machine: route.Proxy{Known: true}, User: route.Proxy{Known: true, Static: "proxy.fabrikam.example:8080", Bypass: "<local>;*.fabrikam.example"},
+	}}
+}
+
+// TestAdviceOtherProxy: the commands that give WinHTTP another proxy, or none, say how it
+// was; they are given for their cause alone and hold nothing that a shell obeys.
+func TestAdviceOtherProxy(t *testing.T) {
+	one := func(w *route.Walk, cause string) string {
+		for _, s := range route.Advice(w, cause) {
+			if s.Kind == route.WinHTTPUser || s.Kind == route.WinHTTPReset {
+				return s.Text
+			}
+		}
+		return ""
+	}
+	want := "netsh winhttp set proxy proxy-server=\"proxy.fabrikam.example:8080\" bypass-list=\"<local>;*.fabrikam.example\"\n"
+	if got := one(userOnly(), "proxy-user-only"); !strings.HasSuffix(got, "\n"+want) || !strings.Contains(got, "rem Back, where none was set before: netsh winhttp reset proxy\n") {
+		t.Errorf("%s", got)
+	}
+	if got := one(corporate(), "proxy-stale"); !strings.HasSuffix(got, "\nnetsh winhttp reset proxy\n") ||
+		!strings.Contains(got, "\nrem netsh winhttp set proxy proxy-server=\"http=proxy.fabrikam.example:8080;https=proxy.fabrikam.example:8443\" bypass-list=\"") {
+		t.Errorf("%s", got)
+	}
+	for _, cause := range []string{"", "proxy-auth-required", "proxy-misconfigured-winhttp", "firewall-block"} {
+		if got := one(corporate(), cause) + one(userOnly(), cause); got != "" {
+			t.Errorf("%s: %s", cause, got)
+		}
+	}
+	for _, bad := range []string{`p:80" & calc & "`, "p:80\nwhoami", "$(calc):80", "%PATH%:1", "p:80`n", ""} {
+		user, stale := userOnly(), corporate()
+		user.Settings.User.Static, stale.Settings.Machine.Static = bad, bad
+		if got := one(user, "proxy-user-only") + one(stale, "proxy-stale"); got != "" {
+			t.Errorf("%q: %s", bad, got)
+		}
+	}
+	secret := userOnly()
+	secret.Settings.User.Static = "http://svc:Winter-99@proxy.fabrikam.example:8080"
+	if got := one(secret, "proxy-user-only"); strings.Contains(got, "Winter") {
+		t.Errorf("%s", got)
+	}
+}
+
 func TestAdviceHostileNames(t *testing.T) {
 	for _, name := range []string{"http://a b/", "http://x\nhttp_access allow all", `http://"];evil();["/`, "http://%0Ahttp_access%20allow%20all/", "http://xn--\u202e/", "http://*.com/", "http://[::1%25\"]/", "http://-kx/"} {
 		w := corporate()
@@ -259,7 +308,7 @@ func TestAdviceSquid(t *testing.T) {
 		}
 	}
 	// Nothing listens on their ports: what squid does not challenge, it cannot reach.
-	names := "127.0.0.1 wsus.corp.fabrikam.example intranet.fabrikam.example update.microsoft.com.fabrikam.example notwindowsupdate.com\n"
+	names := door.Real.Addr().String() + " wsus.corp.fabrikam.example\n127.0.0.1 intranet.fabrikam.example update.microsoft.com.fabrikam.example notwindowsupdate.com\n"
 	for _, e := range route.AllowList(route.AllowUpdates) {
 		names += "127.0.0.1 " + strings.TrimPrefix(e.Host, "*.") + " " + strings.Replace(e.Host, "*.", "some.", 1) + "\n"
 	}

@@ -103,10 +103,10 @@ func deepTrips(scan *wusp.Scan, like Task, way Attempt) []Trip {
 
 // deepPurpose says what the calls of a deep session are for, by operation.
 var deepPurpose = map[string]string{
-	"GetConfig":              "asks the WSUS server for its rules, compressed as an agent does",
-	"GetAuthorizationCookie": "tells the WSUS server which machine asks",
-	"GetCookie":              "asks the WSUS server for a cookie",
-	"SyncUpdates":            "pages through the updates that the machine needs",
-	"GetExtendedUpdateInfo":  "asks for the files of the updates",
-	"GetFileLocations":       "asks where those files lie",
+	"GetConfig":              "the rules of the WSUS server, compressed as for an agent",
+	"GetAuthorizationCookie": "a sign-in at the WSUS server, in the machine's name",
+	"GetCookie":              "a cookie of the WSUS server",
+	"SyncUpdates":            "the updates that the machine needs, page by page",
+	"GetExtendedUpdateInfo":  "the files of the updates",
+	"GetFileLocations":       "where those files lie",
 }

@@ -100,6 +100,12 @@ func (r *run) throughProxy(ctx context.Context, proxy *url.URL, h *host.Hop, met
 			r.secret = cred
 		}
 	}
+	if r.p.Tokens != nil {
+		if client == nil {
+			client = &proxyauth.Client{}
+		}
+		client.Tokens = r.p.Tokens(proxy.Host)
+	}
 	scheme, authorization := "", ""
 	for leg := 1; ; leg++ {
 		var extra []host.Field

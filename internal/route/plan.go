@@ -17,7 +17,6 @@ import (
 type PlanOptions struct {
 	URLs []string  // addresses to ask besides, whoever would ask them
 	Only []string  // beginnings of task ids ("scan", "wsus.config", "url"); empty: all
-	Deep bool      // also what may leave a trace on a WSUS, with the machine's own SusClientId
 	Now  time.Time // what the messages that carry a time say
 }
 
@@ -60,7 +59,7 @@ const (
 // the order of an update's life: asking where the service is, scanning, fetching
 // content, verifying, reporting. Each carries the proxy decisions of its caller.
 // What policy leaves out is left out. No request of a plan writes anything on a
-// server unless Deep is set.
+// server.
 func (s Settings) Plan(opt PlanOptions) []Task {
 	p := planner{Settings: s, opt: opt}
 	if p.asksMicrosoft() {
@@ -120,21 +119,21 @@ func (p *planner) scan() {
 	head.Method = "HEAD"
 	p.add(Task{
 		ID: "scan.locator.head", Caller: Locator, Request: head,
-		Want: Want{Status: []int{200, 304}, Pinned: true}, Purpose: "asks whether the service locator has news", Source: sourceLocator,
+		Want: Want{Status: []int{200, 304}, Pinned: true}, Purpose: "the service locator, asked for news", Source: sourceLocator,
 	}, false)
 	p.add(Task{
 		ID: "scan.locator", Caller: Locator, Request: locator, Vital: true,
-		Want: Want{Body: Cabinet, Pinned: true}, Purpose: "asks where the update service is", Source: sourceLocator,
+		Want: Want{Body: Cabinet, Pinned: true}, Purpose: "the service locator: where the update service is", Source: sourceLocator,
 	}, false)
 	p.add(Task{
 		ID: "scan.config", Caller: Agent, Request: p.server(wusp.Public()).GetConfig(), Vital: true,
-		Want: Want{Body: SOAP, Operation: "GetConfig", Pinned: true}, Purpose: "asks Microsoft Update for its rules", Source: sourceScan,
+		Want: Want{Body: SOAP, Operation: "GetConfig", Pinned: true}, Purpose: "the rules of Microsoft Update", Source: sourceScan,
 	}, false)
 	modern := p.server(wusp.Modern())
 	p.add(Task{
 		ID: "scan.cookie", Caller: Agent, Request: modern.GetCookie(nil, wusp.Cookie{}, modern.Now.UTC().Format(time.RFC3339)), Vital: true,
 		// A fault of the service answers the question as well as a cookie does.
-		Want: Want{Status: []int{200, 500}, Body: SOAP, Operation: "GetCookie", Pinned: true}, Purpose: "asks Windows Update for a cookie, without saying who asks", Source: sourceScan,
+		Want: Want{Status: []int{200, 500}, Body: SOAP, Operation: "GetCookie", Pinned: true}, Purpose: "a cookie of Windows Update, without saying who asks", Source: sourceScan,
 	}, false)
 }
 
@@ -145,20 +144,17 @@ func (p *planner) wsus() {
 	server := p.server(wusp.WSUS(base))
 	p.add(Task{
 		ID: "wsus.config", Caller: Agent, Request: server.GetConfig(), Vital: true,
-		Want: Want{Body: SOAP, Operation: "GetConfig"}, Purpose: "asks the WSUS server for its rules", Source: "WUServer; " + sourceScan,
+		Want: Want{Body: SOAP, Operation: "GetConfig"}, Purpose: "the rules of the WSUS server", Source: "WUServer; " + sourceScan,
 	}, true)
-	auth := Task{
+	// Going deep identifies the machine there: [Walker.Walk] does so once, with the rules that
+	// the server gives.
+	p.add(Task{
 		ID: "wsus.auth", Caller: Agent, Request: p.get("GET", base+"/SimpleAuthWebService/SimpleAuth.asmx"),
-		Purpose: "sees whether the WSUS server's sign-in service is there", Source: sourceWSUSTest,
-	}
-	if p.opt.Deep && p.ClientID != "" { // a server may write down who asks: [MS-WUSP] 3.1.5.3
-		auth.Request, auth.Want = server.GetAuthorizationCookie(wusp.Config{}, p.ClientID, p.Computer), Want{Body: SOAP}
-		auth.Purpose, auth.Source = "identifies the machine to the WSUS server", "SusClientId; "+sourceScan
-	}
-	p.add(auth, true)
+		Purpose: "the sign-in service of the WSUS server", Source: sourceWSUSTest,
+	}, true)
 	p.add(Task{
 		ID: "wsus.content", Caller: p.fetcher(), Request: p.fetch("GET", wusp.ContentBase(base)+"/Content/anonymousCheckFile.txt", nil),
-		Want: Want{Body: Bytes}, Purpose: "sees whether the WSUS server gives out content, by the file that it keeps for such tests", Source: sourceWSUSTest + "; [MS-WUSP] 2.1",
+		Want: Want{Body: Bytes}, Purpose: "the content of the WSUS server, by the file that it keeps for such tests", Source: sourceWSUSTest + "; [MS-WUSP] 2.1",
 	}, true)
 }
 
@@ -168,7 +164,7 @@ func (p *planner) content() {
 	if p.Alternate != "" && p.usesWSUS() {
 		p.add(Task{
 			ID: "download.alternate", Caller: p.fetcher(), Request: p.fetch("HEAD", trimURL(p.Alternate)+"/", nil),
-			Want: reachable(), Purpose: "sees whether the alternate download server answers", Source: "UpdateServiceUrlAlternate",
+			Want: reachable(), Purpose: "the alternate download server", Source: "UpdateServiceUrlAlternate",
 		}, true)
 	}
 	if !p.DODisabled {
@@ -180,7 +176,7 @@ func (p *planner) content() {
 			p.add(Task{
 				ID: id, Caller: DO, Decisions: p.cache(),
 				Request: p.fetch("GET", "http://"+name+pictureName+"?cacheHostOrigin="+pictureFrom, nil),
-				Want:    Want{Body: Bytes, Length: true}, Purpose: "fetches a file through the Connected Cache", Source: "DOCacheHost; learn.microsoft.com: Verify cache node functionality",
+				Want:    Want{Body: Bytes, Length: true}, Purpose: "a file through the Connected Cache", Source: "DOCacheHost; learn.microsoft.com: Verify cache node functionality",
 			}, true)
 		}
 	}
@@ -189,21 +185,21 @@ func (p *planner) content() {
 		piece := Range{First: wusp.PieceSize, Last: 2*wusp.PieceSize - 1} // not the beginning: a proxy may have that
 		p.add(Task{
 			ID: "download.head", Caller: c, Request: p.fetch("HEAD", contentURL, nil), Vital: true,
-			Want: Want{Length: true}, Purpose: "asks how long a file of Windows Update is", Source: sourceContent,
+			Want: Want{Length: true}, Purpose: "the length of a file of Windows Update", Source: sourceContent,
 		}, false)
 		p.add(Task{
 			ID: "download.range", Caller: c, Request: p.fetch("GET", contentURL, &piece), Vital: true,
-			Want: Want{Range: &piece, Body: Bytes, Length: true}, Purpose: "fetches 1 MiB out of the middle of a file", Source: sourceContent,
+			Want: Want{Range: &piece, Body: Bytes, Length: true}, Purpose: "1 MiB out of the middle of a file", Source: sourceContent,
 		}, false)
 		p.add(Task{
 			ID: "download.delivery", Caller: c, Request: p.fetch("GET", "http://"+pictureFrom+pictureName, nil),
-			Want: Want{Body: Bytes, Length: true}, Purpose: "fetches a small file from the other content network", Source: sourceContent,
+			Want: Want{Body: Bytes, Length: true}, Purpose: "a small file from the other content network", Source: sourceContent,
 		}, false)
 	}
 	if !p.DODisabled && !p.closed() {
 		for _, t := range []struct{ id, url, purpose string }{
-			{"download.geo", geoURL, "Delivery Optimization asks in which part of the world it is"},
-			{"download.rules", keyValueURL, "Delivery Optimization asks for its rules"},
+			{"download.geo", geoURL, "the part of the world, for Delivery Optimization"},
+			{"download.rules", keyValueURL, "the rules of Delivery Optimization"},
 		} {
 			p.add(Task{
 				ID: t.id, Caller: DO, Request: p.fetch("GET", t.url+"?doClientVersion="+p.osVersion(), nil),
@@ -219,11 +215,11 @@ func (p *planner) store() {
 	for _, t := range []Task{
 		{
 			ID: "store.locator", Caller: Store, Request: p.locator(wusp.ServiceStore),
-			Want: Want{Body: Cabinet, Pinned: true}, Purpose: "asks where the Store's updates are", Source: sourceLocator,
+			Want: Want{Body: Cabinet, Pinned: true}, Purpose: "the service locator: where the Store's updates are", Source: sourceLocator,
 		},
 		{
 			ID: "store.catalog", Caller: Store, Request: p.get("GET", storeFrontURL+"?market=US"),
-			Want: Want{Status: []int{200, 400, 404}, Body: Bytes}, Purpose: "asks the Store what it knows of itself", Source: "learn.microsoft.com: Manage connection endpoints for Windows 11",
+			Want: Want{Status: []int{200, 400, 404}, Body: Bytes}, Purpose: "what the Store says of itself", Source: "learn.microsoft.com: Manage connection endpoints for Windows 11",
 		},
 	} {
 		if p.closed() {
@@ -241,13 +237,13 @@ func (p *planner) store() {
 func (p *planner) verify() {
 	p.add(Task{
 		ID: "verify.roots", Caller: Crypt, Request: p.get("GET", rootListURL), Vital: !p.closed(),
-		Want: Want{Body: Cabinet, Length: true}, Purpose: "fetches the list of roots that are no longer trusted", Source: sourceRoots,
+		Want: Want{Body: Cabinet, Length: true}, Purpose: "the list of roots that are no longer trusted", Source: sourceRoots,
 	}, false)
 	req := p.get("GET", portalURL)
 	req.Header = []host.Field{{Name: "Connection", Value: "Close"}, {Name: "User-Agent", Value: "Microsoft NCSI"}}
 	p.add(Task{
 		ID: "verify.portal", Caller: Other, Request: req, Decisions: inOrder([]Decision{p.system(NetworkService, sourceNCSI)}),
-		Want: Want{Body: Text}, Purpose: "sees whether a sign-in page stands before the internet", Source: sourceNCSI,
+		Want: Want{Body: Text}, Purpose: "the page that shows a sign-in before the internet", Source: sourceNCSI,
 	}, false)
 }
 
@@ -258,13 +254,13 @@ func (p *planner) report() {
 		base := trimURL(cmp.Or(p.WSUSStatus, p.WSUS))
 		p.add(Task{
 			ID: "reporting.wsus", Caller: Other, Request: p.get("GET", base+"/ReportingWebService/ReportingWebService.asmx"),
-			Want: Want{}, Purpose: "sees whether the WSUS server takes reports", Source: "WUStatusServer; [MS-WUSP] 2.1",
+			Want: Want{}, Purpose: "the service of the WSUS server that takes reports", Source: "WUStatusServer; [MS-WUSP] 2.1",
 		}, true)
 	}
 	if p.asksMicrosoft() {
 		p.add(Task{
 			ID: "reporting.microsoft", Caller: Other, Request: p.get("GET", reportURL),
-			Want: reachable(), Purpose: "sees whether Microsoft's service for reports answers", Source: sourceClient,
+			Want: reachable(), Purpose: "Microsoft's service for reports", Source: sourceClient,
 		}, false)
 	}
 }
@@ -275,7 +271,7 @@ func (p *planner) urls() {
 	for i, raw := range p.opt.URLs {
 		t := Task{
 			ID: "url." + strconv.Itoa(i+1), Caller: Agent, Vital: true,
-			Want: Want{}, Purpose: "fetches an address that was given", Source: "given",
+			Want: Want{}, Purpose: "an address that was given", Source: "given",
 		}
 		clean, name := withoutUser(raw)
 		own := p.usesWSUS() && name != "" && strings.EqualFold(name, parseTarget(p.WSUS).host)

@@ -193,14 +193,6 @@ func TestPlanWritesNothing(t *testing.T) {
 			t.Errorf("%s tells who asks", x.ID)
 		}
 	}
-	deep := task(t, s.Plan(PlanOptions{Now: testNow, Deep: true}), "wsus.auth")
-	if deep.Request.Method != "POST" || !strings.Contains(string(deep.Request.Body), s.ClientID) || deep.Want.Body != SOAP {
-		t.Errorf("deep: %+v", deep.Request)
-	}
-	s.ClientID = ""
-	if x := task(t, s.Plan(PlanOptions{Deep: true}), "wsus.auth"); x.Request.Method != "GET" {
-		t.Errorf("without an id of its own a machine identifies itself: %+v", x.Request)
-	}
 }
 
 func TestPlanRequests(t *testing.T) {

@@ -64,6 +64,7 @@ type Prober struct {
 	MaxTLS    uint16                                              // the newest TLS version that the sick machine speaks; 0: no limit
 	Now       func() time.Time                                    // the clock that certificates are judged by; nil: time.Now
 	SignIn    func(proxy string) (proxyauth.Credentials, bool)    // credentials for a proxy ("host:port"), if any were given
+	Tokens    func(proxy string) proxyauth.Tokener                // Kerberos tickets for a proxy; nil: none
 	Hosts     func(name string) (addrs []netip.Addr, line string) // the hosts file; nil: the system's resolver reads it unseen
 	gate      chan struct{}                                       // one place for each exchange
 	spare     chan struct{}                                       // and those for further connections

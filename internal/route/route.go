@@ -104,7 +104,7 @@ type Task struct {
 	Decisions []Decision   // tried in order; the first that is answered ends the task
 	Want      Want
 	Vital     bool   // without it nothing is updated; others are told, but weigh less
-	Purpose   string // "asks where the update service is"
+	Purpose   string // what is asked for, as a heading: "the service locator: where the update service is"
 	Source    string // the Microsoft page, or the setting, that makes Windows send it
 }
 
