@@ -33,6 +33,7 @@ type relayFlags struct {
 	own                 []string
 	lease               time.Duration
 	before, bypass, pac string
+	kerberos            kerberosFlags
 }
 
 func newRelay(env *Env) *cobra.Command {
@@ -52,6 +53,7 @@ The password is asked for, or read from a file descriptor, never taken from the
 command line, and held in memory only.`,
 		Example: `  updoc relay --proxy proxy.example:8080 --user FABRIKAM\anna
   updoc relay --proxy proxy.example:8080 --user anna --password-fd 3 3<secret
+  updoc relay --proxy proxy.example:8080 --kerberos
   updoc relay --proxy proxy.example:8080 --user anna --own wsus.corp.example:8530 --lease 30m`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return env.relay(cmd.Context(), t) },
@@ -60,6 +62,7 @@ command line, and held in memory only.`,
 	f.StringVar(&t.proxy, "proxy", "", "the proxy to forward to: host:port")
 	f.StringVar(&t.user, "user", "", `who signs in at it: name, DOMAIN\name or name@domain`)
 	f.IntVar(&t.passwordFD, "password-fd", -1, "read the password from this file descriptor (its first line) instead of asking")
+	t.kerberos.add(cmd)
 	f.StringVar(&t.listen, "listen", "127.0.0.1:0", "where to listen; loopback only")
 	f.StringArrayVar(&t.own, "own", nil, "an update server of your own to let through: host or host:port; may be repeated")
 	f.DurationVar(&t.lease, "lease", defaultLease, "how long the relay lives, at most 24h")
@@ -85,19 +88,32 @@ func (env *Env) relay(ctx context.Context, t relayFlags) error {
 	if err != nil {
 		return err
 	}
+	e := list.Entries[0]
+	proxy := net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
 	if t.user != "" {
-		password, err := env.password(t.passwordFD)
-		if err != nil {
-			return err
+		password := ""
+		if !t.kerberos.wanted() || t.passwordFD >= 0 {
+			if password, err = env.password(t.passwordFD); err != nil {
+				return err
+			}
 		}
 		creds = proxyauth.ParseLogin(t.user, password)
+	}
+	var tokens proxyauth.Tokener
+	if t.kerberos.wanted() {
+		tokens = t.kerberos.tickets(creds)(proxy)
+		if _, err := tokens.Token(nil); err != nil {
+			return usage("kinit NAME@REALM first, or give --keytab FILE with --user NAME@REALM", "%w", err)
+		}
+		if creds.Password.IsEmpty() {
+			creds = proxyauth.Credentials{}
+		}
 	}
 	l, err := relay.Listen(t.listen)
 	if err != nil {
 		return usage("choose a free port of this machine, e.g. --listen 127.0.0.1:0", "listen: %w", err)
 	}
-	e := list.Entries[0]
-	r := &relay.Relay{Proxy: net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port))), Credentials: creds, Own: t.own, Before: before}
+	r := &relay.Relay{Proxy: proxy, Credentials: creds, Tokens: tokens, Own: t.own, Before: before}
 	ctx, cancel := context.WithTimeout(ctx, t.lease)
 	defer cancel()
 	fmt.Fprintf(env.Stdout, "relay   %s -> %s\nscript  http://%s%s\nlease   until %s; Ctrl-C ends it\n",

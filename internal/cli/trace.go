@@ -41,6 +41,7 @@ type traceFlags struct {
 	deep, all        bool
 	advice, redacted bool
 	repeat           int
+	kerberos         kerberosFlags
 }
 
 // maxRepeat bounds the short probes of one way: more would be a load on a server.
@@ -89,6 +90,7 @@ be walked.`,
 	f.StringVar(&t.dns, "dns", "", "ask this name server (address or address:port) instead of the system's")
 	f.StringArrayVar(&t.trust, "trust", nil, "a PEM file of roots to trust beside the system's; may be repeated")
 	f.StringVar(&t.as, "as", "user", "the account to walk as: user; system comes with the live host")
+	t.kerberos.add(cmd)
 	f.BoolVar(&t.deep, "deep", false, "go on with calls that may write on a WSUS, with the machine's own id")
 	f.IntVar(&t.repeat, "repeat", 0, "ask each way this many times more, to tell a steady line from a flaky one")
 	f.BoolVar(&t.all, "all", false, "draw every hop of every way")
@@ -151,7 +153,7 @@ func (env *Env) trace(ctx context.Context, t traceFlags) error {
 		Net: prober.Net, Times: []string{"time.windows.com:123"}, Repeat: t.repeat, Deep: t.deep,
 		Done: func(n, total int) { bar.step("walking", n, total) },
 	}
-	plan := route.PlanOptions{URLs: t.urls, Deep: t.deep, Now: time.Now()}
+	plan := route.PlanOptions{URLs: t.urls, Now: time.Now()}
 	if len(t.urls) > 0 {
 		plan.Only = []string{"url"}
 	}
@@ -330,6 +332,10 @@ func (t *traceFlags) prober(signIn func(string) (proxyauth.Credentials, bool)) (
 		}
 	}
 	p := route.Prober{Net: sys, SignIn: signIn}
+	if t.kerberos.wanted() {
+		_, creds := proxyauth.CutUserinfo(t.proxy)
+		p.Tokens = t.kerberos.tickets(creds)
+	}
 	if len(t.trust) > 0 {
 		p.Trust = x509.NewCertPool()
 		for _, name := range t.trust {
