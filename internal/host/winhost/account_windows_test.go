@@ -26,6 +26,9 @@ func TestMain(m *testing.M) {
 	if code, ok := ServeWalk(context.Background(), os.Args[1:], &WinHTTP{}); ok {
 		os.Exit(code)
 	}
+	if strings.EqualFold(filepath.Base(os.Args[0]), "tracerpt.exe") {
+		os.Exit(standInTracerpt(os.Args[1:]))
+	}
 	if dir := os.Getenv(walker); dir != "" { // see TestAccountKilled
 		a := &Account{SID: sidSystem, Dir: dir}
 		if _, err := a.start(context.Background()); err != nil {

@@ -29,7 +29,7 @@ const channelUpdate = "Microsoft-Windows-WindowsUpdateClient/Operational"
 const (
 	logDays  = 90               // how far back; a servicing problem is rarely older
 	logBytes = 64 << 20         // of one log, above which only logDays/6 are exported
-	logTime  = 20 * time.Second // for all logs
+	logTime  = 40 * time.Second // for all logs, traces among them
 )
 
 // Flags of EvtExportLog, EvtQuery and EvtRender. learn.microsoft.com: "Windows Event
@@ -41,8 +41,8 @@ const (
 	evtForward        = 0x100
 )
 
-// eventLogs exports the event logs that tell of updating and returns the files,
-// under the paths at which they lie on the disk. They bear the names that Windows
+// eventLogs exports the event logs that tell of updating, and the update agent's
+// traces as a WindowsUpdate.log, and returns the files, under the paths at which they lie on the disk. They bear the names that Windows
 // gives them, and are removed when the host is closed. A channel that this account
 // may not read, or that this Windows does not have, is a gap.
 func (h *Host) eventLogs(ctx context.Context) ([]host.File, error) {
@@ -60,6 +60,12 @@ func (h *Host) eventLogs(ctx context.Context) ([]host.File, error) {
 	done := make(chan exported, 1)
 	go func() { // the service of the event log may hang, and no call to it can be stopped
 		var x exported
+		switch f, err := h.traceLog(ctx, dir); {
+		case err == nil:
+			x.files = append(x.files, f)
+		case !errors.Is(err, host.ErrNotExist):
+			h.gap("traces of the update agent", err)
+		}
 		for _, channel := range channels {
 			if ctx.Err() != nil {
 				break
