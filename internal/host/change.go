@@ -112,7 +112,7 @@ func Setting(group, name string) string { return group + "/" + name }
 // absolute path in the system directory and nothing else: winmgmt stands in wbem
 // below it, mpcmdrun in Windows Defender's folder of the program files.
 var Tools = []string{
-	"chkdsk", "dism", "fsutil", "gpupdate", "ipconfig", "mpcmdrun", "msdt", "reagentc", "sfc", "usoclient", "w32tm", "winmgmt", "wsreset",
+	"chkdsk", "cleanmgr", "dism", "fsutil", "gpupdate", "ipconfig", "mpcmdrun", "msdt", "reagentc", "sfc", "usoclient", "w32tm", "winmgmt", "wsreset",
 }
 
 // Set makes the change of a registry value.

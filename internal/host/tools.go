@@ -15,6 +15,7 @@ import (
 const toolLines = `
 chkdsk /scan
 chkdsk {drive} /scan
+cleanmgr /sagerun:407
 dism /Online /Cleanup-Image /CheckHealth
 dism /Online /Cleanup-Image /ScanHealth
 dism /Online /Cleanup-Image /RestoreHealth

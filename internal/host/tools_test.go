@@ -36,6 +36,8 @@ func TestToolLines(t *testing.T) {
 		{"chkdsk|C:|/scan|/f", false},
 		{"chkdsk|C: /f|/scan", false},
 		{"chkdsk|1:|/scan", false},
+		{"cleanmgr|/sagerun:407", true},
+		{"cleanmgr|/verylowdisk", false},
 		{"winmgmt|/salvagerepository", true},
 		{"winmgmt|/resetrepository", false},
 		{"winmgmt|/kill", false},

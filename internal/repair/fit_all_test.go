@@ -133,6 +133,15 @@ var evidencePieces = []map[string]string{
 	{"notes.txt": "A debloat script disabled the services. wuaueng_BAK.dll lies in System32. WinRE partition is missing. The WMI repository is inconsistent. KB5042320 fails with 0x80070643.\n"},
 	{"nt.reg": export(`[HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows NT\CurrentVersion]`, `"SystemRoot"="E:\\Windows\\"`, `"EditionID"="Professional"`)},
 	{"odd.reg": export(`[HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows NT\CurrentVersion]`, `"SystemRoot"="\\\\server\\share"`, `"CurrentBuild"=dword:00000007`, `[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\wuauserv]`, `"Start"="four"`)},
+	{
+		"answers/leftovers.json": `{"services":[{"name":"clr_optimization_v4.0.30319_32","path":"C:\\x.exe"},{"name":"..\\x","path":""}],"profiles":[{"name":"S-1-5-21-1-2-3-1003","path":"C:\\Users\\x"}],"packages":["a~b~c~~1","\\"],"caches":[{"name":"Temporary Files","path":"C:\\Windows\\Temp","bytes":9999999999},{"name":"..","bytes":-1}],"temp":[{"path":"C:\\Windows\\Temp\\a.tmp"},{"path":"\\\\x\\y"},{"path":""}]}`,
+		"leftovers.reg": export(
+			`[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\clr_optimization_v4.0.30319_32]`, `"Start"=dword:00000003`, ``,
+			`[HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows\CurrentVersion\Explorer\VolumeCaches]`, ``,
+			`[HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows\CurrentVersion\Explorer\VolumeCaches\Temporary Files]`, ``,
+			`[HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList]`, ``,
+			`[HKEY_LOCAL_MACHINE\SOFTWARE\Microsoft\Windows NT\CurrentVersion\ProfileList\S-1-5-21-1-2-3-1003]`, `"ProfileImagePath"="C:\\Users\\x"`),
+	},
 	{"managed.reg": export(
 		`[HKEY_LOCAL_MACHINE\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate]`, `"WUServer"="http://wsus.fabrikam.example:8530"`, `"DisableWindowsUpdateAccess"=dword:00000001`, `"SetProxyBehaviorForUpdateDetection"=dword:00000000`,
 		`[HKEY_LOCAL_MACHINE\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate\AU]`, `"UseWUServer"=dword:00000001`,
@@ -199,6 +208,7 @@ func TestAutomaticTreats(t *testing.T) {
 	named := seenOn(t, nil)
 	named.Failures = []facts.Failure{{Update: facts.Update{ID: "AD27E52B-9E18-408A-9DF2-8688E5273FBF"}}}
 	rich = append(rich, named)
+	rich = append(rich, seenOn(t, map[string]string{"answers/leftovers.json": `{"temp":[{"path":"C:\\Windows\\Temp\\a.tmp","size":1,"modified":"2031-01-02T03:04:05Z"}]}`}))
 	for _, family := range []map[string]fitter{fitAgent(), fitServices(), fitServicing(), fitState(), fitSystem()} {
 		for id := range family {
 			r, _ := Lookup(id)

@@ -30,7 +30,7 @@ func fitServicing() map[string]fitter {
 		"install-checkpoint-updates-together":  fitCheckpoints,
 		"install-feature-from-local-source":    fitFromMedia,
 		"install-legacy-agent-and-sha2":        fitLegacyAgent,
-		"remove-orphan-package-references":     guide("cbs-package-manifest-missing", "cbs-mum-missing", "language-package-fails"),
+		"remove-orphan-package-references":     fitOrphanPackage,
 		"import-servicing-registry":            guide("cbs-registry-value-wrong", "components-hive-unreadable"),
 		"restore-missing-payload-file":         guideNamed("cbs-file-missing-in-store", "csi-store-path-missing", "driver-step-path-missing", "driver-step-file-missing", "driver-step-not-found", "cbs-payload-corrupt", "cbs-manifest-corrupt", "servicing-stack-folder-damaged"),
 		"run-in-place-upgrade":                 fitFromMedia,

@@ -2,7 +2,6 @@ package repair
 
 import (
 	"slices"
-	"strings"
 
 	"updoc/internal/facts"
 	"updoc/internal/host"
@@ -86,7 +85,7 @@ func fitRestartMachine(f *fit) {
 const (
 	keySessionPower     = `HKLM\SYSTEM\CurrentControlSet\Control\Session Manager\Power`
 	keyTrustedInstaller = keyServices + "TrustedInstaller"
-	keyDriverOperations = keyCBS + `\DriverOperations\1`
+	keyDriverOperations = keyCBS + `\DriverOperations`
 	// What Microsoft's article on updates that are taken back after fifteen minutes
 	// sets: three hours, in seconds.
 	longServicing = 10800
@@ -124,19 +123,6 @@ func fitRevertOffline(f *fit) {
 		}
 	}
 	guide("cbs-pending-transaction", "operations-pending", "undoing-loop", "boot-stuck-updating")(f)
-}
-
-// fitDriverOperation names the entries; which of them is stale CBS.log says.
-func fitDriverOperation(f *fit) {
-	switch k := f.Subkeys(keyDriverOperations); {
-	case k.State == facts.Absent:
-		f.not("plan.nothing-pending")
-	case k.State == facts.Present && len(k.Value) > 0:
-		f.lead("plan.below", "key", keyDriverOperations, "names", strings.Join(k.Value[:min(len(k.Value), 10)], ", "))
-		fallthrough
-	default:
-		guide("driver-queue-unreadable", "driver-queue-identity-missing", "driver-queue-value-missing")(f)
-	}
 }
 
 // fitOldSetup: while an upgrade waits for its restart its folders are in use.

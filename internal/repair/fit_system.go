@@ -17,8 +17,8 @@ func fitSystem() map[string]fitter {
 		// Disks.
 		"check-disk-health":            fitLookAtDisk,
 		"run-chkdsk-repair":            fitMendDisk,
-		"free-disk-space":              guide("disk-full", "setup-needs-space", "note-disk-full"),
-		"move-old-temp-files":          guide("temp-names-exhausted", "note-temp-folder"),
+		"free-disk-space":              fitFreeDisk,
+		"move-old-temp-files":          fitOldTemp,
 		"use-external-drive-for-setup": guide("setup-needs-space"),
 		"free-efi-partition-space":     guide("boot-files-no-space", "note-small-boot-partition"),
 		"resize-winre-partition":       fitRecoveryRoom,
@@ -51,7 +51,7 @@ func fitSystem() map[string]fitter {
 		// Drivers and parts of Windows.
 		"update-or-remove-driver":       guide("driver-hardblock", "upgrade-driver-rule", "driver-package-refused", "driver-update-failed", "sector-size", "bluescreen"),
 		"update-firmware":               guide("secureboot-update-failed", "note-hardware-off"),
-		"remove-orphan-service-key":     guide("ngen-service-start-failed", "wimmount-missing", "csi-service-absent"),
+		"remove-orphan-service-key":     fitOrphanService,
 		"remove-ghost-devices":          guide("drivers-log-full", "note-ghost-devices"),
 		"remove-stale-device-key":       guideNamed("device-exists-already", "root-devices-installer-failed"),
 		"remove-damaged-task":           guideNamed("task-installer-failed", "task-cannot-load"),
@@ -82,10 +82,10 @@ func fitSystem() map[string]fitter {
 }
 
 // ledOnly are remedies that the catalogue calls automatic and that updoc leaves to
-// a person so far: which files to move, and who holds one, nobody lists; a machine
-// is kept awake by whoever works on it; a report goes to somebody.
+// a person so far: who holds a file nobody lists; a machine is kept awake by
+// whoever works on it; a report goes to somebody.
 var ledOnly = []string{
-	"check-file-locks", "check-package-applicability", "collect-support-report", "keep-awake-during-work", "move-old-temp-files",
+	"check-file-locks", "check-package-applicability", "collect-support-report", "keep-awake-during-work",
 }
 
 // byHand makes a treatment one that a person is led through. Without it what only
@@ -232,21 +232,6 @@ func fitRegistryLimit(f *fit) {
 	default:
 		f.step(Step{Change: host.Change{Kind: host.ValueDel, Path: keyControl, Name: "RegistrySizeLimit"}, Restart: true})
 	}
-}
-
-// fitProfiles names the entries that Windows set aside because it could not load
-// the profile.
-func fitProfiles(f *fit) {
-	var bad []string
-	for _, k := range f.Subkeys(keyProfileList).Value {
-		if strings.HasSuffix(strings.ToLower(k), ".bak") {
-			bad = append(bad, k)
-		}
-	}
-	if len(bad) > 0 {
-		f.lead("plan.below", "key", keyProfileList, "names", strings.Join(bad, ", "))
-	}
-	guide("profile-rule", "profile-offline-path", "profile-mismatch", "profile-in-setup")(f)
 }
 
 // fitLookAtDisk: a look while Windows runs.
