@@ -19,7 +19,9 @@ type Summary struct {
 	Causes   []string  `json:"causes"`
 	Helped   string    `json:"helped,omitempty"` // the remedy after which it worked
 	Standing int       `json:"standing"`         // changes that were not taken back
-	Err      string    `json:"error,omitempty"`  // the journal cannot be read
+	Wakes    bool      `json:"wakes,omitempty"`  // it is gone on with by itself, see Journal.Wakes
+	WakeAt   time.Time `json:"wakeAt,omitzero"`
+	Err      string    `json:"error,omitempty"` // the journal cannot be read
 }
 
 // Summary tells a journal in short.
@@ -29,6 +31,7 @@ func (j *Journal) Summary() Summary {
 		Run: plan.Run, Began: j.entries[0].Time, Last: j.entries[len(j.entries)-1].Time,
 		Result: p.end, Causes: plan.Causes, Standing: len(p.begun),
 	}
+	s.Wakes, s.WakeAt = j.Wakes()
 	for i, e := range p.tried {
 		if i < len(plan.Treatments) && proved(e, plan.Treatments[i]) == Cured {
 			s.Helped = plan.Treatments[i].ID

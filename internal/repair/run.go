@@ -41,6 +41,15 @@ type Runner struct {
 	Tell func(Event)
 	// Sleep waits, or returns the context's error; nil waits by the clock.
 	Sleep func(context.Context, time.Duration) error
+	// AtStart, if not nil, has the machine go on with the run by itself at its next
+	// start and, if it is not zero, at a time; or no longer. It is called before what
+	// makes that necessary, and when the run is left. See [Journal.Wakes].
+	AtStart func(ctx context.Context, on bool, at time.Time) error
+	// Awake, if not nil, keeps the machine from going to sleep until release.
+	Awake func() (release func())
+	// Able, if not nil, reports whether the host can make a change at all: a Windows
+	// that does not run cannot start a service. What it cannot take back stands.
+	Able func(host.Change) bool
 }
 
 // Event is something that happened in a run, for those who watch.
@@ -112,6 +121,7 @@ func (r *Runner) Run(ctx context.Context) (Result, error) {
 	if p.end != "" {
 		return p.end, nil
 	}
+	defer r.attend(ctx)()
 	seen := map[Result]bool{}
 	for i, t := range r.Journal.Plan().Treatments {
 		var res Result
@@ -220,8 +230,12 @@ func (r *Runner) treat(ctx context.Context, i int, t Treatment, p progress) (Res
 			return "", err
 		}
 		if restart || len(t.Steps) == 0 && t.Restart == "yes" {
-			e := Entry{Kind: EntryRestart, Treatment: i}
-			if err := r.write(e, Event{Treatment: t.ID}); err != nil {
+			e, ev := Entry{Kind: EntryRestart, Treatment: i}, Event{Treatment: t.ID}
+			// Where it cannot go on by itself, a person does it.
+			if err := r.wake(ctx, time.Time{}); err != nil {
+				ev.Err = err.Error()
+			}
+			if err := r.write(e, ev); err != nil {
 				return "", err
 			}
 			p.waits[i] = Entry{Time: r.Now()}
@@ -344,6 +358,10 @@ func (r *Runner) step(ctx context.Context, at [2]int, t Treatment, s Step, p pro
 		begin := Entry{Kind: EntryBegin, Treatment: at[0], Step: at[1], Undo: undo}
 		if s.Lease > 0 {
 			begin.Until = r.Now().Add(time.Duration(s.Lease) * time.Minute)
+			// What nobody would end if this process is killed is not begun.
+			if err := r.wake(ctx, begin.Until); err != nil {
+				return false, r.trouble(ctx, at[1], fmt.Errorf("have it ended by itself: %w", err))
+			}
 		}
 		if err := r.write(begin, ev); err != nil {
 			return false, err

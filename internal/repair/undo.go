@@ -15,6 +15,7 @@ type Undone struct {
 	Conflicts []Conflict `json:"conflicts"` // changes that were left, because somebody changed the same thing since
 	Lasting   []string   `json:"lasting"`   // remedies of which something cannot be taken back
 	Kept      []string   `json:"kept"`      // what Windows made since in the place of what was put back, and where it lies now
+	Waiting   []Conflict `json:"waiting"`   // changes that stand, because this host cannot take them back: see Runner.Able
 }
 
 // Conflict is a change that was not taken back.
@@ -27,16 +28,23 @@ type Conflict struct {
 
 // Undo takes back what the run changed and what is not taken back yet, the last
 // change first. What somebody changed since is left as it is and reported. An
-// error leaves the rest for another Undo.
+// error leaves the rest for another Undo. A run that was not at its end ends so: who
+// takes back what it did does not want it gone on with.
 func (r *Runner) Undo(ctx context.Context) (Undone, error) {
-	u := Undone{Conflicts: []Conflict{}, Lasting: []string{}, Kept: []string{}}
-	return u, r.takeBack(ctx, func([2]int) bool { return true }, &u)
+	defer r.attend(ctx)()
+	u := Undone{Conflicts: []Conflict{}, Lasting: []string{}, Kept: []string{}, Waiting: []Conflict{}}
+	err := r.takeBack(ctx, func([2]int) bool { return true }, &u)
+	if err == nil && r.Journal.progress().end == "" {
+		err = r.end(Stopped)
+	}
+	return u, err
 }
 
 // Expired takes back the experiments whose time is over, for whoever comes first
 // after the process that made them was killed.
 func (r *Runner) Expired(ctx context.Context) (Undone, error) {
-	u := Undone{Conflicts: []Conflict{}, Lasting: []string{}, Kept: []string{}}
+	defer r.attend(ctx)()
+	u := Undone{Conflicts: []Conflict{}, Lasting: []string{}, Kept: []string{}, Waiting: []Conflict{}}
 	now, begun := r.Now(), r.Journal.progress().begun
 	return u, r.takeBack(ctx, func(at [2]int) bool {
 		return !begun[at].Until.IsZero() && now.After(begun[at].Until)
@@ -80,6 +88,10 @@ func (r *Runner) undo(ctx context.Context, e Entry, t Treatment, u *Undone) erro
 			u.Lasting = append(u.Lasting, t.ID)
 		}
 		return r.write(Entry{Kind: EntryUndone, Treatment: e.Treatment, Step: e.Step}, ev)
+	}
+	if r.Able != nil && slices.ContainsFunc(e.Undo, func(c host.Change) bool { return !r.Able(c) }) {
+		u.Waiting = append(u.Waiting, Conflict{Treatment: t.ID, Change: s.Change})
+		return nil
 	}
 	back := func(now []host.Change, err error) error {
 		c := Conflict{Treatment: t.ID, Change: s.Change, Now: now}
