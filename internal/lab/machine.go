@@ -35,7 +35,7 @@ import (
 // below files/C with the times that they have on the machine. What was changed
 // before a process died is there when the folder is opened again.
 //
-// It implements [host.Host] and [host.Agent] and is safe for concurrent use;
+// It implements [host.Host], [host.Agent] and [host.Attendant], and is safe for concurrent use;
 // changes and attempts wait for each other.
 type Machine struct {
 	// Crash, if not nil, is called before and after everything that is made durable,
@@ -51,6 +51,8 @@ type Machine struct {
 	mu  sync.RWMutex
 	now state
 	log []string // lines that Windows has not written yet
+
+	attendance attendance
 }
 
 // machineSpec is what a machine's folder keeps of its scenario.
