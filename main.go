@@ -30,10 +30,13 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
+	if code, ok := serve(ctx, os.Args[1:]); ok {
+		return code
+	}
 	return cli.Run(ctx, cli.Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Getenv: os.Getenv, GOOS: runtime.GOOS, Version: buildVersion(),
-		Live: live, State: state,
+		Live: live, State: state, As: as,
 	}, os.Args[1:])
 }
 

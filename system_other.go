@@ -19,4 +19,8 @@ func confine(int64, time.Duration) error { return nil }
 var (
 	live  func(context.Context) (host.Reader, error)
 	state func() (string, error)
+	as    func(context.Context, string) (host.Exchanger, func(), error)
 )
+
+// serve has no service to play.
+func serve(context.Context, []string) (code int, ok bool) { return 0, false }

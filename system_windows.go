@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"updoc/internal/host"
 	"updoc/internal/host/winhost"
+	"updoc/internal/route"
 	"updoc/internal/win"
 )
 
@@ -21,3 +23,27 @@ func live(ctx context.Context) (host.Reader, error) { return winhost.Open(ctx) }
 
 // state is where journals lie.
 func state() (string, error) { return win.StateDir() }
+
+// as sends requests over WinHTTP: as the account that Windows Update runs as, for
+// which it takes an administrator, or as the user.
+func as(_ context.Context, account string) (x host.Exchanger, done func(), err error) {
+	switch account {
+	case "user":
+		return witness(), func() {}, nil
+	case "system":
+		dir, err := win.StateDir()
+		if err != nil {
+			return nil, nil, err
+		}
+		a := &winhost.Account{SID: "S-1-5-18", Dir: dir}
+		return a, func() { _ = a.Close() }, nil
+	}
+	return nil, nil, fmt.Errorf("no such account: %q", account)
+}
+
+func witness() *winhost.WinHTTP { return &winhost.WinHTTP{Judge: route.JudgeIssuer} }
+
+// serve plays the helper service of a walk as another account, if that is asked for.
+func serve(ctx context.Context, args []string) (code int, ok bool) {
+	return winhost.ServeWalk(ctx, args, witness())
+}

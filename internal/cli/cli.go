@@ -47,6 +47,10 @@ type Env struct {
 	// value: as the operating system does.
 	Network route.Prober
 
+	// As sends requests the way Windows sends them, as an account: "system", or "user"
+	// for whoever started updoc. done ends what that took. nil where there is no Windows.
+	As func(ctx context.Context, account string) (x host.Exchanger, done func(), err error)
+
 	// State names the directory of the journals, which administrators alone may write;
 	// nil where there is no Windows.
 	State func() (string, error)

@@ -237,9 +237,7 @@ func diagnoseOne(ctx context.Context, g group, fo facts.Options, ro report.Optio
 	return f, report.New(f, cause.Diagnose(f), ro), nil
 }
 
-// diagnoseLive diagnoses this machine and, if it may, walks its route. Go's network
-// stack and the account of whoever started updoc are not those of Windows Update:
-// what such a walk shows is weighed as that.
+// diagnoseLive diagnoses this machine and, if it may, walks its route.
 func (env *Env) diagnoseLive(ctx context.Context, fo facts.Options, ro report.Options, walk bool, bar *bar) ([]diagnosed, error) {
 	h, done, err := env.openLive(ctx)
 	if err != nil {
@@ -256,6 +254,30 @@ func (env *Env) diagnoseLive(ctx context.Context, fo facts.Options, ro report.Op
 	return []diagnosed{{name: cmp.Or(f.Machine.Name, "this machine"), doc: report.New(f, cause.Diagnose(f), ro), facts: f}}, nil
 }
 
+// sender sends the requests of a live machine: as SYSTEM if that is possible, else as
+// the user, over WinHTTP where there is one and with Go's network stack elsewhere.
+func (env *Env) sender(ctx context.Context, prober *route.Prober) (x host.Exchanger, as string, done func()) {
+	if env.As != nil {
+		for _, account := range []string{"system", "user"} {
+			x, done, err := env.As(ctx, account)
+			if err != nil {
+				continue
+			}
+			// Whether the account can be had shows at its first request.
+			probe := host.Request{ID: "probe", Method: "HEAD", URL: "http://127.0.0.1:9/"}
+			if _, err := x.Exchange(ctx, probe); err != nil {
+				done()
+				continue
+			}
+			if account == "user" {
+				account = currentUser()
+			}
+			return x, account, done
+		}
+	}
+	return prober, currentUser(), func() {}
+}
+
 // walkLive walks this machine's route with its own settings.
 func (env *Env) walkLive(ctx context.Context, f *facts.Facts, bar *bar) *route.Walk {
 	settings := f.RouteSettings()
@@ -269,8 +291,10 @@ func (env *Env) walkLive(ctx context.Context, f *facts.Facts, bar *bar) *route.W
 		now = p.Now
 	}
 	prober := route.NewProber(p)
+	x, as, done := env.sender(ctx, prober)
+	defer done()
 	walker := route.Walker{
-		Exchanger: prober, As: currentUser(), Scripts: &pac.Sandbox{}, Net: p.Net, Now: p.Now, Times: []string{"time.windows.com:123"}, Repeat: diagnoseRepeat,
+		Exchanger: x, As: as, Scripts: &pac.Sandbox{}, Net: p.Net, Now: p.Now, Times: []string{"time.windows.com:123"}, Repeat: diagnoseRepeat,
 		Env:  pac.Env{Dialect: pac.JScript, Lookup: prober.Lookup, Now: now()},
 		Done: func(n, total int) { bar.step("walking", n, total) },
 	}
