@@ -162,15 +162,16 @@ func (t *attempt) scan(searcher object, search string) (object, ended, error) {
 // asEnded is an operation that failed as a whole.
 func asEnded(err error) ended { return ended{outcome: resultFailed, result: resultOf(err)} }
 
-// passed keeps the errors that say that nothing was tried: the context ended, or
-// this Windows has no such agent. Any other HRESULT is how it went.
+// passed keeps the errors that say that nothing was tried: the context ended, this
+// Windows has no such agent, or the call was none. Any other HRESULT is how it went,
+// also 0x80070002, 0x80070005 and 0x8000FFFF, with which real scans end.
 func passed(err error) error {
 	var h codes.HRESULT
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, host.ErrNotExist) || errors.Is(err, host.ErrDenied) || !errors.As(err, &h) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &h) {
 		return err
 	}
 	switch h {
-	case comNotImpl, comPointer, comInvalid, unexpected:
+	case comNotImpl, comPointer, comNoClass, comNoClassName, comNoMember, comMismatch, comNoName, comBadCount:
 		return err
 	}
 	return nil

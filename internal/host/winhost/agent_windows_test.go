@@ -31,6 +31,25 @@ func TestAgentTry(t *testing.T) {
 	t.Log("IUpdateSearcher.BeginSearch, IUpdateDownloader, IUpdateInstaller: Wine answers E_NOTIMPL")
 }
 
+// What a scan ended with is a result; only that it could not be asked for is an error.
+func TestPassed(t *testing.T) {
+	for h, result := range map[codes.HRESULT]bool{
+		0x8024401B: true, 0x80070002: true, 0x80070005: true, 0x80070057: true, 0x8000FFFF: true, 0x80070422: true, 0x8024500C: true,
+		comNotImpl: false, comNoClass: false, comNoMember: false, comMismatch: false,
+	} {
+		err := comError("begin", ole.NewError(uintptr(h)))
+		if got := passed(err) == nil; got != result {
+			t.Errorf("%v is a result: %v", h, got)
+		}
+		if e := asEnded(err); e.verdict() != h {
+			t.Errorf("%v ended as %v", h, e.verdict())
+		}
+	}
+	if err := passed(context.Canceled); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
 // Whoever gave up gets that and no result of the agent.
 func TestAgentCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())

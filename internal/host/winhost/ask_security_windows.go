@@ -41,8 +41,8 @@ func securityProducts(ctx context.Context, h *Host, _ map[string]string) (any, e
 		{"AntiVirusProduct", "antivirus"}, {"FirewallProduct", "firewall"}, {"AntiSpywareProduct", "antispyware"},
 	} {
 		rows, err := h.wmi(ctx, `root\SecurityCenter2`, kind.class, 100, "displayName", "instanceGuid", "pathToSignedProductExe", "productState")
-		if errors.Is(err, host.ErrNotExist) {
-			return nil, err // no such namespace: there is no Security Center
+		if err != nil && resultOf(err) == wmiNoNamespace {
+			return nil, err // there is no Security Center
 		}
 		if err != nil {
 			out.Unseen, failed = append(out.Unseen, unseenPart(kind.name, err)), err
@@ -61,7 +61,7 @@ func securityProducts(ctx context.Context, h *Host, _ map[string]string) (any, e
 		}
 	}
 	if len(out.Unseen) == 3 {
-		return nil, failed
+		return nil, blind("security products", failed)
 	}
 	return out, nil
 }

@@ -22,7 +22,10 @@ const (
 	comFalse       codes.HRESULT = 0x00000001 // S_FALSE
 	comPointer     codes.HRESULT = 0x80004003 // E_POINTER
 	comNotImpl     codes.HRESULT = 0x80004001 // E_NOTIMPL
-	comInvalid     codes.HRESULT = 0x80070057 // E_INVALIDARG
+	comNoMember    codes.HRESULT = 0x80020003 // DISP_E_MEMBERNOTFOUND
+	comMismatch    codes.HRESULT = 0x80020005 // DISP_E_TYPEMISMATCH
+	comNoName      codes.HRESULT = 0x80020006 // DISP_E_UNKNOWNNAME
+	comBadCount    codes.HRESULT = 0x8002000E // DISP_E_BADPARAMCOUNT
 	comException   codes.HRESULT = 0x80020009 // DISP_E_EXCEPTION: the result stands in the exception
 	comNoClass     codes.HRESULT = 0x80040154 // REGDB_E_CLASSNOTREG
 	comNoClassName codes.HRESULT = 0x800401F3 // CO_E_CLASSSTRING
@@ -377,6 +380,16 @@ func comError(op string, err error) error {
 		f.is = host.ErrNotExist
 	}
 	return f
+}
+
+// blind makes of an error one that never says "there is no such thing": a part of
+// Windows that cannot be asked is not absent, whatever file it misses.
+func blind(op string, err error) error {
+	if !errors.Is(err, host.ErrNotExist) {
+		return err
+	}
+	h := resultOf(err)
+	return &failure{op: op, err: windows.Errno(h), code: h}
 }
 
 // hresult makes an error of a function that returns an HRESULT itself.
