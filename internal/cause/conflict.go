@@ -124,6 +124,7 @@ func CONFLICT() []*Cause {
 				strong("edge-step-failed"),
 				strong("modified-windows"),
 				strong("deleted-files-of-windows"),
+				strong("store-part-deleted"),
 				helped(Strong, "component-back-helped"),
 				componentRemoved,
 				debloated,
@@ -349,13 +350,15 @@ func restartedByProgram(l *look) {
 	}
 }
 
-// partGone reports a code that servicing gives for parts that are missing.
+// partGone reports what servicing shows where parts are missing: its codes, and an
+// update that went in and was put back at the restart. A service or a policy that is
+// switched off keeps an update from coming; it does not put one back.
 func (l *look) partGone() bool {
 	if _, ok := l.hit(codesPartGone); ok {
 		return true
 	}
 	return slices.ContainsFunc(l.Failures, func(f facts.Failure) bool {
-		return f.Code>>16 == facilityCBS && !slices.Contains(codesNotPartGone, f.Code)
+		return f.Code>>16 == facilityCBS && !slices.Contains(codesNotPartGone, f.Code) || f.Kind == facts.KindReverted && !f.Resolved
 	})
 }
 

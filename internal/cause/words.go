@@ -38,6 +38,7 @@ const (
 	wordsModerate = 0.067
 	wordsWeak     = 0.133
 	wordsLeast    = 0.06      // cosine under which the words fit nothing
+	wordsWell     = 0.12      // cosine under which they are no strong evidence
 	wordsKnown    = 3         // known words without which a text says nothing
 	wordsShown    = 4         // words that evidence names
 	wordsRead     = 256 << 10 // bytes after which no further file is read for words
@@ -251,13 +252,17 @@ func (v *vocabulary) speak(texts []facts.Text, findings []Finding) {
 		}
 	}
 	// Names are no words: a redacted report has to get the same answer.
-	like := v.like(windowsGuesses.ReplaceAllLiteralString((&redact.Redactor{}).String(all.String()), " "))
+	text := (&redact.Redactor{}).String(all.String())
+	like := v.like(absentThings.ReplaceAllLiteralString(windowsGuesses.ReplaceAllLiteralString(text, " "), " "))
 	nearest := 0.0
 	for _, l := range like {
 		nearest = max(nearest, l.cosine)
 	}
-	if nearest < wordsLeast {
+	switch {
+	case nearest < wordsLeast:
 		return
+	case nearest < wordsWell:
+		most = min(most, Moderate)
 	}
 	for i := range findings {
 		l := like[findings[i].ID]
@@ -284,6 +289,9 @@ func (v *vocabulary) speak(texts []facts.Text, findings []Finding) {
 // windowsGuesses are what Windows and its tools suggest for nearly any failure; the
 // person who quotes them does not say that it is so.
 var windowsGuesses = regexp.MustCompile(`(?i)[^.\n]*(may be blocked by (your|a) firewall|check your (internet|network) (connection|settings)|(check|contact) your (network|system) administrator|make sure you('re| are) connected to the internet|run the (windows update )?troubleshooter|search(ing)? (the web|for help) online|for more information,? (see|press|visit))[^.\n]*`)
+
+// absentThings are what a person says is not there.
+var absentThings = regexp.MustCompile(`(?i)\b(no|not (behind|using|in) (an?|any)?|kein(e|en)?)\s+((other |third[- ]party |extra |local )?(wsus|sccm|proxy( server)?|proxies|firewalls?|vpn|antivirus|virus scanner|(group )?polic(y|ies)|domain|security (software|suite))( ?, ?| or | and | nor | und | oder |/)?)+`)
 
 // refuted reports evidence that speaks against a cause on the whole. Words that go
 // with it do not change that.
