@@ -90,7 +90,7 @@ func (d drives) List(p string, each func(host.Listed) bool) error {
 		if err != nil {
 			continue // it is gone meanwhile
 		}
-		if !each(host.Listed{Name: e.Name(), Folder: e.IsDir(), Size: info.Size(), Modified: info.ModTime()}) {
+		if !each(host.Listed{Name: e.Name(), Folder: e.IsDir(), Size: large(e.Name(), info.Size()), Modified: info.ModTime()}) {
 			break
 		}
 	}

@@ -15,7 +15,7 @@ import (
 // They are no settings that a plan may name; tools change them.
 const (
 	setStore       = "state/component-store" // "damaged": files of the component store are
-	setFree        = "state/free"            // bytes that are free on C:
+	setFree        = "state/free"            // bytes that are free on C:, or taken by large files
 	setWork        = "state/minutes"         // minutes that the servicing stack's slowest step takes on this machine
 	setDefinitions = "state/definitions"     // "stuck": the engine refuses definitions from the update service
 	setLog         = "state/log"             // megabytes that the transaction log of an installation takes
@@ -46,7 +46,7 @@ func (m *Machine) stage(o offer) (string, codes.HRESULT) {
 		_ = m.servicing("Error", "Failed to execute the update [HRESULT = 0x%08x]", uint32(h))
 		return stage, h
 	}
-	if m.number(setFree, 40<<30) < 2<<30 {
+	if m.free() < 2<<30 {
 		return fail(eDiskFull, "ERROR_DISK_FULL", "Not enough disk space to stage the package")
 	}
 	if folder, ok := m.setting("state/needs-folder"); ok && !m.exists(folder) {
@@ -56,6 +56,9 @@ func (m *Machine) stage(o offer) (string, codes.HRESULT) {
 	}
 	if n := m.temporary(); n > 5000 {
 		return fail(eNoName, "ERROR_FILE_EXISTS", "Error creating temporary file in C:\\Windows\\Temp")
+	}
+	if what, symbol, h := m.stumble(); h.Failed() {
+		return fail(h, symbol, what)
 	}
 	if store, _ := m.setting(setStore); store != "sound" {
 		if store == "files" {

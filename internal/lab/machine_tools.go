@@ -30,6 +30,8 @@ func (m *Machine) tool(ctx context.Context, name string, args []string) error {
 		return m.refreshPolicy()
 	case "dism":
 		return m.dism(ctx, line)
+	case "cleanmgr":
+		return m.cleanup(line)
 	case "sfc":
 		if h := m.need("TrustedInstaller"); h.Failed() {
 			return h
