@@ -21,12 +21,8 @@ type place struct {
 	base     base
 	folder   string // with slashes, below the base
 	patterns string // of path.Match, lower case, separated by blanks
-	newest   int    // per pattern; 0: all, up to maxPerPlace
+	newest   int    // per pattern; 0: all, within reason
 }
-
-// maxPerPlace bounds what one pattern may match: whoever may write to a folder of
-// logs could fill it with names.
-const maxPerPlace = 200
 
 // evidence lists where a live machine keeps what tells of updating. It is a fixed
 // list: updoc does not look around in other people's files.

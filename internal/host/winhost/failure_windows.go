@@ -2,6 +2,7 @@ package winhost
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"golang.org/x/sys/windows"
@@ -9,6 +10,31 @@ import (
 	"updoc/internal/codes"
 	"updoc/internal/host"
 )
+
+// failure is an error of Windows: what was tried, what Windows said, the same as
+// an HRESULT, and which of host's answers it is, if it is one.
+type failure struct {
+	op   string
+	err  error // as the call returned it, an errno as a rule
+	code codes.HRESULT
+	is   error // host.ErrNotExist, host.ErrDenied or nil
+}
+
+func (f *failure) Error() string {
+	if s := f.code.Symbol(); s != "" {
+		return fmt.Sprintf("%s: %v (%v %s)", f.op, f.err, f.code, s)
+	}
+	return fmt.Sprintf("%s: %v (%v)", f.op, f.err, f.code)
+}
+
+// Unwrap lets errors.Is and errors.As find each of them.
+func (f *failure) Unwrap() []error {
+	out := []error{f.err, f.code}
+	if f.is != nil {
+		out = append(out, f.is)
+	}
+	return out
+}
 
 // Errors by which Windows says that there is no such thing, and that this account
 // may not look.

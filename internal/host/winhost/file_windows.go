@@ -22,6 +22,9 @@ import (
 const (
 	sniffBytes = 64 << 10
 	maxNames   = 20_000 // names of a folder that are looked at
+	// maxPerPlace bounds what one pattern may match: whoever may write to a folder of
+	// logs could fill it with names.
+	maxPerPlace = 200
 )
 
 // Files lists the evidence on this machine's disk, and the event logs, of which a

@@ -76,12 +76,9 @@ func TestMachine(t *testing.T) {
 	}
 }
 
-// evidenceBed puts evidence where Windows keeps it.
+// evidenceBed puts evidence where Windows keeps it, by path below the Windows folder.
 func evidenceBed(t *testing.T, h *Host) (content map[string]string) {
 	t.Helper()
-	if !onWine() {
-		t.Skip("writes to the Windows folder: only where it is thrown away afterwards")
-	}
 	content = map[string]string{
 		`Logs\CBS\CBS.log`:                         "2031-02-03 04:05:06, Info                  CBS    Session: 30000000_1 initialized by client Fabrikam, external staging directory: (null)\r\n",
 		`SoftwareDistribution\ReportingEvents.log`: "{11111111-2222-3333-4444-555555555555}\t2031-02-03 04:05:06:789+0100\t1\t148 [AGENT_DETECTION_FAILED]\t101\t{00000000-0000-0000-0000-000000000000}\t0\t8024401b\tUpdateOrchestrator\tFailure\tSoftware Synchronization\tWindows Update Client failed to detect with error 0x8024401b.\r\n",
@@ -99,42 +96,49 @@ func evidenceBed(t *testing.T, h *Host) (content map[string]string) {
 	return content
 }
 
-// The live machine passes what every host passes.
+// The live machine passes what every host passes. Files are written only where they
+// are thrown away afterwards.
 func TestSuite(t *testing.T) {
 	h := live(t)
-	content := map[string]string{}
-	for name, text := range evidenceBed(t, h) {
-		content[path.Base(filepath.ToSlash(name))] = text
+	want := hosttest.Fixture{
+		Source: "live",
+		Files:  map[string]winlog.Kind{"hosts": winlog.Hosts},
+		Subkeys: []hosttest.Value{
+			{Key: `HKLM\SYSTEM\CurrentControlSet\Services`, Name: "BITS"},
+		},
+		NoServices:     []string{"updoc-nothing"},
+		UnaskedAnswers: []string{"nothing"},
 	}
-	const key = `HKLM\SOFTWARE\updoc-test`
+	key := `HKCU\Software\updoc-test`
+	if onWine() {
+		key = `HKLM\SOFTWARE\updoc-test`
+		want.Content = map[string]string{}
+		for name, text := range evidenceBed(t, h) {
+			want.Content[path.Base(filepath.ToSlash(name))] = text
+		}
+		want.Files["CBS.log"], want.Files["ReportingEvents.log"] = winlog.CBS, winlog.Reporting
+	}
 	apply(t, h, host.Set(key+`\Below`, "Number", winlog.RegValue{Type: winlog.RegDWord, Data: []byte{31, 0, 0, 0}}),
 		host.Set(key, "Text", winlog.RegValue{Type: winlog.RegSZ, Data: utf16le("Grüße\x00")}))
 	t.Cleanup(func() {
 		apply(t, h, host.Change{Kind: host.ValueDel, Path: key + `\Below`, Name: "Number"}, host.Change{Kind: host.KeyDrop, Path: key + `\Below`},
 			host.Change{Kind: host.ValueDel, Path: key, Name: "Text"}, host.Change{Kind: host.KeyDrop, Path: key})
 	})
-	bits, err := h.Service(t.Context(), "BITS")
+	const version = `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`
+	want.Values = []hosttest.Value{
+		{Key: key, Name: "Text", Text: "Grüße"},
+		{Key: key + `\Below`, Name: "Number", Number: 31},
+		{Key: version, Name: "CurrentBuild", Text: value(t, h, version, "CurrentBuild")},
+	}
+	want.NoValues = []hosttest.Value{{Key: key, Name: "Number"}}
+	want.Subkeys = append(want.Subkeys, hosttest.Value{Key: key, Name: "Below"})
+	want.NoKeys = []string{key + `\Other`, `HKLM\SOFTWARE\updoc-nothing\x`, `HKU\S-1-5-21-1-2-3-9999`}
+	rpc, err := h.Service(t.Context(), "RpcSs") // always running
 	if err != nil {
 		t.Fatal(err)
 	}
-	hosttest.Suite(t, h, hosttest.Fixture{
-		Source: "live",
-		Files: map[string]winlog.Kind{
-			"CBS.log": winlog.CBS, "ReportingEvents.log": winlog.Reporting, "hosts": winlog.Hosts,
-		},
-		Content: content,
-		Values: []hosttest.Value{
-			{Key: key, Name: "Text", Text: "Grüße"},
-			{Key: key + `\Below`, Name: "Number", Number: 31},
-			{Key: `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`, Name: "CurrentBuild", Text: value(t, h, `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`, "CurrentBuild")},
-		},
-		NoValues:       []hosttest.Value{{Key: key, Name: "Number"}},
-		Subkeys:        []hosttest.Value{{Key: key, Name: "Below"}, {Key: `HKLM\SYSTEM\CurrentControlSet\Services`, Name: "BITS"}},
-		NoKeys:         []string{key + `\Other`, `HKLM\SOFTWARE\updoc-nothing\x`, `HKU\S-1-5-21-1-2-3-9999`},
-		Services:       map[string]host.Service{"BITS": bits},
-		NoServices:     []string{"updoc-nothing"},
-		UnaskedAnswers: []string{"nothing"},
-	})
+	want.Services = map[string]host.Service{"RpcSs": rpc}
+	hosttest.Suite(t, h, want)
 }
 
 func value(t *testing.T, h *Host, key, name string) string {
