@@ -144,6 +144,14 @@ const (
 	open
 )
 
+// wayOf is what an attempt that was made says of its way.
+func wayOf(a *route.Attempt) way {
+	if a.Exchange.Broken() != nil {
+		return closed
+	}
+	return open
+}
+
 // ways says how vital requests for some hosts fare through the fixed proxy or the
 // script of a setting, and how the same requests fare without any.
 func (f *fit) ways(set winlog.ProxyBlob, hosts func(name string) bool) (through, direct way) {
@@ -161,10 +169,7 @@ func (f *fit) ways(set winlog.ProxyBlob, hosts func(name string) bool) (through,
 			if !a.Walked {
 				continue
 			}
-			w := open
-			if a.Exchange.Broken() != nil {
-				w = closed
-			}
+			w := wayOf(a)
 			switch {
 			case a.Exchange.Request.Via.Direct():
 				tripDirect = max(tripDirect, w)
@@ -620,10 +625,7 @@ func (f *fit) detected() (off, on []route.Account) {
 			if !a.Walked {
 				continue
 			}
-			w := open
-			if a.Exchange.Broken() != nil {
-				w = closed
-			}
+			w := wayOf(a)
 			switch {
 			case a.Exchange.Request.Via.Direct():
 				direct = max(direct, w)
