@@ -124,3 +124,21 @@ func BenchmarkVocabulary(b *testing.B) {
 		}
 	})
 }
+
+func FuzzEachWord(f *testing.F) {
+	f.Add("WsusPool stopped at 0x80244022, KB5034441")
+	f.Add("naïve \xff\xfe Ärger #+ a1b2c3")
+	v := newVocabulary([]wordReport{{"a", "gateway password account"}, {"b", "volume full folder"}})
+	f.Fuzz(func(t *testing.T, text string) {
+		for word, as := range eachWord(text) {
+			if word == "" || !strings.Contains(text, as) {
+				t.Fatalf("%q as %q is no word of %q", word, as, text)
+			}
+		}
+		for id, l := range v.like(text) {
+			if l.cosine < 0 || l.cosine > 1.0001 || len(l.words) > wordsShown {
+				t.Fatalf("%s: %+v", id, l)
+			}
+		}
+	})
+}
