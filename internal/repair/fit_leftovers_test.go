@@ -2,10 +2,17 @@ package repair
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"updoc/internal/facts"
 	"updoc/internal/host"
 )
 
@@ -156,6 +163,72 @@ func TestFitLeftovers(t *testing.T) {
 			lead: []string{"plan.object", "plan.seen", "remedy.remove-orphan-package-references.how"},
 		},
 	})
+}
+
+// TestDropsComeBack: a key that is taken away piece by piece is back to the byte
+// after the pieces' inverses, in the opposite order.
+func TestDropsComeBack(t *testing.T) {
+	const clr = `HKLM\SYSTEM\CurrentControlSet\Services\clr_optimization_v4.0.30319_32`
+	h, err := host.OpenFS(t.Context(), fstest.MapFS{
+		"CBS.log": {Data: []byte(goneService)},
+		"answers/leftovers.json": {Data: []byte(leftoverFile(t, host.Leftovers{Services: []host.Orphan{
+			{Name: "clr_optimization_v4.0.30319_32", Path: `C:\x.exe`},
+		}}))},
+		"services.reg": {Data: []byte(export(
+			"["+hklmServices+"]", "",
+			"["+hklmServices+`\clr_optimization_v4.0.30319_32]`, `@="default"`, `"Start"=dword:00000003`, `"DependOnService"=hex(7):52,00,00,00,00,00`, `"Odd"=hex(ffff1234):01`, "",
+			"["+hklmServices+`\clr_optimization_v4.0.30319_32\Empty]`, "",
+			"["+hklmServices+`\clr_optimization_v4.0.30319_32\TriggerInfo]`, "",
+			"["+hklmServices+`\clr_optimization_v4.0.30319_32\TriggerInfo\0]`, `"Data0"=hex:01,02,03`, ""))},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	keys := []string{clr, clr + `\Empty`, clr + `\TriggerInfo`, clr + `\TriggerInfo\0`}
+	look := func(r host.Reader) map[string]string {
+		out := map[string]string{}
+		for _, p := range keys {
+			k, err := r.Key(t.Context(), p)
+			if err != nil {
+				out[p] = "none"
+				if !errors.Is(err, host.ErrNotExist) {
+					t.Error(err)
+				}
+				continue
+			}
+			for _, v := range k.Values {
+				out[p+"|"+v.Name] = fmt.Sprintf("%d %x", v.Type, v.Data)
+			}
+			out[p] = strings.Join(slices.Sorted(slices.Values(k.Subkeys)), ",")
+		}
+		return out
+	}
+	before := look(h)
+	x, why := fitted(t, "remove-orphan-service-key", facts.Collect(t.Context(), h, facts.Options{}))
+	if why.ID != "" || len(x.Steps) != 9 {
+		t.Fatalf("%v; %q", brief(x), why.ID)
+	}
+	o := host.NewOverlay(h)
+	done := Rehearse(t.Context(), o, &Plan{Treatments: []Treatment{x}})
+	for _, r := range done {
+		if r.Err != "" || r.So {
+			t.Errorf("%s %s: %s", r.Change.Kind, r.Change.Path, r.Err)
+		}
+	}
+	if _, err := o.Key(t.Context(), clr); !errors.Is(err, host.ErrNotExist) {
+		t.Errorf("the key is still there: %v", err)
+	}
+	for _, r := range slices.Backward(done) {
+		for _, c := range r.Undo {
+			if err := o.Apply(t.Context(), c); err != nil {
+				t.Errorf("%s %s: %v", c.Kind, c.Path, err)
+			}
+		}
+	}
+	if d := cmp.Diff(before, look(o)); d != "" {
+		t.Error(d)
+	}
 }
 
 func TestSequence(t *testing.T) {

@@ -183,6 +183,10 @@ func (f *fit) stopped(services []string, work func()) {
 // restartPending reports that a restart has to finish earlier work, and says so:
 // nothing that this work needs may be moved before.
 func (f *fit) restartPending() bool {
+	if f.Restart.State == facts.Present && f.Restart.Value.Any() {
+		f.not("plan.restart-first")
+		return true
+	}
 	for _, key := range []string{keyCBS + `\RebootPending`, keyCBS + `\RebootInProgress`, keyAgentRestart} {
 		if f.Subkeys(key).State == facts.Present {
 			f.not("plan.restart-first")
