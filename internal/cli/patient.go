@@ -59,7 +59,11 @@ func (env *Env) openPatient(ctx context.Context) (Patient, string, error) {
 		done()
 		return nil, "", notAllowed(err)
 	}
-	return livePatient{t, env, env.progress()}, state, nil
+	p := livePatient{t, env, env.progress()}
+	if w, ok := h.(interface{ Watch(func(host.Work)) }); ok {
+		w.Watch(p.bar.long)
+	}
+	return p, state, nil
 }
 
 // Now implements [Patient].

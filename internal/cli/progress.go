@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"updoc/internal/host"
+	"updoc/internal/report"
 )
 
 // bar shows progress on a terminal's standard error once work takes longer than
@@ -36,6 +39,23 @@ func (b *bar) update(done, total int64) {
 
 // step tells how many pieces of work are done.
 func (b *bar) step(what string, done, total int) { b.show("%s: %d of %d", what, done, total) }
+
+// long tells how far a tool of Windows has come, and how long it will take.
+func (b *bar) long(p host.Work) {
+	text := p.What
+	if p.Percent >= 0 {
+		text += fmt.Sprintf(": %.0f %%", p.Percent)
+	}
+	switch left := p.Left(); {
+	case left >= 90*time.Second:
+		text += fmt.Sprintf(", about %d minutes left", int(left.Minutes()+0.5))
+	case left > 0:
+		text += ", about a minute left"
+	default:
+		text += ", for " + p.Elapsed.Round(time.Second).String()
+	}
+	b.show("%s", report.Clean(text))
+}
 
 func (b *bar) show(format string, args ...any) {
 	if b.w == nil {

@@ -284,3 +284,19 @@ type Offer struct {
 	KB    string `json:"kb,omitempty"`
 	Title string `json:"title"`
 }
+
+// Work says how far long work on a host has come.
+type Work struct {
+	What    string        `json:"what"`    // the tool or the service, as it is named in a Change
+	Percent float64       `json:"percent"` // 0 to 100; -1 while it is not known
+	Line    string        `json:"line,omitempty"`
+	Elapsed time.Duration `json:"elapsed"` // since it began
+}
+
+// Left is how long it will take at the pace so far; 0 while nobody can tell.
+func (p Work) Left() time.Duration {
+	if p.Percent < 2 || p.Percent > 100 || p.Elapsed < 5*time.Second {
+		return 0
+	}
+	return time.Duration(float64(p.Elapsed) * (100 - p.Percent) / p.Percent)
+}

@@ -1,11 +1,10 @@
 package winhost
 
-import "time"
+import "updoc/internal/host"
 
 // Progress says how far long work has come.
-type Progress struct {
-	What    string        // the tool or the service, as it is named in a Change
-	Percent float64       // 0 to 100; -1 while it is not known
-	Line    string        // what the tool said last
-	Elapsed time.Duration // since it began
-}
+type Progress = host.Work
+
+// Watch has f told what long work is doing, from the goroutine that does the work. It
+// is called before the host is used.
+func (h *Host) Watch(f func(Progress)) { h.Progress = f }
