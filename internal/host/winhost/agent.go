@@ -5,20 +5,9 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"time"
 
 	"updoc/internal/codes"
 	"updoc/internal/host"
-)
-
-// How long a stage may take before it is given up on. Windows itself waits longer;
-// a proof that takes more than this is none that anybody waits for.
-const (
-	scanTime     = 20 * time.Minute // a first scan after a reset of the datastore takes 10
-	downloadTime = 90 * time.Minute // 5 GB on a slow line
-	installTime  = 3 * time.Hour    // a cumulative update on a slow disk takes 90 minutes
-	abortTime    = 30 * time.Second // from RequestAbort until the job has ended
-	pollTime     = 250 * time.Millisecond
 )
 
 // Stages of an attempt, as in host.Attempt.
@@ -120,6 +109,12 @@ func (e ended) verdict() codes.HRESULT {
 }
 
 func failed(h codes.HRESULT) bool { return h.Failed() && !h.Benign() }
+
+// after is how a stage went that ended so.
+func (e ended) after(stage string) host.Outcome {
+	h := e.verdict()
+	return host.Outcome{Result: h, Stage: stage, Restart: e.restart && h == 0}
+}
 
 // scanVerdict is the result of a scan. A scan that found nothing is believed only
 // if nothing speaks against it: no warning, and no failure that the agent's own

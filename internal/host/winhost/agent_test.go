@@ -57,6 +57,16 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
+// A restart is due only after what went well: a failure is not cured by one.
+func TestAfter(t *testing.T) {
+	if got := (ended{outcome: resultSucceeded, restart: true}).after(stageInstall); got.Result != 0 || !got.Restart || got.Stage != stageInstall {
+		t.Errorf("%+v", got)
+	}
+	if got := (ended{outcome: resultFailed, restart: true}).after(stageInstall); got.Result != agentUnknown || got.Restart {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestScanVerdict(t *testing.T) {
 	const proxy, host407 = 0x8024401B, 0x80244022
 	for name, tt := range map[string]struct {

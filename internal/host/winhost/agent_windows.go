@@ -15,6 +15,16 @@ import (
 	"updoc/internal/host"
 )
 
+// How long a stage may take before it is given up on. Windows itself waits longer;
+// a proof that takes more than this is none that anybody waits for.
+const (
+	scanTime     = 20 * time.Minute // a first scan after a reset of the datastore takes 10
+	downloadTime = 90 * time.Minute // 5 GB on a slow line
+	installTime  = 3 * time.Hour    // a cumulative update on a slow disk takes 90 minutes
+	abortTime    = 30 * time.Second // from RequestAbort until the job has ended
+	pollTime     = 250 * time.Millisecond
+)
+
 // Agent is Windows' update agent over COM. It implements [host.Agent]. It scans as
 // automatic updates do: at the server that policy names, else at Microsoft.
 //
@@ -240,7 +250,7 @@ func (t *attempt) download(session, list object) (host.Outcome, error) {
 		return host.Outcome{}, err
 	}
 	e, err := t.operate(downloader, "BeginDownload", "EndDownload")
-	return host.Outcome{Result: e.verdict(), Stage: stageDownload}, err
+	return e.after(stageDownload), err
 }
 
 func (t *attempt) install(session, list, update object) (host.Outcome, error) {
@@ -266,7 +276,7 @@ func (t *attempt) install(session, list, update object) (host.Outcome, error) {
 		return host.Outcome{Result: restartFirst, Stage: stageInstall, Restart: true}, nil
 	}
 	e, err := t.operate(installer, "BeginInstall", "EndInstall")
-	return host.Outcome{Result: e.verdict(), Stage: stageInstall, Restart: e.restart && e.verdict() == 0}, err
+	return e.after(stageInstall), err
 }
 
 // operate downloads or installs the one update of a list.

@@ -11,13 +11,11 @@ import (
 // they are called: that one is missing is an error of the question that needs it,
 // and no reason why the program does not start. All come from the system directory.
 var (
-	dllNetAPI  = windows.NewLazySystemDLL("netapi32.dll")
 	dllFilter  = windows.NewLazySystemDLL("fltlib.dll")
 	dllEvents  = windows.NewLazySystemDLL("wevtapi.dll")
 	dllWinHTTP = windows.NewLazySystemDLL("winhttp.dll")
 	dllCrypt   = windows.NewLazySystemDLL("bcrypt.dll")
 	dllKernel  = windows.NewLazySystemDLL("kernel32.dll")
-	dllAPI     = windows.NewLazySystemDLL("advapi32.dll")
 	dllNT      = windows.NewLazySystemDLL("ntdll.dll")
 	dllNetwork = windows.NewLazySystemDLL("iphlpapi.dll")
 )
@@ -50,21 +48,6 @@ func invokeBool(dll *windows.LazyDLL, name string, args ...uintptr) (uintptr, er
 		err = windows.ERROR_GEN_FAILURE
 	}
 	return 0, wrap(name, err)
-}
-
-// invokeErrno calls a function that returns its error, 0 being success.
-//
-//go:uintptrescapes
-func invokeErrno(dll *windows.LazyDLL, name string, args ...uintptr) error {
-	r, err := invoke(dll, name, args...)
-	var missing *failure
-	if errors.As(err, &missing) {
-		return missing
-	}
-	if r == 0 {
-		return nil
-	}
-	return wrap(name, windows.Errno(r))
 }
 
 // missing reports whether err says that this Windows has no such function.

@@ -2,7 +2,6 @@ package winhost
 
 import (
 	"bufio"
-	"context"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -108,17 +107,4 @@ func (p printable) Read(b []byte) (int, error) {
 		}
 	}
 	return n, err
-}
-
-// abortable ends with its context: conversions take seconds.
-type abortable struct {
-	ctx context.Context
-	src io.Reader
-}
-
-func (a abortable) Read(p []byte) (int, error) {
-	if err := a.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return a.src.Read(p)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -106,4 +107,17 @@ func newestTraces(dir string) ([]string, error) {
 	}
 	slices.Reverse(out)
 	return out, nil
+}
+
+// abortable ends with its context: conversions take seconds.
+type abortable struct {
+	ctx context.Context
+	src io.Reader
+}
+
+func (a abortable) Read(p []byte) (int, error) {
+	if err := a.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return a.src.Read(p)
 }

@@ -248,6 +248,15 @@ func (w *witness) handshook() bool {
 	return w.errno == errChannel || w.errno == errSecureFailure || w.errno == errClientCert || w.insecure() != 0
 }
 
+// exchange is all that a witness saw, as a walk records it.
+func (w *witness) exchange(began time.Time) host.Exchange {
+	ex := host.Exchange{Request: w.req, Began: began, Took: w.end, Hops: w.hops(), Body: w.body, Length: w.length}
+	if a := w.answer; a != nil && !w.own(ex.Hops) {
+		ex.Status, ex.Header = a.Status, a.Fields
+	}
+	return ex
+}
+
 // own reports whether the answer is the proxy's and not the server's.
 func (w *witness) own(hops []host.Hop) bool {
 	return len(hops) > 0 && hops[len(hops)-1].Kind == host.HopProxy

@@ -170,6 +170,53 @@ func TestWitnessJudge(t *testing.T) {
 	}
 }
 
+// The status of an answer is the server's; what a proxy says itself is not.
+func TestWitnessExchange(t *testing.T) {
+	began := time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
+	u, _ := url.Parse("http://a.example/x")
+	m, err := parseHead("HTTP/1.1 403 No\r\nX-Squid-Error: ERR 1\r\nServer: x", "GET")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &witness{req: host.Request{URL: u.String()}, url: u, answer: m, body: []byte("no"), length: 2, end: 90 * time.Millisecond, notes: story(t, reached)}
+	if ex := w.exchange(began); ex.Status != 403 || ex.Get("server") != "x" || ex.Length != 2 || string(ex.Body) != "no" || ex.Took != w.end || !ex.Began.Equal(began) {
+		t.Errorf("%+v", ex)
+	}
+	w.req.Via.Proxy = "http://p.example:8080"
+	if ex := w.exchange(began); ex.Status != 0 || ex.Header != nil || ex.Broken() == nil || ex.Broken().Status != 403 || len(ex.Body) != 2 {
+		t.Errorf("%+v", ex)
+	}
+}
+
+// A chain is put in order whatever the order in which it came, and ends where it
+// leads nowhere or in a circle.
+func TestOrdered(t *testing.T) {
+	c := func(subject, issuer string) *x509.Certificate {
+		return &x509.Certificate{Raw: []byte(subject + issuer), RawSubject: []byte(subject), RawIssuer: []byte(issuer), Subject: pkix.Name{CommonName: subject}, Issuer: pkix.Name{CommonName: issuer}}
+	}
+	leaf, between, root := c("leaf", "between"), c("between", "root"), c("root", "root")
+	for name, tt := range map[string]struct {
+		others []*x509.Certificate
+		want   string
+	}{
+		"whole":    {[]*x509.Certificate{root, leaf, between}, "leaf between root"},
+		"a gap":    {[]*x509.Certificate{root}, "leaf"},
+		"no root":  {[]*x509.Certificate{between}, "leaf between"},
+		"a circle": {[]*x509.Certificate{c("between", "leaf")}, "leaf between"},
+	} {
+		var got []string
+		for _, x := range certificates(ordered(leaf, tt.others)) {
+			got = append(got, strings.TrimPrefix(x.Subject, "CN="))
+			if len(x.SHA256) != 64 {
+				t.Errorf("%s: %q", name, x.SHA256)
+			}
+		}
+		if s := strings.Join(got, " "); s != tt.want {
+			t.Errorf("%s: %s, want %s", name, s, tt.want)
+		}
+	}
+}
+
 func FuzzWitness(f *testing.F) {
 	f.Add("http://a.example/", "", "HTTP/1.1 200 OK", []byte{1, 2, 3, 4, 5}, uint32(0))
 	f.Add("https://a.example/", "http://p:1", "", []byte{1, 2, 3, 4, 9, 9}, uint32(12175))

@@ -77,14 +77,13 @@ func (x *WinHTTP) Exchange(ctx context.Context, req host.Request) (host.Exchange
 	if err := ctx.Err(); err != nil {
 		return host.Exchange{}, err
 	}
-	ex := host.Exchange{Request: req, Began: time.Now()}
+	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, wholeTime)
 	defer cancel()
-	w := &witness{req: req, url: u, now: ex.Began, judge: x.Judge, dial: func(a netip.AddrPort) host.Fault { return whyNot(ctx, a) }}
+	w := &witness{req: req, url: u, now: began, judge: x.Judge, dial: func(a netip.AddrPort) host.Fault { return whyNot(ctx, a) }}
 	if !req.Via.Direct() {
 		if _, err := parseProxy(req.Via.Proxy); err != nil {
-			ex.Hops = w.hops()
-			return ex, nil
+			return w.exchange(began), nil
 		}
 	}
 	if err := send(limited, w, 0, keep(req)); err != nil {
@@ -99,13 +98,7 @@ func (x *WinHTTP) Exchange(ctx context.Context, req host.Request) (host.Exchange
 	if w.tls == nil && len(w.chain) > 0 {
 		w.tls = &host.TLS{Chain: certificates(w.chain)}
 	}
-	ex.Hops = w.hops()
-	ex.Took = time.Since(ex.Began)
-	if a := w.answer; a != nil && !w.own(ex.Hops) {
-		ex.Status, ex.Header = a.Status, a.Fields
-	}
-	ex.Body, ex.Length = w.body, w.length
-	return ex, nil
+	return w.exchange(began), nil
 }
 
 // keep is how much of the body is to be kept.
