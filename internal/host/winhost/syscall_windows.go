@@ -17,3 +17,8 @@ package winhost
 //sys	rmRegisterResources(session uint32, files uint32, names **uint16, applications uint32, processes uintptr, services uint32, serviceNames uintptr) (ret error) = rstrtmgr.RmRegisterResources
 //sys	rmGetList(session uint32, needed *uint32, count *uint32, processes *rmProcessInfo, rebootReasons *uint32) (ret error) = rstrtmgr.RmGetList
 //sys	ntSetValueKey(key windows.Handle, name *windows.NTUnicodeString, titleIndex uint32, valtype uint32, buf *byte, bufLen uint32) (ntstatus error) = ntdll.NtSetValueKey
+//sys	powerCreateRequest(reason *powerReason) (request windows.Handle, err error) [failretval==windows.InvalidHandle] = kernel32.PowerCreateRequest
+//sys	powerSetRequest(request windows.Handle, kind uint32) (err error) = kernel32.PowerSetRequest
+//sys	setThreadExecutionState(flags uint32) (before uint32) = kernel32.SetThreadExecutionState
+//sys	regLoadKey(key windows.Handle, subkey *uint16, file *uint16) (regerrno error) = advapi32.RegLoadKeyW
+//sys	regUnLoadKey(key windows.Handle, subkey *uint16) (regerrno error) = advapi32.RegUnLoadKeyW

@@ -49,10 +49,15 @@ var (
 	procRegDeleteValueW            = modadvapi32.NewProc("RegDeleteValueW")
 	procRegEnumValueW              = modadvapi32.NewProc("RegEnumValueW")
 	procRegFlushKey                = modadvapi32.NewProc("RegFlushKey")
+	procRegLoadKeyW                = modadvapi32.NewProc("RegLoadKeyW")
+	procRegUnLoadKeyW              = modadvapi32.NewProc("RegUnLoadKeyW")
 	procSetServiceObjectSecurity   = modadvapi32.NewProc("SetServiceObjectSecurity")
 	procGetOEMCP                   = modkernel32.NewProc("GetOEMCP")
 	procGetProductInfo             = modkernel32.NewProc("GetProductInfo")
+	procPowerCreateRequest         = modkernel32.NewProc("PowerCreateRequest")
+	procPowerSetRequest            = modkernel32.NewProc("PowerSetRequest")
 	procReplaceFileW               = modkernel32.NewProc("ReplaceFileW")
+	procSetThreadExecutionState    = modkernel32.NewProc("SetThreadExecutionState")
 	procNtSetValueKey              = modntdll.NewProc("NtSetValueKey")
 	procRmEndSession               = modrstrtmgr.NewProc("RmEndSession")
 	procRmGetList                  = modrstrtmgr.NewProc("RmGetList")
@@ -108,6 +113,22 @@ func regFlushKey(key windows.Handle) (regerrno error) {
 	return
 }
 
+func regLoadKey(key windows.Handle, subkey *uint16, file *uint16) (regerrno error) {
+	r0, _, _ := syscall.SyscallN(procRegLoadKeyW.Addr(), uintptr(key), uintptr(unsafe.Pointer(subkey)), uintptr(unsafe.Pointer(file)))
+	if r0 != 0 {
+		regerrno = syscall.Errno(r0)
+	}
+	return
+}
+
+func regUnLoadKey(key windows.Handle, subkey *uint16) (regerrno error) {
+	r0, _, _ := syscall.SyscallN(procRegUnLoadKeyW.Addr(), uintptr(key), uintptr(unsafe.Pointer(subkey)))
+	if r0 != 0 {
+		regerrno = syscall.Errno(r0)
+	}
+	return
+}
+
 func setServiceObjectSecurity(service windows.Handle, info windows.SECURITY_INFORMATION, sd *windows.SECURITY_DESCRIPTOR) (err error) {
 	r1, _, e1 := syscall.SyscallN(procSetServiceObjectSecurity.Addr(), uintptr(service), uintptr(info), uintptr(unsafe.Pointer(sd)))
 	if r1 == 0 {
@@ -130,11 +151,34 @@ func getProductInfo(osMajor uint32, osMinor uint32, spMajor uint32, spMinor uint
 	return
 }
 
+func powerCreateRequest(reason *powerReason) (request windows.Handle, err error) {
+	r0, _, e1 := syscall.SyscallN(procPowerCreateRequest.Addr(), uintptr(unsafe.Pointer(reason)))
+	request = windows.Handle(r0)
+	if request == windows.InvalidHandle {
+		err = errnoErr(e1)
+	}
+	return
+}
+
+func powerSetRequest(request windows.Handle, kind uint32) (err error) {
+	r1, _, e1 := syscall.SyscallN(procPowerSetRequest.Addr(), uintptr(request), uintptr(kind))
+	if r1 == 0 {
+		err = errnoErr(e1)
+	}
+	return
+}
+
 func replaceFile(replaced *uint16, replacement *uint16, backup *uint16, flags uint32, exclude uintptr, reserved uintptr) (err error) {
 	r1, _, e1 := syscall.SyscallN(procReplaceFileW.Addr(), uintptr(unsafe.Pointer(replaced)), uintptr(unsafe.Pointer(replacement)), uintptr(unsafe.Pointer(backup)), uintptr(flags), uintptr(exclude), uintptr(reserved))
 	if r1 == 0 {
 		err = errnoErr(e1)
 	}
+	return
+}
+
+func setThreadExecutionState(flags uint32) (before uint32) {
+	r0, _, _ := syscall.SyscallN(procSetThreadExecutionState.Addr(), uintptr(flags))
+	before = uint32(r0)
 	return
 }
 
