@@ -14,6 +14,18 @@ import (
 // PACPath is where a relay serves its configuration script.
 const PACPath = "/updoc.pac"
 
+// script returns what the script that a request is for leaves as it was.
+func (r *Relay) script(m *httpwire.Message) (Before, bool) {
+	if m.Method != http.MethodGet {
+		return Before{}, false
+	}
+	if m.Target == PACPath {
+		return r.Before, true
+	}
+	before, ok := r.Scripts[m.Target]
+	return before, ok
+}
+
 // Before is how destinations were decided before there was a relay. Script wins over
 // Static, as it does in Windows.
 type Before struct {
@@ -25,7 +37,9 @@ type Before struct {
 // PAC returns the configuration script of the relay: update hosts go to the relay, and
 // every other destination gets the decision that it had. It is written in the language
 // of 1999, which is what WinHTTP runs. learn.microsoft.com: AutoProxy Issues in WinHTTP.
-func (r *Relay) PAC() string {
+func (r *Relay) PAC() string { return r.pac(r.Before) }
+
+func (r *Relay) pac(before Before) string {
 	var b strings.Builder
 	b.WriteString("// Made by updoc relay. Update hosts go to the relay, everything else as before.\n")
 	hosts := []string{}
@@ -54,11 +68,11 @@ function updocIsUpdate(url, host) {
   return false;
 }
 `)
-	if r.Before.Script != "" {
+	if before.Script != "" {
 		// In a function of its own, so that its names stay its own.
-		fmt.Fprintf(&b, "\nvar updocBefore = (function () {\n%s\n;return typeof FindProxyForURLEx == \"function\" ? FindProxyForURLEx : FindProxyForURL;\n})();\n", r.Before.Script)
+		fmt.Fprintf(&b, "\nvar updocBefore = (function () {\n%s\n;return typeof FindProxyForURLEx == \"function\" ? FindProxyForURLEx : FindProxyForURL;\n})();\n", before.Script)
 	} else {
-		r.Before.static(&b)
+		before.static(&b)
 	}
 	b.WriteString("\nfunction FindProxyForURL(url, host) {\n  if (updocIsUpdate(url, host)) return updocRelay;\n  return updocBefore(url, host);\n}\n")
 	return b.String()
@@ -144,8 +158,9 @@ func js(v any) string {
 	return string(b)
 }
 
-func (r *Relay) servePAC(conn patient) {
-	text := r.PAC()
+func (r *Relay) servePAC(conn patient, before Before) {
+	r.stats.scripts.Add(1)
+	text := r.pac(before)
 	m := httpwire.Message{Status: http.StatusOK, Reason: "OK", Fields: []httpwire.Field{
 		{Name: "Content-Type", Value: "application/x-ns-proxy-autoconfig"},
 		{Name: "Content-Length", Value: strconv.Itoa(len(text))},

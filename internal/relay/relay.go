@@ -4,7 +4,8 @@
 // update hosts on, nothing else. It lives for a lease and then ends by itself.
 //
 // It obeys these rules:
-//   - only connections from this machine are served;
+//   - only connections from this machine are served, and on Windows only those of the
+//     services that update it; any program may read the configuration script;
 //   - only hosts of the table of update endpoints, and the machine's own update
 //     servers if they are given, on their ports; everything else is refused and counted;
 //   - credentials are held in memory, sent to the one proxy alone, and never shown;
@@ -51,6 +52,11 @@ type Relay struct {
 	Tokens      proxyauth.Tokener // Kerberos or SSPI; nil: none
 	Own         []string          // hosts beside the table of update endpoints: the machine's WSUS
 	Before      Before            // the decisions that the PAC file leaves as they were
+	Scripts     map[string]Before // further scripts by their path ("/system.pac"), for settings that decide otherwise
+
+	// Admit, if not nil, says why the program at the client's end of a connection may not
+	// send through the relay; self is the relay's end. nil: whoever is on this machine may.
+	Admit func(client, self netip.AddrPort) error
 
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the system's
 
@@ -64,14 +70,16 @@ type Relay struct {
 // Stats is what a relay has done. Refused counts by reason.
 type Stats struct {
 	Passed, Failed           int64
-	RefusedHost, RefusedPeer int64
+	RefusedHost, RefusedPeer int64 // other destinations, other machines
+	RefusedProgram           int64 // connections of programs that are not admitted
 	RefusedBusy, Malformed   int64
+	Scripts                  int64 // configuration scripts that were fetched
 	Sent, Received           int64 // bytes, from the client and to it
 	Open                     int64 // connections of clients now
 }
 
 type counters struct {
-	passed, failed, host, peer, busy, malformed, sent, received, open atomic.Int64
+	passed, failed, host, peer, program, busy, malformed, scripts, sent, received, open atomic.Int64
 }
 
 // Stats returns the counts so far.
@@ -79,7 +87,8 @@ func (r *Relay) Stats() Stats {
 	s := &r.stats
 	return Stats{
 		Passed: s.passed.Load(), Failed: s.failed.Load(), RefusedHost: s.host.Load(), RefusedPeer: s.peer.Load(),
-		RefusedBusy: s.busy.Load(), Malformed: s.malformed.Load(), Sent: s.sent.Load(), Received: s.received.Load(), Open: s.open.Load(),
+		RefusedProgram: s.program.Load(), RefusedBusy: s.busy.Load(), Malformed: s.malformed.Load(), Scripts: s.scripts.Load(),
+		Sent: s.sent.Load(), Received: s.received.Load(), Open: s.open.Load(),
 	}
 }
 
@@ -108,7 +117,6 @@ func (r *Relay) Serve(ctx context.Context, l net.Listener) error {
 		return ErrLoopback
 	}
 	r.address = l.Addr().String()
-	r.conns = map[net.Conn]struct{}{}
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -169,6 +177,9 @@ func onLoopback(a net.Addr) bool {
 func (r *Relay) keep(c net.Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.conns == nil {
+		r.conns = map[net.Conn]struct{}{}
+	}
 	r.conns[c] = struct{}{}
 }
 
@@ -192,6 +203,7 @@ func (r *Relay) client(ctx, lease context.Context, conn net.Conn) {
 	in := bufio.NewReaderSize(patient{conn}, 8<<10)
 	up := &upstream{relay: r, ctx: ctx}
 	defer up.close()
+	admitted := false
 	for lease.Err() == nil {
 		stop := context.AfterFunc(lease, func() { conn.Close() }) // nothing new begins after the lease
 		m, err := httpwire.ReadRequest(in)
@@ -205,19 +217,39 @@ func (r *Relay) client(ctx, lease context.Context, conn net.Conn) {
 			}
 			return
 		}
-		if !r.one(ctx, patient{conn}, in, up, m) || m.Close {
+		if before, ok := r.script(m); ok {
+			r.servePAC(patient{conn}, before)
+			return
+		}
+		if !admitted && !r.admit(conn) {
+			r.stats.program.Add(1)
+			answer(patient{conn}, http.StatusForbidden, "the relay serves what updates this machine only")
+			return
+		}
+		admitted = true
+		if !r.one(patient{conn}, in, up, m) || m.Close {
 			return
 		}
 	}
 }
 
+// admit reports whether the program at the other end of a connection may use the relay.
+func (r *Relay) admit(conn net.Conn) bool {
+	if r.Admit == nil {
+		return true
+	}
+	client, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+	if err != nil {
+		return false
+	}
+	self, err := netip.ParseAddrPort(conn.LocalAddr().String())
+	return err == nil && r.Admit(client, self) == nil
+}
+
 // one serves one request; it reports whether another may follow.
-func (r *Relay) one(ctx context.Context, conn patient, in *bufio.Reader, up *upstream, m *httpwire.Message) bool {
+func (r *Relay) one(conn patient, in *bufio.Reader, up *upstream, m *httpwire.Message) bool {
 	host, port, ok := destination(m)
 	switch {
-	case m.Method == http.MethodGet && m.Target == PACPath:
-		r.servePAC(conn)
-		return false
 	case !ok:
 		r.stats.malformed.Add(1)
 		answer(conn, http.StatusBadRequest, "that is no request for a proxy")
@@ -269,6 +301,27 @@ func (r *Relay) Allows(host string, port int) bool {
 		return false
 	}
 	return route.Allowed(route.AllowAll, host)
+}
+
+// Try signs in at the proxy and has it open a way to an update host, which is closed
+// again: what clients will be able to do.
+func (r *Relay) Try(ctx context.Context) error {
+	up := &upstream{relay: r, ctx: ctx}
+	defer up.close()
+	const target = "slscr.update.microsoft.com:443"
+	m := &httpwire.Message{Method: http.MethodConnect, Target: target, Fields: []httpwire.Field{
+		{Name: "Host", Value: target}, {Name: "Proxy-Connection", Value: "Keep-Alive"},
+	}}
+	got, err := up.ask(m, nil)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return fmt.Errorf("%s: %w", r.Proxy, err)
+	case got.Status/100 != 2:
+		return fmt.Errorf("%s answered %d to a tunnel for %s", r.Proxy, got.Status, target)
+	}
+	return nil
 }
 
 // answer writes a short answer of the relay's own.
@@ -397,10 +450,12 @@ type upstream struct {
 	conn   *patient
 	in     *bufio.Reader
 	client *proxyauth.Client
+	stop   func() bool // leaves the connection open when ctx ends
 }
 
 func (u *upstream) close() {
 	if u.conn != nil {
+		u.stop()
 		u.relay.forget(u.conn.Conn)
 		u.conn = nil
 	}
@@ -418,6 +473,7 @@ func (u *upstream) dial() error {
 		return err
 	}
 	u.relay.keep(conn)
+	u.stop = context.AfterFunc(u.ctx, func() { conn.Close() })
 	u.conn = &patient{conn}
 	u.in = bufio.NewReaderSize(u.conn, 8<<10)
 	return nil

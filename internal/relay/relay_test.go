@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -205,6 +206,88 @@ func TestWrongPassword(t *testing.T) {
 				t.Errorf("the proxy was asked %d times", asked)
 			}
 		})
+	}
+}
+
+// A program that is not admitted sends nothing through the relay, and may read the
+// script all the same: who fetches it decides for others.
+func TestAdmit(t *testing.T) {
+	w := world(t, "Basic")
+	var asked [][2]netip.AddrPort
+	var mu sync.Mutex
+	verdict := errors.New("a game")
+	r := &relay.Relay{
+		Proxy: proxyName + ":8080", Credentials: proxyauth.ParseLogin(`FABRIKAM\anna`, "s3cret pass"), Dial: w.DialContext,
+		Scripts: map[string]relay.Before{"/system.pac": {Static: "old.corp.example:3128"}},
+		Admit: func(client, self netip.AddrPort) error {
+			mu.Lock()
+			defer mu.Unlock()
+			asked = append(asked, [2]netip.AddrPort{client, self})
+			return verdict
+		},
+	}
+	at := start(t, r)
+	for path, want := range map[string]string{relay.PACPath: "var updocWays = {\"http\":\"DIRECT\"", "/system.pac": "PROXY old.corp.example:3128", "/other.pac": ""} {
+		resp, err := http.Get("http://" + at + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if want == "" && resp.StatusCode != 403 || want != "" && (resp.StatusCode != 200 || !strings.Contains(string(text), want)) {
+			t.Errorf("%s: %s\n%s", path, resp.Status, text)
+		}
+	}
+	before := len(w.Log())
+	const list = "http://ctldl.windowsupdate.com/msdownload/update/v3/static/trustedr/en/disallowedcertstl.cab"
+	if resp, err := client(w, at).Get(list); err != nil || resp.StatusCode != 403 {
+		t.Errorf("%v, %v", resp, err)
+	}
+	if n := len(w.Log()) - before; n != 0 {
+		t.Errorf("the proxy was asked %d times", n)
+	}
+	if s := r.Stats(); s.RefusedProgram != 2 || s.Scripts != 2 || s.Passed != 0 {
+		t.Errorf("%+v", s)
+	}
+	mu.Lock()
+	if len(asked) == 0 || asked[0][1].String() != at || !asked[0][0].IsValid() {
+		t.Errorf("asked about %v", asked)
+	}
+	verdict = nil
+	n := len(asked)
+	mu.Unlock()
+	c := client(w, at)
+	for range 3 { // over one connection, which is looked at once
+		resp, err := c.Get(list)
+		if err != nil || resp.StatusCode != 200 {
+			t.Fatal(resp, err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+	if len(asked) != n+1 {
+		t.Errorf("asked %d times", len(asked)-n)
+	}
+}
+
+// Whether the proxy lets the relay through is known before anything depends on it.
+func TestTry(t *testing.T) {
+	for login, want := range map[string]string{"s3cret pass": "", "wr0ng pass": "refused"} {
+		w := world(t, "NTLM")
+		r := &relay.Relay{Proxy: proxyName + ":8080", Credentials: proxyauth.ParseLogin(`FABRIKAM\anna`, login), Dial: w.DialContext}
+		if err := r.Try(t.Context()); (err == nil) != (want == "") || !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("%q: %v", login, err)
+		}
+	}
+	w := world(t)
+	gone := &relay.Relay{Proxy: "gone.fabrikam.example:8080", Dial: w.DialContext}
+	if err := gone.Try(t.Context()); err == nil {
+		t.Error("a proxy that is not there opened a way")
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := gone.Try(ended); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
 
