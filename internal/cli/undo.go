@@ -162,8 +162,11 @@ func (t *treating) showUndone(env *Env, run string, u repair.Undone) error {
 	} else if err := report.UndoneText(env.Stdout, run, u, env.style(env.Stdout)); err != nil {
 		return err
 	}
-	if len(u.Conflicts) > 0 {
+	switch {
+	case len(u.Conflicts) > 0:
 		return exit(ExitProblems)
+	case u.Restart:
+		return exit(ExitRestart)
 	}
 	return nil
 }

@@ -46,6 +46,7 @@ type Entry struct {
 	Step      int           `json:"step"`            // index in the treatment
 	Undo      []host.Change `json:"undo,omitempty"`  // begin: what takes it back
 	After     []host.Change `json:"after,omitempty"` // done: what the host said of the new state
+	Late      bool          `json:"late,omitempty"`  // done: the next restart makes the rest
 	Plan      *Plan         `json:"plan,omitempty"`
 	Tried     *host.Attempt `json:"tried,omitempty"`
 	Outcome   *host.Outcome `json:"outcome,omitempty"`

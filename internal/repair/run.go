@@ -85,8 +85,7 @@ func (j *Journal) progress() progress {
 			p.begun[at] = e
 		case EntryDone:
 			b := p.begun[at]
-			b.After = e.After
-			b.Kind = EntryDone
+			b.After, b.Late, b.Kind = e.After, e.Late, EntryDone
 			p.begun[at], p.settled[at] = b, true
 		case EntrySkipped:
 			p.settled[at] = true
@@ -313,19 +312,19 @@ func (r *Runner) steps(ctx context.Context, i int, t Treatment, p progress) (res
 	for k, s := range t.Steps {
 		at := [2]int{i, k}
 		if p.settled[at] {
-			_, changed := p.begun[at]
-			restart = restart || s.Restart && changed
+			e, changed := p.begun[at]
+			restart = restart || (s.Restart || e.Late) && changed
 			continue
 		}
 		// Between two changes everything is whole: the place to stop.
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		changed, err := r.step(ctx, at, t, s, p)
+		changed, late, err := r.step(ctx, at, t, s, p)
 		if err != nil {
 			return false, err
 		}
-		restart = restart || s.Restart && changed
+		restart = restart || s.Restart && changed || late
 	}
 	return restart, nil
 }
@@ -333,10 +332,10 @@ func (r *Runner) steps(ctx context.Context, i int, t Treatment, p progress) (res
 // step makes one change. What it takes to undo it is in the journal before it is
 // touched; a change that was begun before a crash is simply made again, with the
 // undo of its first beginning.
-func (r *Runner) step(ctx context.Context, at [2]int, t Treatment, s Step, p progress) (changed bool, err error) {
+func (r *Runner) step(ctx context.Context, at [2]int, t Treatment, s Step, p progress) (changed, late bool, err error) {
 	ev := Event{Treatment: t.ID, Step: at[1] + 1, Steps: len(t.Steps), Change: &s.Change}
 	if err := s.Change.Check(); err != nil {
-		return false, &stepError{at[1], err}
+		return false, false, &stepError{at[1], err}
 	}
 	if _, begun := p.begun[at]; !begun {
 		holds, err := host.Holds(ctx, r.Host, s.Change)
@@ -344,15 +343,15 @@ func (r *Runner) step(ctx context.Context, at [2]int, t Treatment, s Step, p pro
 			holds, err = true, nil // nothing stands in the way of a fresh start
 		}
 		if err != nil {
-			return false, r.trouble(ctx, at[1], err)
+			return false, false, r.trouble(ctx, at[1], err)
 		}
 		if holds {
-			return false, r.write(Entry{Kind: EntrySkipped, Treatment: at[0], Step: at[1]}, ev)
+			return false, false, r.write(Entry{Kind: EntrySkipped, Treatment: at[0], Step: at[1]}, ev)
 		}
 		undo := s.Undo
 		if undo == nil && s.Change.Kind != host.Run {
 			if undo, err = r.Host.Inverse(ctx, s.Change); err != nil {
-				return false, r.trouble(ctx, at[1], err)
+				return false, false, r.trouble(ctx, at[1], err)
 			}
 		}
 		begin := Entry{Kind: EntryBegin, Treatment: at[0], Step: at[1], Undo: undo}
@@ -360,29 +359,31 @@ func (r *Runner) step(ctx context.Context, at [2]int, t Treatment, s Step, p pro
 			begin.Until = r.Now().Add(time.Duration(s.Lease) * time.Minute)
 			// What nobody would end if this process is killed is not begun.
 			if err := r.wake(ctx, begin.Until); err != nil {
-				return false, r.trouble(ctx, at[1], fmt.Errorf("have it ended by itself: %w", err))
+				return false, false, r.trouble(ctx, at[1], fmt.Errorf("have it ended by itself: %w", err))
 			}
 		}
 		if err := r.write(begin, ev); err != nil {
-			return false, err
+			return false, false, err
 		}
 	}
 	// A change that was begun is ended, whoever wants to stop: half of one is worse
 	// than none and worse than all.
 	ctx = context.WithoutCancel(ctx)
-	if err := r.Host.Apply(ctx, s.Change); err != nil {
-		return false, &stepError{at[1], fmt.Errorf("%s %s: %w", s.Change.Kind, s.Change.Path, err)}
+	err = r.Host.Apply(ctx, s.Change)
+	late = errors.Is(err, host.ErrRestart) // the restart makes the rest
+	if err != nil && !late {
+		return false, false, &stepError{at[1], fmt.Errorf("%s %s: %w", s.Change.Kind, s.Change.Path, err)}
 	}
-	done := Entry{Kind: EntryDone, Treatment: at[0], Step: at[1]}
-	if s.Change.Kind != host.Run {
+	done := Entry{Kind: EntryDone, Treatment: at[0], Step: at[1], Late: late}
+	if s.Change.Kind != host.Run && !late {
 		if done.After, err = r.Host.Inverse(ctx, s.Change); err != nil {
-			return false, &stepError{at[1], err}
+			return false, false, &stepError{at[1], err}
 		}
 		if !s.Change.Passing() && !host.Same(done.After, []host.Change{s.Change}) {
-			return false, &stepError{at[1], fmt.Errorf("%s %s: it was made and does not stand: something changes it back", s.Change.Kind, s.Change.Path)}
+			return false, false, &stepError{at[1], fmt.Errorf("%s %s: it was made and does not stand: something changes it back", s.Change.Kind, s.Change.Path)}
 		}
 	}
-	return true, r.write(done, ev)
+	return true, late, r.write(done, ev)
 }
 
 // trouble tells a host that cannot do something from a run that is stopped.

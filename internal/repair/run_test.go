@@ -237,6 +237,52 @@ func TestRunWaitsForTheRestart(t *testing.T) {
 	}
 }
 
+// lazy is a machine that moves what is in use with the next restart.
+type lazy struct {
+	*host.Overlay
+	waiting []host.Change
+}
+
+func (l *lazy) Apply(ctx context.Context, c host.Change) error {
+	if c.Kind == host.Move || c.Kind == host.Restore {
+		l.waiting = append(l.waiting, c)
+		return fmt.Errorf("%s is in use: %w", c.Path, host.ErrRestart)
+	}
+	return l.Overlay.Apply(ctx, c)
+}
+
+// What only a restart can move is waited for, and put back with the next one.
+func TestLateChanges(t *testing.T) {
+	const file = `C:\ProgramData\Fabrikam\a.txt`
+	h := &lazy{Overlay: machine()}
+	if err := h.Overlay.Apply(t.Context(), host.Change{Kind: host.Write, Path: file, Data: []byte("old")}); err != nil {
+		t.Fatal(err)
+	}
+	disk, started := durable.NewLossy(1), noon.Add(-time.Hour)
+	move := host.Change{Kind: host.Move, Path: file, To: file + ".updoc-r1"}
+	r := runner(t, h, &agent{results: []codes.HRESULT{0}}, disk, automatic("rename-datastore", move))
+	r.Started = func(context.Context) (time.Time, error) { return started, nil }
+	for range 2 { // and again, as resume does before the restart
+		if res, err := r.Run(t.Context()); err != nil || res != repair.Restart {
+			t.Fatalf("%s, %v", res, err)
+		}
+	}
+	if len(h.waiting) != 1 {
+		t.Fatalf("asked for %d times", len(h.waiting))
+	}
+	if err := h.Overlay.Apply(t.Context(), h.waiting[0]); err != nil {
+		t.Fatal(err)
+	}
+	started = noon.Add(time.Minute)
+	if res, err := r.Run(t.Context()); err != nil || res != repair.Cured {
+		t.Fatalf("%s, %v", res, err)
+	}
+	u, err := r.Undo(t.Context())
+	if err != nil || !u.Restart || u.Back != 1 || len(h.waiting) != 2 || h.waiting[1].Kind != host.Restore {
+		t.Errorf("%+v, %v, %v", u, err, h.waiting)
+	}
+}
+
 // An install that wants a restart is proved after it, and not by its own word.
 func TestInstallIsProvedAfterTheRestart(t *testing.T) {
 	for _, tt := range []struct {

@@ -11,11 +11,12 @@ import (
 
 // Undone is what an undo did.
 type Undone struct {
-	Back      int        `json:"back"`      // changes that were taken back
-	Conflicts []Conflict `json:"conflicts"` // changes that were left, because somebody changed the same thing since
-	Lasting   []string   `json:"lasting"`   // remedies of which something cannot be taken back
-	Kept      []string   `json:"kept"`      // what Windows made since in the place of what was put back, and where it lies now
-	Waiting   []Conflict `json:"waiting"`   // changes that stand, because this host cannot take them back: see Runner.Able
+	Back      int        `json:"back"`              // changes that were taken back
+	Conflicts []Conflict `json:"conflicts"`         // changes that were left, because somebody changed the same thing since
+	Lasting   []string   `json:"lasting"`           // remedies of which something cannot be taken back
+	Restart   bool       `json:"restart,omitempty"` // the next restart makes the rest of it
+	Kept      []string   `json:"kept"`              // what Windows made since in the place of what was put back, and where it lies now
+	Waiting   []Conflict `json:"waiting"`           // changes that stand, because this host cannot take them back: see Runner.Able
 }
 
 // Conflict is a change that was not taken back.
@@ -124,7 +125,11 @@ func (r *Runner) undo(ctx context.Context, e Entry, t Treatment, u *Undone) erro
 		}
 	}
 	for _, c := range e.Undo {
-		if err := r.Host.Apply(ctx, c); err != nil {
+		err := r.Host.Apply(ctx, c)
+		if errors.Is(err, host.ErrRestart) {
+			u.Restart, err = true, nil
+		}
+		if err != nil {
 			return fmt.Errorf("undo %s, step %d: %s %s: %w", t.ID, e.Step+1, c.Kind, c.Path, err)
 		}
 		if since := c.Path + host.Since; c.Kind == host.Restore && r.exists(ctx, since) {

@@ -260,7 +260,7 @@ func UndoneText(w io.Writer, run string, u repair.Undone, style Style) error {
 		style.Width = 80
 	}
 	p := &printer{w: bufio.NewWriter(w), style: style, words: message.English()}
-	if u.Back == 0 && len(u.Conflicts)+len(u.Lasting) == 0 {
+	if u.Back == 0 && len(u.Conflicts)+len(u.Lasting)+len(u.Waiting) == 0 {
 		p.line("%s", p.words.Text("undo.nothing", "run", run))
 		return p.w.Flush()
 	}
@@ -268,6 +268,15 @@ func UndoneText(w io.Writer, run string, u repair.Undone, style Style) error {
 	if len(u.Conflicts) > 0 {
 		p.line("%s", p.words.Text("undo.conflicts"))
 		for _, c := range u.Conflicts {
+			p.wrap("  - ", p.clean(ChangeText(c.Change)))
+		}
+	}
+	if u.Restart {
+		p.line("%s", p.words.Text("undo.restart"))
+	}
+	if len(u.Waiting) > 0 {
+		p.line("%s", p.words.Text("undo.waiting"))
+		for _, c := range u.Waiting {
 			p.wrap("  - ", p.clean(ChangeText(c.Change)))
 		}
 	}

@@ -21,3 +21,7 @@ func (h *Host) Started(ctx context.Context) (time.Time, error) {
 func (h *Host) Try(ctx context.Context, a host.Attempt) (host.Outcome, error) {
 	return h.Agent().Try(ctx, a)
 }
+
+// Watch has f told what long work is doing, from the goroutine that does the work. It
+// is called before the host is used.
+func (h *Host) Watch(f func(Progress)) { h.Progress = f }
