@@ -59,19 +59,30 @@ type Expect struct {
 func (s *Scenario) Walked() bool { return s.World != nil && s.Expect.Predict != "" }
 
 // Names lists the scenarios that are evidence.
-func Names() []string { return named(false) }
+func Names() []string { return named("") }
 
 // MachineNames lists the scenarios with a machine that can be treated.
-func MachineNames() []string { return named(true) }
+func MachineNames() []string { return named("treat-") }
 
-func named(machines bool) []string {
+// RelayNames lists the scenarios with a machine that a relay helps, and nothing else
+// that could be done on it.
+func RelayNames() []string { return named("relay-") }
+
+func named(kind string) []string {
 	entries, err := scenarios.ReadDir("scenarios")
 	if err != nil {
 		return nil
 	}
 	var out []string
 	for _, e := range entries {
-		if name := strings.TrimSuffix(e.Name(), ".txtar"); strings.HasPrefix(name, "treat-") == machines {
+		name := strings.TrimSuffix(e.Name(), ".txtar")
+		own := ""
+		for _, prefix := range []string{"treat-", "relay-"} {
+			if strings.HasPrefix(name, prefix) {
+				own = prefix
+			}
+		}
+		if own == kind {
 			out = append(out, name)
 		}
 	}

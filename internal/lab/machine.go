@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,6 +43,13 @@ type Machine struct {
 	// with a word for it. A test that ends the process there sees what a loss of
 	// power leaves. To be set before the machine is used.
 	Crash func(point string)
+
+	// Script, if not nil, runs a proxy configuration script for an address and returns
+	// what it says: "PROXY a:8080; DIRECT". Without it the machine understands only those
+	// that say the same of everything.
+	Script func(ctx context.Context, source []byte, address string) (string, error)
+	// Local, if not nil, connects to what listens on the machine itself: a relay.
+	Local func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	dir   string
 	spec  machineSpec

@@ -68,7 +68,9 @@ const (
 // proxySetting is a proxy as one setting has it.
 type proxySetting struct {
 	list, bypass string
-	script       bool // detected or named: its answer is the list
+	// decide, if not nil, is a script that says for each address what the list is; false
+	// means that it fails, which is passed over.
+	decide func(u *url.URL) (list string, ok bool)
 }
 
 // proxy is the setting that the services go by: that of WinHTTP, and where it is
@@ -83,8 +85,8 @@ func (m *Machine) proxy(ctx context.Context) proxySetting {
 	m.mu.RUnlock()
 	b, err := winlog.ParseWinHTTPBlob(v.Data)
 	if err == nil && b.Auto() {
-		if list, ok := m.script(ctx, b.PAC); ok {
-			return proxySetting{list: list, script: true}
+		if set, ok := m.script(ctx, b.PAC); ok {
+			return set
 		}
 	}
 	if err == nil && b.Static() {
@@ -93,8 +95,8 @@ func (m *Machine) proxy(ctx context.Context) proxySetting {
 	if own, err := winlog.ParseConnectionBlob(account.Data); err == nil && !own.Detect() {
 		quiet = true
 	}
-	if list, ok := m.detect(ctx); ok && !quiet {
-		return proxySetting{list: list, script: true}
+	if set, ok := m.detect(ctx); ok && !quiet {
+		return set
 	}
 	return proxySetting{}
 }
@@ -102,16 +104,16 @@ func (m *Machine) proxy(ctx context.Context) proxySetting {
 const internetSettings = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings`
 
 // detect asks for a script under the names that WPAD makes of the DNS suffixes.
-func (m *Machine) detect(ctx context.Context) (string, bool) {
+func (m *Machine) detect(ctx context.Context) (proxySetting, bool) {
 	if read(m, func(s *state) bool { return s.start("WinHttpAutoProxySvc").Type == winlog.ServiceDisabled }) {
-		return "", false
+		return proxySetting{}, false
 	}
 	for _, suffix := range m.suffixes() {
-		if list, ok := m.script(ctx, "http://wpad."+suffix+"/wpad.dat"); ok {
-			return list, true
+		if set, ok := m.script(ctx, "http://wpad."+suffix+"/wpad.dat"); ok {
+			return set, true
 		}
 	}
-	return "", false
+	return proxySetting{}, false
 }
 
 // suffixes are the names under which a proxy is looked for: the DNS suffix, and those
@@ -126,33 +128,58 @@ func (m *Machine) suffixes() []string {
 	return out
 }
 
-// constantScript is the one form of script that this machine understands: it sends
-// everything the same way. Other scripts are for the walk, which has an interpreter.
+// constantScript is the one form of script that this machine understands by itself: it
+// sends everything the same way. Other scripts take an interpreter: see Machine.Script.
 var constantScript = regexp.MustCompile(`^\s*function\s+FindProxyForURL\s*\(\s*\w+\s*,\s*\w+\s*\)\s*\{\s*return\s*"([^"]*)"\s*;?\s*\}\s*$`)
 
-// script fetches a script and returns the proxies that it names, "" for none.
-func (m *Machine) script(ctx context.Context, address string) (string, bool) {
+// script fetches a script and returns how it decides.
+func (m *Machine) script(ctx context.Context, address string) (proxySetting, bool) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
-		return "", false
+		return proxySetting{}, false
 	}
 	res := m.send(req, nil, locator, "")
 	match := constantScript.FindSubmatch(res.body)
-	if res.result.Failed() || match == nil {
-		return "", false
+	switch {
+	case res.result.Failed():
+		return proxySetting{}, false
+	case match != nil:
+		return proxySetting{list: proxiesOf(string(match[1]))}, true
+	case m.Script == nil:
+		return proxySetting{}, false
 	}
+	return proxySetting{decide: func(u *url.URL) (string, bool) {
+		said, err := m.Script(ctx, res.body, u.String())
+		return proxiesOf(said), err == nil
+	}}, true
+}
+
+// proxiesOf turns what a script says into a list: the proxies before the first
+// DIRECT, "" for none.
+func proxiesOf(said string) string {
 	var list []string
-	for entry := range strings.SplitSeq(string(match[1]), ";") {
-		if kind, at, ok := strings.Cut(strings.TrimSpace(entry), " "); ok && strings.EqualFold(kind, "PROXY") {
-			list = append(list, at)
+	for entry := range strings.SplitSeq(said, ";") {
+		kind, at, ok := strings.Cut(strings.TrimSpace(entry), " ")
+		if strings.EqualFold(kind, "DIRECT") {
+			break
+		}
+		if ok && strings.EqualFold(kind, "PROXY") {
+			list = append(list, strings.TrimSpace(at))
 		}
 	}
-	return strings.Join(list, ";"), true
+	return strings.Join(list, ";")
 }
 
 // choose returns the proxy for an address, nil for the direct way; false means that
 // the setting names one that nobody can be.
 func (p proxySetting) choose(u *url.URL) (*url.URL, bool) {
+	if p.decide != nil {
+		list, ok := p.decide(u)
+		if !ok {
+			return nil, true
+		}
+		p.list = list
+	}
 	if strings.TrimSpace(p.list) == "" || p.bypasses(u.Hostname()) {
 		return nil, true
 	}
@@ -294,6 +321,9 @@ func (m *Machine) connect(ctx context.Context, network, addr string) (net.Conn, 
 	name, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
+	if ip, err := netip.ParseAddr(name); err == nil && ip.IsLoopback() && m.Local != nil {
+		return m.Local(ctx, network, addr) // which no firewall is asked about
 	}
 	if m.filtered(network, port) {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("connect", errnoBlocked)}
