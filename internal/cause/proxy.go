@@ -42,7 +42,7 @@ func PROXY() []*Cause {
 		{
 			ID: "proxy-auth-required", Family: "proxy", Prior: 3,
 			Stages:   []facts.Stage{facts.StageScan, facts.StageDownload},
-			Remedies: []string{"tell-proxy-allow-without-sign-in", "correct-proxy-bypass", "tell-network-correct-pac-or-wpad", "set-system-wininet-proxy", "set-winhttp-proxy", "retry-scan"},
+			Remedies: []string{"tell-proxy-allow-without-sign-in", "correct-proxy-bypass", "tell-network-correct-pac-or-wpad", "use-relay", "set-system-wininet-proxy", "set-winhttp-proxy", "retry-scan"},
 			Check: evidence(
 				walkProxyAsks,
 				walkOpen,
@@ -188,7 +188,7 @@ func PROXY() []*Cause {
 			ID: "proxy-negotiate-refused", Family: "proxy", Prior: 0.4,
 			Stages:   []facts.Stage{facts.StageScan, facts.StageDownload},
 			LeadsTo:  []string{"proxy-auth-required"},
-			Remedies: []string{"tell-proxy-allow-without-sign-in", "correct-proxy-bypass"},
+			Remedies: []string{"tell-proxy-allow-without-sign-in", "correct-proxy-bypass", "use-relay"},
 			Check: evidence(
 				walkKerberosOnly,
 				code(Strong, 0x8024043C),
@@ -203,7 +203,7 @@ func PROXY() []*Cause {
 			ID: "proxy-plain-http-challenged", Family: "proxy", Prior: 0.4,
 			Stages:   []facts.Stage{facts.StageDownload},
 			LeadsTo:  []string{"proxy-auth-required"},
-			Remedies: []string{"tell-proxy-allow-without-sign-in", "set-system-wininet-proxy", "correct-proxy-bypass"},
+			Remedies: []string{"tell-proxy-allow-without-sign-in", "set-system-wininet-proxy", "correct-proxy-bypass", "use-relay"},
 			Check: evidence(
 				walkOnlyOneKind,
 				scanPassesDownload407,

@@ -33,6 +33,7 @@ type fit struct {
 	*facts.Facts
 	diagnosis cause.Diagnosis
 	run       string
+	relay     *Relay // that runs on the machine, nil if none does
 	out       Treatment
 	why       Line
 }
@@ -64,7 +65,11 @@ func Carried(r Remedy) string {
 
 // fit fits the chosen remedy; a line with an id says why it does not fit.
 func (c Choice) fit(f *facts.Facts, d cause.Diagnosis, run string) (Treatment, Line) {
-	x := &fit{Facts: f, diagnosis: d, run: run, out: Treatment{
+	return c.fitTo(f, d, Options{Run: run})
+}
+
+func (c Choice) fitTo(f *facts.Facts, d cause.Diagnosis, opt Options) (Treatment, Line) {
+	x := &fit{Facts: f, diagnosis: d, run: opt.Run, relay: opt.Relay, out: Treatment{
 		ID: c.ID, Risk: c.Risk, How: c.How, Minutes: c.Minutes, Restart: c.Restart, Causes: c.Causes, Chance: c.Chance,
 	}}
 	if f, ok := fitters()[c.ID]; ok {

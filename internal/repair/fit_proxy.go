@@ -39,6 +39,7 @@ func fitProxy() map[string]fitter {
 		"enable-wsus-user-proxy-fallback": fitUserFallback,
 		"clear-proxy-credentials":         fitCredentials,
 		"test-without-user-proxy":         fitWithoutUserProxy,
+		"use-relay":                       fitRelay,
 
 		"tell-network-allow-update-hosts":    tell(route.HostList, route.SquidAllow),
 		"tell-proxy-allow-without-sign-in":   tell(route.SquidAllow, route.HostList),

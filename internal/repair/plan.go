@@ -86,6 +86,7 @@ type LeftOut struct {
 type Options struct {
 	Run     string // names the run; letters, digits and hyphens
 	MaxRisk Risk   // the greatest risk of a treatment; "" means restart
+	Relay   *Relay // that runs on the machine and that updates can be sent to
 }
 
 // New plans the cure of what a diagnosis found. It is pure. The plan of a healthy
@@ -109,7 +110,7 @@ func New(f *facts.Facts, d cause.Diagnosis, opt Options) *Plan {
 			p.LeftOut = append(p.LeftOut, LeftOut{c.ID, Line{ID: "plan.too-risky", Args: map[string]string{"risk": string(c.Risk)}}})
 			continue
 		}
-		t, why := c.fit(f, d, opt.Run)
+		t, why := c.fitTo(f, d, opt)
 		if why.ID != "" {
 			p.LeftOut = append(p.LeftOut, LeftOut{c.ID, why})
 			continue
@@ -147,7 +148,7 @@ func One(f *facts.Facts, d cause.Diagnosis, id string, opt Options) (*Plan, Line
 		return nil, Line{ID: "plan.no-such-remedy"}
 	}
 	p := &Plan{Schema: Schema, Run: opt.Run, Machine: f.Machine, LeftOut: []LeftOut{}, Causes: []string{}, Failure: failure(f)}
-	t, why := Choice{Remedy: r, Causes: []string{}}.fit(f, d, opt.Run)
+	t, why := Choice{Remedy: r, Causes: []string{}}.fitTo(f, d, opt)
 	if why.ID == "" {
 		p.Treatments = []Treatment{t}
 	}
