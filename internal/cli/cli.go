@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -50,6 +52,13 @@ type Env struct {
 	// As sends requests the way Windows sends them, as an account: "system", or "user"
 	// for whoever started updoc. done ends what that took. nil where there is no Windows.
 	As func(ctx context.Context, account string) (x host.Exchanger, done func(), err error)
+
+	// Admit says why the program at the other end of a connection on this machine is no
+	// part of updating it; nil where nobody can tell programs apart.
+	Admit func(client, self netip.AddrPort) error
+
+	// Sleep waits, or returns the context's error; nil waits by the clock.
+	Sleep func(context.Context, time.Duration) error
 
 	// State names the directory of the journals, which administrators alone may write;
 	// nil where there is no Windows.

@@ -81,6 +81,9 @@ type treating struct {
 	format string
 	advice bool // say all that others have to be told
 	blind  bool // do not use the network to find out more
+
+	atStart bool   // the machine started it by itself: nobody is there
+	user    string // whose registry HKCU is; "": of whoever runs it
 }
 
 func (t *treating) flags(cmd *cobra.Command) {
@@ -182,7 +185,7 @@ func (t *treating) agree(ctx context.Context, env *Env, p Patient, state string,
 	if err != nil {
 		return notAllowed(err)
 	}
-	return t.carryOut(ctx, env, p, j, ask)
+	return t.carryOut(ctx, env, t.runner(env, p, state, j), ask)
 }
 
 // examined is a machine that was looked at, with the plan of its cure.
@@ -222,7 +225,7 @@ func newRun(now time.Time) (string, error) {
 
 func (t *treating) showPlan(env *Env, doc *report.Document, plan *repair.Plan) error {
 	if t.format == "json" {
-		return t.event(env, map[string]any{"kind": "plan", "verdict": doc.Verdict, "plan": plan, "hash": plan.Hash()})
+		return t.event(env, map[string]any{"kind": "plan", "verdict": doc.Verdict, "plan": report.NewPlan(plan)})
 	}
 	style := env.style(env.Stdout)
 	style.Plan = true
@@ -236,17 +239,24 @@ func (t *treating) showPlan(env *Env, doc *report.Document, plan *repair.Plan) e
 func (t *treating) event(env *Env, v any) error { return json.NewEncoder(env.Stdout).Encode(v) }
 
 // carryOut runs what a journal has left to do, and tells how it ended.
-func (t *treating) carryOut(ctx context.Context, env *Env, p Patient, j *repair.Journal, ask *asker) error {
-	r := t.runner(env, p, j)
+func (t *treating) carryOut(ctx context.Context, env *Env, r *repair.Runner, ask *asker) error {
+	p, j := r.Host.(Patient), r.Journal
 	r.Approve = ask.treatment
+	note := attendance{p: p}.note
+	note(report.BeginNote(j.Plan(), len(j.Entries()) > 1))
 	res, err := r.Run(ctx)
-	stopped := errors.Is(err, context.Canceled)
-	if stopped {
+	switch {
+	case errors.Is(err, context.Canceled):
 		res = repair.Stopped
-	} else if err != nil {
+	case errors.Is(err, errNobody):
+		note(report.PersonNote(j.Plan().Run))
+		_, err := fmt.Fprintln(env.Stdout, report.PersonText())
+		return errors.Join(err, exitOf(repair.Stopped))
+	case err != nil:
 		return &hinted{err, "nothing is lost: 'updoc resume' goes on, 'updoc undo' takes back what was done", ExitBroken}
 	}
 	changed := j.Summary().Standing > 0
+	note(report.ResultNote(j.Plan(), res, changed))
 	if t.format == "json" {
 		err = t.event(env, map[string]any{"kind": "result", "result": res, "run": j.Plan().Run, "standing": j.Summary().Standing})
 	} else {
@@ -258,13 +268,20 @@ func (t *treating) carryOut(ctx context.Context, env *Env, p Patient, j *repair.
 	return exitOf(res)
 }
 
-// runner carries out a journal's plan and tells what happens.
-func (t *treating) runner(env *Env, p Patient, j *repair.Journal) *repair.Runner {
+// runner carries out a journal's plan and tells what happens. The journal lies in the
+// directory state, and HKCU is the registry of t.user, or of this process' user.
+func (t *treating) runner(env *Env, p Patient, state string, j *repair.Journal) *repair.Runner {
 	last := ""
-	return &repair.Runner{
-		Host: p, Agent: p, Journal: j, Now: p.Now, Started: p.Started,
+	user := t.user
+	if user == "" {
+		user, _ = p.Account() // without it, whoever goes on takes HKCU as it is
+	}
+	r := &repair.Runner{
+		Host: forUser(p, t.user), Agent: p, Journal: j, Now: p.Now, Started: p.Started,
 		Tell: func(e repair.Event) { last = t.tell(env, e, last) },
 	}
+	attendance{env, p, state, user}.attend(r)
+	return r
 }
 
 // exitOf is the exit code of a result.
@@ -285,7 +302,7 @@ func exitOf(res repair.Result) error {
 // tell writes an event; it returns the treatment whose heading stands above.
 func (t *treating) tell(env *Env, e repair.Event, last string) string {
 	if t.format == "json" {
-		_ = t.event(env, e) // a pipe that is closed does not stop a repair half-way
+		_ = t.event(env, report.NewEvent(e)) // a pipe that is closed does not stop a repair half-way
 		return last
 	}
 	text := report.EventText(e)
@@ -330,7 +347,7 @@ func (t *treating) rehearse(ctx context.Context, env *Env, from []string, most r
 
 func (t *treating) showRehearsal(env *Env, plan *repair.Plan, steps []repair.Rehearsed) error {
 	if t.format == "json" {
-		return t.event(env, map[string]any{"kind": "rehearsal", "run": plan.Run, "steps": steps})
+		return t.event(env, map[string]any{"kind": "rehearsal", "run": plan.Run, "steps": report.NewRehearsal(steps)})
 	}
 	return report.RehearsalText(env.Stdout, steps, env.style(env.Stdout))
 }
@@ -340,6 +357,7 @@ type asker struct {
 	env  *Env
 	in   *bufio.Reader
 	here bool
+	wait bool // what needs a person waits for one, and is not passed over
 }
 
 var errNobody = errors.New("nobody is there to ask")
@@ -376,7 +394,7 @@ func (a *asker) yes(ctx context.Context, question string) (bool, error) {
 }
 
 // treatment asks before a treatment that needs a person, or that cannot be taken
-// back. Where nobody is, it is passed over.
+// back. Where nobody is, it is passed over, or waits.
 func (a *asker) treatment(ctx context.Context, t repair.Treatment) (bool, error) {
 	if t.Risk == repair.RiskOutside || t.How == repair.Advice {
 		return false, nil
@@ -391,7 +409,7 @@ func (a *asker) treatment(ctx context.Context, t repair.Treatment) (bool, error)
 		}
 	}
 	ok, err := a.yes(ctx, question)
-	if errors.Is(err, errNobody) {
+	if errors.Is(err, errNobody) && !a.wait {
 		return false, nil
 	}
 	return ok, err

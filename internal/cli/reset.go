@@ -63,7 +63,7 @@ func (t *treating) reset(cmd *cobra.Command, env *Env, planOnly, yes bool) error
 		return &hinted{fmt.Errorf("not now: %s", report.Sentence(why)), "'updoc fix' finds out what does help", ExitProblems}
 	}
 	if t.format == "json" {
-		err = t.event(env, map[string]any{"kind": "plan", "verdict": x.doc.Verdict, "plan": plan, "hash": plan.Hash()})
+		err = t.event(env, map[string]any{"kind": "plan", "verdict": x.doc.Verdict, "plan": report.NewPlan(plan)})
 	} else {
 		if useless(x.plan) {
 			fmt.Fprintf(env.Stdout, "What was found on this machine, %s, is not cured by a reset. 'updoc fix' would begin with: %s.\n\n",

@@ -160,10 +160,12 @@ func TestTreated(t *testing.T) {
 	}
 }
 
+func noSleep(ctx context.Context, _ time.Duration) error { return ctx.Err() }
+
 func runnerFor(p Patient, j *repair.Journal) *repair.Runner {
 	return &repair.Runner{
 		Host: p, Agent: p, Journal: j, Now: p.Now, Started: p.Started,
-		Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
+		Sleep: noSleep,
 	}
 }
 

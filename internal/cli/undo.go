@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"updoc/internal/durable"
+	"updoc/internal/host"
 	"updoc/internal/repair"
 	"updoc/internal/report"
 )
@@ -35,7 +38,7 @@ off (run it again), 6 not allowed.`,
 			}
 			return t.withRun(cmd.Context(), env, args, func(s repair.Summary) bool { return s.Standing > 0 },
 				func(r *repair.Runner) error {
-					u, err := r.Undo(cmd.Context())
+					u, err := t.undo(cmd.Context(), r)
 					if err != nil {
 						return &hinted{err, "run 'updoc undo' again: it goes on where it stopped", ExitBroken}
 					}
@@ -63,17 +66,94 @@ Exit codes are those of 'updoc fix'.`,
 			if err := t.check(); err != nil {
 				return err
 			}
-			return t.withRun(cmd.Context(), env, nil, func(s repair.Summary) bool { return s.Result == "" },
-				func(r *repair.Runner) error {
-					if _, err := r.Expired(cmd.Context()); err != nil {
-						return err
-					}
-					return t.carryOut(cmd.Context(), env, r.Host.(Patient), r.Journal, newAsker(env, t.format == "json"))
-				})
+			if t.atStart {
+				return t.wake(cmd.Context(), env)
+			}
+			return t.withRun(cmd.Context(), env, nil, unfinished, func(r *repair.Runner) error {
+				if _, err := r.Expired(cmd.Context()); err != nil {
+					return err
+				}
+				return t.carryOut(cmd.Context(), env, r, newAsker(env, t.format == "json"))
+			})
 		},
 	}
 	t.flags(cmd)
+	f := cmd.Flags()
+	f.BoolVar(&t.atStart, "at-start", false, "the machine started it by itself")
+	f.StringVar(&t.user, "user", "", "the security identifier of the user whose run it is")
+	for _, name := range []string{"at-start", "user"} { // for the task that updoc makes
+		_ = f.MarkHidden(name)
+	}
 	return cmd
+}
+
+func unfinished(s repair.Summary) bool { return s.Result == "" }
+
+// undo takes a run back and has the machine's event log tell of it.
+func (t *treating) undo(ctx context.Context, r *repair.Runner) (repair.Undone, error) {
+	run := r.Journal.Plan().Run
+	note := func(host.Note) {}
+	if p, ok := r.Host.(Patient); ok {
+		note = attendance{p: p}.note
+	}
+	note(report.UndoNote(run))
+	u, err := r.Undo(ctx)
+	if err == nil {
+		note(report.UndoneNote(run, u))
+	}
+	return u, err
+}
+
+// wake is what a machine does that was started, or on which the time of an experiment
+// is over: it ends every experiment that is, and goes on with the newest run that
+// waits, as far as that needs nobody.
+func (t *treating) wake(ctx context.Context, env *Env) error {
+	p, state, err := t.patient(ctx, env)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	release, err := hold(state)
+	if err != nil {
+		return err // the task starts again in some minutes
+	}
+	defer release()
+	list, err := repair.History(durable.OS{}, state)
+	if err != nil {
+		return notAllowed(err)
+	}
+	var result error
+	gone := false // on with a run
+	for _, s := range list {
+		if !s.Wakes || s.Err != "" {
+			continue
+		}
+		j, err := repair.OpenJournal(durable.OS{}, filepath.Join(state, s.Run))
+		if err != nil {
+			return err
+		}
+		r := t.runner(env, p, state, j)
+		if away(ctx, r.Host.(Patient), j.Plan()) {
+			if err := r.AtStart(ctx, true, p.Now()); err != nil {
+				return err
+			}
+			fmt.Fprintln(env.Stdout, report.UserAwayText())
+			continue
+		}
+		if _, err := r.Expired(ctx); err != nil {
+			return err
+		}
+		if s.Result == "" && !gone {
+			gone = true
+			ask := newAsker(env, true)
+			ask.wait = true
+			result = t.carryOut(ctx, env, r, ask)
+		}
+	}
+	if len(list) == 0 || !slices.ContainsFunc(list, func(s repair.Summary) bool { return s.Wakes }) {
+		return attendance{env, p, state, t.user}.atStart(ctx, "", false, time.Time{})
+	}
+	return result
 }
 
 func newHistory(env *Env) *cobra.Command {
@@ -132,7 +212,7 @@ func (t *treating) withRun(ctx context.Context, env *Env, name []string, wanted 
 	if err != nil {
 		return err
 	}
-	return do(t.runner(env, p, j))
+	return do(t.runner(env, p, state, j))
 }
 
 func pickRun(state string, name []string, wanted func(repair.Summary) bool) (string, error) {
@@ -156,7 +236,7 @@ func pickRun(state string, name []string, wanted func(repair.Summary) bool) (str
 
 func (t *treating) showUndone(env *Env, run string, u repair.Undone) error {
 	if t.format == "json" {
-		if err := t.event(env, map[string]any{"kind": "undo", "run": run, "undone": u}); err != nil {
+		if err := t.event(env, report.NewUndone(run, u)); err != nil {
 			return err
 		}
 	} else if err := report.UndoneText(env.Stdout, run, u, env.style(env.Stdout)); err != nil {
