@@ -135,7 +135,7 @@ func (env *Env) demoCure(ctx context.Context, s *lab.Scenario) (wrong, err error
 		return wrong, err
 	}
 	t := &treating{format: "text"}
-	r := t.runner(env, p, j)
+	r := t.runner(env, p, state, j)
 	r.Approve = func(context.Context, repair.Treatment) (bool, error) { return true, nil } // a person who agrees and does their part
 	res, err := r.Run(ctx)
 	if err != nil {

@@ -17,11 +17,15 @@ import (
 type Patient interface {
 	host.Host
 	host.Agent
+	host.Attendant
 	// Started is when the machine was last started.
 	Started(context.Context) (time.Time, error)
 	Now() time.Time // by the clock that Started is given by
 	// Walk walks the route of its updates with the settings that were collected.
 	Walk(context.Context, *facts.Facts) *route.Walk
+	// Program puts updoc where the machine can start it by itself, and returns its path
+	// there; state is the directory of the journals.
+	Program(state string) (string, error)
 	Close() error
 }
 
@@ -29,6 +33,7 @@ type Patient interface {
 type treatable interface {
 	host.Host
 	host.Agent
+	host.Attendant
 	Started(context.Context) (time.Time, error)
 	Close() error
 }
