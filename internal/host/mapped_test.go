@@ -39,7 +39,8 @@ func TestForUser(t *testing.T) {
 	back, err := h.Inverse(ctx, c)
 	want := []host.Change{
 		{Kind: host.ValueDel, Path: `HKCU\Software\Fabrikam\Deep`, Name: "A"},
-		{Kind: host.KeyDrop, Path: `HKCU\Software\Fabrikam\Deep`}, {Kind: host.KeyDrop, Path: `HKCU\Software\Fabrikam`},
+		{Kind: host.KeyDrop, Path: `HKCU\Software\Fabrikam\Deep`},
+		{Kind: host.KeyDrop, Path: `HKCU\Software\Fabrikam`},
 	}
 	if err != nil || !cmp.Equal(back, want) {
 		t.Fatalf("%v\n%s", err, cmp.Diff(want, back))
