@@ -137,12 +137,15 @@ func newRoot(env *Env) *cobra.Command {
 		Use:   "updoc",
 		Short: "The Windows Update doctor",
 		Long: `updoc finds out why Windows Update fails on a machine, and proves the cause with
-the very lines that show it. It reads what the machine wrote: logs, event logs,
-command outputs, registry exports, a person's note. It changes nothing.`,
+the very lines that show it: on this Windows, or from what another machine wrote
+(logs, event logs, command outputs, registry exports, a person's note). It cures it
+once you agree to the plan, proves that the cure worked, and can take it back. Only
+fix, reset, undo, resume and relay --set change anything.`,
 		Example: `  updoc demo                                   see it work on a simulated PC
   updoc explain 0x8024401B                     what a code really means
   updoc diagnose --from evidence.zip           why updates fail on that machine
-  updoc diagnose --from CBS.log --format md    the same, for a ticket`,
+  updoc diagnose --from CBS.log --format md    the same, for a ticket
+  updoc fix --plan                             on the sick PC: what would cure it`,
 		Version:       env.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,

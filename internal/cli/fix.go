@@ -40,7 +40,8 @@ func newFix(env *Env) *cobra.Command {
 agree: the step that most likely helps for the least cost and risk first. Before a
 change is made, what takes it back is written down. After each step the part of
 updating that failed is tried again, and updoc stops at the first cure. Proxies and
-policies stay as they are unless they are the proven cause.
+policies stay as they are unless they are the proven cause. What cannot be taken back
+is done only with --max-risk permanent, and has a question of its own even with --yes.
 
 With --from it rehearses the plan on a bundle and changes nothing.
 

@@ -34,8 +34,8 @@ type Runner struct {
 	// Started is when the machine was started; a restart that is waited for has been
 	// once it lies after the journal's entry.
 	Started func(context.Context) (time.Time, error)
-	// Approve is asked before each treatment that needs a person, after it was told
-	// what to do. nil, or false, passes over it.
+	// Approve is asked before each treatment that needs a person, or that cannot be taken
+	// back. nil, or false, passes over it.
 	Approve func(context.Context, Treatment) (bool, error)
 	// Tell, if not nil, is told what happens, in order.
 	Tell func(Event)
@@ -197,7 +197,8 @@ func (r *Runner) write(e Entry, ev Event) error {
 // helped. The result is Cured, NotCured, Unproven, Broken, Restart, or "" if it
 // was passed over.
 func (r *Runner) treat(ctx context.Context, i int, t Treatment, p progress) (Result, error) {
-	if t.How != Automatic && !p.treated[i] && !p.started(i) {
+	asks := t.How != Automatic || t.Risk == RiskPermanent // what cannot be taken back has a question of its own
+	if asks && !p.treated[i] && !p.started(i) {
 		ok, err := r.approved(ctx, t)
 		if err != nil {
 			return "", err

@@ -393,10 +393,15 @@ func TestTriesAgain(t *testing.T) {
 
 // A person's treatments wait for the person; without one they are passed over.
 func TestApproval(t *testing.T) {
-	tr := automatic("correct-proxy-bypass", host.Set(policies, "A", dword(1)))
-	tr.How = repair.Guided
-	for _, answer := range []bool{false, true} {
-		h := machine()
+	guided := automatic("correct-proxy-bypass", host.Set(policies, "A", dword(1)))
+	guided.How = repair.Guided
+	permanent := automatic("run-sfc", host.Set(policies, "A", dword(1)))
+	permanent.Risk = repair.RiskPermanent
+	for _, tt := range []struct {
+		tr     repair.Treatment
+		answer bool
+	}{{guided, false}, {guided, true}, {permanent, false}, {permanent, true}} {
+		tr, answer, h := tt.tr, tt.answer, machine()
 		r := runner(t, h, &agent{results: []codes.HRESULT{0}}, durable.NewLossy(1), tr)
 		r.Approve = func(_ context.Context, got repair.Treatment) (bool, error) { return answer, nil }
 		res, err := r.Run(t.Context())
