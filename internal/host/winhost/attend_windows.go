@@ -62,7 +62,8 @@ func (h *Host) Unschedule(ctx context.Context, name string) error {
 		if err == nil {
 			_, err = folder.call("DeleteTask", name, 0)
 		}
-		if errors.Is(err, host.ErrNotExist) { // nor is there one where there is no Task Scheduler
+		// Nor is there one where there is no Task Scheduler.
+		if errors.Is(err, host.ErrNotExist) || err != nil && resultOf(err) == comNotImpl {
 			err = nil
 		}
 		return struct{}{}, err
