@@ -1,5 +1,5 @@
-// Command updoc is the Windows Update doctor: it finds out why updating fails on
-// a machine and proves the cause.
+// Command updoc is the Windows Update doctor: it finds out why updating fails on a
+// machine, proves the cause, cures it with the least harm, and can take the cure back.
 //
 // This file hardens the process, picks its role, wires the outside world to the
 // command line and turns the result into an exit code. Nothing else.
@@ -36,7 +36,7 @@ func run() int {
 	return cli.Run(ctx, cli.Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Getenv: os.Getenv, GOOS: runtime.GOOS, Version: buildVersion(),
-		Live: live, State: state, As: as,
+		Live: live, State: state, As: as, Admit: admit,
 	}, os.Args[1:])
 }
 

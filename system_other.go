@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"net/netip"
 	"time"
 
 	"updoc/internal/host"
@@ -20,6 +21,7 @@ var (
 	live  func(context.Context) (host.Reader, error)
 	state func() (string, error)
 	as    func(context.Context, string) (host.Exchanger, func(), error)
+	admit func(client, self netip.AddrPort) error
 )
 
 // serve has no service to play.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"updoc/internal/host"
@@ -42,6 +43,9 @@ func as(_ context.Context, account string) (x host.Exchanger, done func(), err e
 }
 
 func witness() *winhost.WinHTTP { return &winhost.WinHTTP{Judge: route.JudgeIssuer} }
+
+// admit says why a program on this machine may not use the relay.
+func admit(client, self netip.AddrPort) error { return winhost.AdmitUpdater(client, self) }
 
 // serve plays the helper service of a walk as another account, if that is asked for.
 func serve(ctx context.Context, args []string) (code int, ok bool) {

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -18,6 +19,7 @@ import (
 	"updoc/internal/proxyauth"
 	"updoc/internal/relay"
 	"updoc/internal/route"
+	"updoc/internal/route/pac"
 )
 
 // Leases of a relay.
@@ -34,12 +36,14 @@ type relayFlags struct {
 	lease               time.Duration
 	before, bypass, pac string
 	kerberos            kerberosFlags
+	set, yes            bool
+	lab                 string
 }
 
 func newRelay(env *Env) *cobra.Command {
 	var t relayFlags
 	cmd := &cobra.Command{
-		Use:   "relay --proxy HOST:PORT",
+		Use:   "relay [--set] --proxy HOST:PORT",
 		Short: "Forward update requests through a proxy that wants a sign-in, on loopback",
 		Long: `For the machine whose proxy will not let the update services through and that
 nobody can change: a forwarder on loopback that answers the proxy's challenge and
@@ -47,19 +51,33 @@ passes requests for update hosts on, nothing else. It ends with its lease.
 
 It serves a configuration script that sends update hosts to the relay and leaves
 every other destination with the decision it had; --before, --bypass and --pac say
-what that was. updoc does not set the script into Windows.
+what that was. On Windows only the services that update it may use the relay.
+
+With --set it reads the proxy settings of this machine, has those of the update
+services lead to the relay, and tries whether updates are found then. The settings
+are taken back when the relay ends: with Ctrl-C, with its lease, and also if it is
+killed. It takes an administrator.
 
 The password is asked for, or read from a file descriptor, never taken from the
 command line, and held in memory only.`,
 		Example: `  updoc relay --proxy proxy.example:8080 --user FABRIKAM\anna
   updoc relay --proxy proxy.example:8080 --user anna --password-fd 3 3<secret
   updoc relay --proxy proxy.example:8080 --kerberos
+  updoc relay --set --user FABRIKAM\anna         for the proxy that Windows' services have
   updoc relay --proxy proxy.example:8080 --user anna --own wsus.corp.example:8530 --lease 30m`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return env.relay(cmd.Context(), t) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if t.set {
+				return env.relaySet(cmd.Context(), t)
+			}
+			return env.relay(cmd.Context(), t)
+		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&t.proxy, "proxy", "", "the proxy to forward to: host:port")
+	f.BoolVar(&t.set, "set", false, "have the update services of this machine use the relay while it runs")
+	f.BoolVarP(&t.yes, "yes", "y", false, "with --set: do not ask before the settings are changed")
+	f.StringVar(&t.lab, "lab", "", "with --set: the simulated machine in this directory")
+	f.StringVar(&t.proxy, "proxy", "", "the proxy to forward to: host:port; default with --set: the one that Windows' services have")
 	f.StringVar(&t.user, "user", "", `who signs in at it: name, DOMAIN\name or name@domain`)
 	f.IntVar(&t.passwordFD, "password-fd", -1, "read the password from this file descriptor (its first line) instead of asking")
 	t.kerberos.add(cmd)
@@ -73,56 +91,93 @@ command line, and held in memory only.`,
 }
 
 func (env *Env) relay(ctx context.Context, t relayFlags) error {
-	address, creds := proxyauth.CutUserinfo(t.proxy)
-	if !creds.IsEmpty() {
-		return usage("give the name with --user; the password is asked for", "--proxy holds credentials, and other users can read command lines")
-	}
-	list := route.ParseProxyList(address)
-	if len(list.Entries) != 1 || list.Entries[0].Scheme != "http" {
-		return usage("e.g. --proxy proxy.example:8080", "--proxy is not the address of one http proxy")
-	}
-	if t.lease <= 0 || t.lease > maxLease {
-		return usage("e.g. --lease 2h", "--lease must be more than nothing and at most %s", maxLease)
+	proxy, err := t.address()
+	if err != nil {
+		return err
 	}
 	before, err := t.decisions(ctx)
 	if err != nil {
 		return err
 	}
-	e := list.Entries[0]
-	proxy := net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
-	if t.user != "" {
-		password := ""
-		if !t.kerberos.wanted() || t.passwordFD >= 0 {
-			if password, err = env.password(t.passwordFD); err != nil {
-				return err
-			}
-		}
-		creds = proxyauth.ParseLogin(t.user, password)
-	}
-	var tokens proxyauth.Tokener
-	if t.kerberos.wanted() {
-		tokens = t.kerberos.tickets(creds)(proxy)
-		if _, err := tokens.Token(nil); err != nil {
-			return usage("kinit NAME@REALM first, or give --keytab FILE with --user NAME@REALM", "%w", err)
-		}
-		if creds.Password.IsEmpty() {
-			creds = proxyauth.Credentials{}
-		}
-	}
-	l, err := relay.Listen(t.listen)
+	r, err := t.signIn(env, proxy)
 	if err != nil {
-		return usage("choose a free port of this machine, e.g. --listen 127.0.0.1:0", "listen: %w", err)
+		return err
 	}
-	r := &relay.Relay{Proxy: proxy, Credentials: creds, Tokens: tokens, Own: t.own, Before: before}
+	r.Before, r.Admit = before, env.Admit
+	l, err := t.open()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, t.lease)
 	defer cancel()
 	fmt.Fprintf(env.Stdout, "relay   %s -> %s\nscript  http://%s%s\nlease   until %s; Ctrl-C ends it\n",
 		l.Addr(), r.Proxy, l.Addr(), relay.PACPath, time.Now().Add(t.lease).Format(time.DateTime))
 	err = r.Serve(ctx, l)
-	s := r.Stats()
-	fmt.Fprintf(env.Stdout, "passed %d, failed %d, refused: %d other destinations, %d other machines, %d too many, %d malformed; %d bytes sent, %d received\n",
-		s.Passed, s.Failed, s.RefusedHost, s.RefusedPeer, s.RefusedBusy, s.Malformed, s.Sent, s.Received)
+	env.tellStats(r)
 	return err
+}
+
+// address is the proxy that the flags name: "proxy.example:8080".
+func (t *relayFlags) address() (string, error) {
+	address, creds := proxyauth.CutUserinfo(t.proxy)
+	if !creds.IsEmpty() {
+		return "", usage("give the name with --user; the password is asked for", "--proxy holds credentials, and other users can read command lines")
+	}
+	list := route.ParseProxyList(address)
+	if len(list.Entries) != 1 || list.Entries[0].Scheme != "http" {
+		return "", usage("e.g. --proxy proxy.example:8080", "--proxy is not the address of one http proxy")
+	}
+	if err := t.checkLease(); err != nil {
+		return "", err
+	}
+	e := list.Entries[0]
+	return net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port))), nil
+}
+
+func (t *relayFlags) checkLease() error {
+	if t.lease <= 0 || t.lease > maxLease {
+		return usage("e.g. --lease 2h", "--lease must be more than nothing and at most %s", maxLease)
+	}
+	return nil
+}
+
+// signIn asks for what the proxy wants, and returns a relay that has it.
+func (t *relayFlags) signIn(env *Env, proxy string) (*relay.Relay, error) {
+	r := &relay.Relay{Proxy: proxy, Own: t.own}
+	if t.user != "" {
+		password := ""
+		if !t.kerberos.wanted() || t.passwordFD >= 0 {
+			var err error
+			if password, err = env.password(t.passwordFD); err != nil {
+				return nil, err
+			}
+		}
+		r.Credentials = proxyauth.ParseLogin(t.user, password)
+	}
+	if t.kerberos.wanted() {
+		r.Tokens = t.kerberos.tickets(r.Credentials)(proxy)
+		if _, err := r.Tokens.Token(nil); err != nil {
+			return nil, usage("kinit NAME@REALM first, or give --keytab FILE with --user NAME@REALM", "%w", err)
+		}
+		if r.Credentials.Password.IsEmpty() {
+			r.Credentials = proxyauth.Credentials{}
+		}
+	}
+	return r, nil
+}
+
+func (t *relayFlags) open() (net.Listener, error) {
+	l, err := relay.Listen(t.listen)
+	if err != nil {
+		return nil, usage("choose a free port of this machine, e.g. --listen 127.0.0.1:0", "listen: %w", err)
+	}
+	return l, nil
+}
+
+func (env *Env) tellStats(r *relay.Relay) {
+	s := r.Stats()
+	fmt.Fprintf(env.Stdout, "passed %d, failed %d, refused: %d other destinations, %d other programs, %d other machines, %d too many, %d malformed; %d bytes sent, %d received\n",
+		s.Passed, s.Failed, s.RefusedHost, s.RefusedProgram, s.RefusedPeer, s.RefusedBusy, s.Malformed, s.Sent, s.Received)
 }
 
 // decisions reads what other destinations keep.
@@ -133,16 +188,10 @@ func (t *relayFlags) decisions(ctx context.Context) (relay.Before, error) {
 	}
 	hint := "give the address of the script, e.g. http://wpad.example/wpad.dat, or a file"
 	if isWeb(t.pac) {
-		ex, err := route.NewProber(route.Prober{}).Exchange(ctx, host.Request{ID: "relay.script", Method: "GET", URL: t.pac, Keep: 1 << 20})
-		switch broken := ex.Broken(); {
-		case err != nil:
+		var err error
+		if b.Script, err = fetchScript(ctx, route.NewProber(route.Prober{}), t.pac); err != nil {
 			return b, usage(hint, "fetch --pac: %w", err)
-		case broken != nil:
-			return b, usage(hint, "fetch --pac: %s", broken.Tell())
-		case ex.Status != 200:
-			return b, usage(hint, "fetch --pac: HTTP %d", ex.Status)
 		}
-		b.Script = string(ex.Body)
 		return b, nil
 	}
 	text, err := os.ReadFile(t.pac)
@@ -151,6 +200,20 @@ func (t *relayFlags) decisions(ctx context.Context) (relay.Before, error) {
 	}
 	b.Script = string(text)
 	return b, nil
+}
+
+// fetchScript gets the text of a configuration script.
+func fetchScript(ctx context.Context, x host.Exchanger, address string) (string, error) {
+	ex, err := x.Exchange(ctx, host.Request{ID: "relay.script", Method: "GET", URL: address, Keep: pac.MaxScript})
+	switch broken := ex.Broken(); {
+	case err != nil:
+		return "", err
+	case broken != nil:
+		return "", errors.New(broken.Tell())
+	case ex.Status != 200:
+		return "", fmt.Errorf("HTTP %d", ex.Status)
+	}
+	return string(ex.Body), nil
 }
 
 // password reads the password from a descriptor, or asks for it without showing it.

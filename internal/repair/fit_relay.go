@@ -8,6 +8,7 @@ import (
 
 	"updoc/internal/facts"
 	"updoc/internal/host"
+	"updoc/internal/message"
 	"updoc/internal/route"
 	"updoc/internal/winlog"
 )
@@ -58,6 +59,10 @@ func (f *fit) redirects() ([]redirect, Line) {
 	if name := f.proxyPolicy(); name != "" {
 		return nil, line("plan.owned", []string{"owner", name})
 	}
+	settings := f.RouteSettings()
+	if settings.Internet.Known { // and not the accounts' own count
+		return nil, line("plan.owned", []string{"owner", message.English().Text("plan.owner.policy")})
+	}
 	services, why := f.winHTTPBlob()
 	if why.ID != "" {
 		return nil, why
@@ -66,7 +71,6 @@ func (f *fit) redirects() ([]redirect, Line) {
 	if !ok {
 		return nil, line("plan.relay.fixed-only", nil)
 	}
-	settings := f.RouteSettings()
 	now := settings.Machine
 	now.Detect = now.Detect || now.Direct() && !settings.NoWPAD
 	list := []redirect{{"/services.pac", now, func(f *fit, script string, lease int) {
