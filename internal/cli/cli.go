@@ -63,6 +63,10 @@ type Env struct {
 	// State names the directory of the journals, which administrators alone may write;
 	// nil where there is no Windows.
 	State func() (string, error)
+
+	// Offline opens a Windows that does not run, whose volume stands in a folder, until
+	// done; nil where there is no Windows.
+	Offline func(ctx context.Context, dir string) (h OfflineHost, done func() error, err error)
 }
 
 // hinted is an error that says what to do next, and with which code to exit.

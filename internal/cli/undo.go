@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"text/tabwriter"
@@ -20,6 +18,7 @@ import (
 
 func newUndo(env *Env) *cobra.Command {
 	var t treating
+	var offline string
 	cmd := &cobra.Command{
 		Use:   "undo [RUN]",
 		Short: "Take back what a run changed",
@@ -27,27 +26,39 @@ func newUndo(env *Env) *cobra.Command {
 or of the one that is named. What somebody else changed since is left as it is and
 listed. 'updoc history' lists the runs.
 
+With --offline it does so for a Windows that no longer starts: from the recovery
+environment, or on a PC that its disk was put into. It needs an administrator, loads
+no user's registry, and leaves for later what only a running Windows can do.
+
 Exit codes: 0 all is taken back, 1 something was left, 2 no such run, 4 it was broken
 off (run it again), 6 not allowed.`,
 		Example: `  updoc undo
-  updoc undo 20310203-120000-4f2a`,
+  updoc undo 20310203-120000-4f2a
+  updoc undo --offline D:\`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := t.check(); err != nil {
 				return err
 			}
+			if offline != "" {
+				return t.undoOffline(cmd.Context(), env, offline, args)
+			}
 			return t.withRun(cmd.Context(), env, args, func(s repair.Summary) bool { return s.Standing > 0 },
-				func(r *repair.Runner) error {
-					u, err := t.undo(cmd.Context(), r)
-					if err != nil {
-						return &hinted{err, "run 'updoc undo' again: it goes on where it stopped", ExitBroken}
-					}
-					return t.showUndone(env, r.Journal.Plan().Run, u)
-				})
+				func(r *repair.Runner) error { return t.undoRun(cmd.Context(), env, r) })
 		},
 	}
 	t.flags(cmd)
+	cmd.Flags().StringVar(&offline, "offline", "", "take back on the Windows in this folder, which does not start: D:\\")
 	return cmd
+}
+
+// undoRun takes a run back and tells what came of it.
+func (t *treating) undoRun(ctx context.Context, env *Env, r *repair.Runner) error {
+	u, err := t.undo(ctx, r)
+	if err != nil {
+		return &hinted{err, "run 'updoc undo' again: it goes on where it stopped", ExitBroken}
+	}
+	return t.showUndone(env, r.Journal.Plan().Run, u)
 }
 
 func newResume(env *Env) *cobra.Command {
@@ -197,22 +208,16 @@ func (t *treating) withRun(ctx context.Context, env *Env, name []string, wanted 
 		return err
 	}
 	defer release()
-	run, err := pickRun(state, name, wanted)
-	if err != nil {
-		return err
-	}
-	if run == "" {
-		_, err := fmt.Fprintln(env.Stdout, "Nothing to do: no run of 'updoc fix' on this machine needs it.")
-		return err
-	}
-	j, err := repair.OpenJournal(durable.OS{}, filepath.Join(state, run))
-	if errors.Is(err, fs.ErrNotExist) {
-		return usage("'updoc history' lists the runs", "no such run: %s", run)
-	}
-	if err != nil {
+	j, err := t.journal(env, state, name, wanted)
+	if j == nil || err != nil {
 		return err
 	}
 	return do(t.runner(env, p, state, j))
+}
+
+func sayNothing(env *Env) error {
+	_, err := fmt.Fprintln(env.Stdout, "Nothing to do: no run of 'updoc fix' on this machine needs it.")
+	return err
 }
 
 func pickRun(state string, name []string, wanted func(repair.Summary) bool) (string, error) {
@@ -243,7 +248,7 @@ func (t *treating) showUndone(env *Env, run string, u repair.Undone) error {
 		return err
 	}
 	switch {
-	case len(u.Conflicts) > 0:
+	case len(u.Conflicts)+len(u.Waiting) > 0:
 		return exit(ExitProblems)
 	case u.Restart:
 		return exit(ExitRestart)
