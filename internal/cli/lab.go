@@ -116,10 +116,10 @@ func (env *Env) labMachine(ctx context.Context, dir string, args []string) error
 
 // worlds names the scenarios that have a world or a machine.
 func worlds() []string {
-	return append(slices.DeleteFunc(lab.Names(), func(name string) bool {
+	return slices.Concat(slices.DeleteFunc(lab.Names(), func(name string) bool {
 		s, err := lab.Load(name)
 		return err != nil || s.World == nil
-	}), lab.MachineNames()...)
+	}), lab.MachineNames(), lab.RelayNames())
 }
 
 func (env *Env) lab(ctx context.Context, spec lab.WorldSpec, anyPort bool, format, roots string) error {

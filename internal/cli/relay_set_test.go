@@ -175,6 +175,55 @@ func TestRelaySet(t *testing.T) {
 	}
 }
 
+// TestRelayConflict: what somebody sets while the relay runs is theirs and stays.
+func TestRelayConflict(t *testing.T) {
+	const key = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings\Connections`
+	_, dir := sickPC(t, relayPC)
+	before := snapshot(t, opened(t, dir))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	// The machine is opened once here: another opening of it would not see the change.
+	p := opened(t, dir)
+	j, r := relayRun(t, p, dir)
+	theirs := winlog.ProxyBlob{Mark: winlog.MarkWinHTTPNew, Flags: 3, Proxy: "new.fabrikam.example:3128"}.Encode()
+	r.Agent = relayedAgent{p, ctx, func(host.Outcome, error) bool {
+		if err := p.Apply(t.Context(), host.Set(key, "WinHttpSettings", winlog.RegValue{Type: winlog.RegBinary, Data: theirs})); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		return true
+	}}
+	if res, err := r.Run(t.Context()); err != nil || res != repair.NotCured {
+		t.Errorf("%s, %v\n%s", res, err, told(j))
+	}
+	if now := services(t, p); now.Proxy != "new.fabrikam.example:3128" || now.Auto() {
+		t.Errorf("what somebody set is %+v", now)
+	}
+	if d := differ(before, snapshot(t, p)); len(d) != 1 || !strings.Contains(d[0], "WinHttpSettings") {
+		t.Errorf("it leaves:\n%s", strings.Join(d, "\n"))
+	}
+}
+
+// relayRun is a run that leads a machine to a relay that nobody serves.
+func relayRun(t *testing.T, p labPatient, dir string) (*repair.Journal, *repair.Runner) {
+	t.Helper()
+	x, err := examine(t.Context(), p, repair.RiskReversible, true, (&Env{}).progress())
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, why := repair.One(x.facts, x.diagnosis, relayRemedy, repair.Options{Run: x.plan.Run, Relay: &repair.Relay{Address: "127.0.0.1:9", Minutes: 61}})
+	if why.ID != "" {
+		t.Fatal(why)
+	}
+	j, err := repair.CreateJournal(durable.OS{}, filepath.Join(dir, "updoc", plan.Run), plan, p.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := runnerFor(p, j)
+	r.Approve = func(context.Context, repair.Treatment) (bool, error) { return true, nil }
+	return j, r
+}
+
 func journalText(t *testing.T, dir string) string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "updoc", "*", "*"))
