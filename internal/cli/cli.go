@@ -172,7 +172,7 @@ fix, reset, undo, resume and relay --set change anything.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Sprintf("'%s --help' lists the flags", cmd.CommandPath()), "%w", err)
 	})
-	root.AddCommand(newDiagnose(env), newTrace(env), newCollect(env), newExplain(env), newFix(env), newUndo(env), newResume(env), newHistory(env), newReset(env), newDemo(env), newLab(env), newRelay(env), newCauses(env), newRemedies(env))
+	root.AddCommand(newDiagnose(env), newTrace(env), newCollect(env), newExplain(env), newFix(env), newUndo(env), newResume(env), newHistory(env), newReset(env), newCheck(env), newDemo(env), newLab(env), newRelay(env), newCauses(env), newRemedies(env))
 	return root
 }
 

@@ -88,3 +88,22 @@ func UserAwayText() string { return message.English().Text("attend.user-away") }
 
 // PersonText says why a run does not go on by itself.
 func PersonText() string { return message.English().Text("attend.person") }
+
+// CheckNote says in the event log what a check found.
+func CheckNote(doc *Document) host.Note {
+	words := message.English()
+	n := host.Note{ID: host.NoteCheck, Level: host.Info}
+	text := words.Text("check." + doc.Verdict)
+	if doc.Verdict == "problems" {
+		n.Level = host.Warning
+		var list []string
+		for _, c := range doc.Causes[:min(3, len(doc.Causes))] {
+			list = append(list, lowerFirst(c.Title))
+		}
+		if len(list) > 0 {
+			text += " " + words.Text("check.likeliest", "causes", strings.Join(list, "; "))
+		}
+	}
+	n.Text = words.Text("note.check", "text", Clean(text))
+	return n
+}

@@ -138,6 +138,7 @@ type UndoneDocument struct {
 	Lasting   []string        `json:"lasting"`
 	Kept      []string        `json:"kept"`
 	Restart   bool            `json:"restart,omitempty"`
+	Waiting   []ShownChange   `json:"waiting,omitempty"` // that stand until the Windows runs
 }
 
 // ShownConflict is a change that was left, because somebody made another since.
@@ -157,6 +158,9 @@ func NewUndone(run string, u repair.Undone) UndoneDocument {
 			x.Now = append(x.Now, Shown(now))
 		}
 		d.Conflicts = append(d.Conflicts, x)
+	}
+	for _, c := range u.Waiting {
+		d.Waiting = append(d.Waiting, Shown(c.Change))
 	}
 	return d
 }
