@@ -223,9 +223,8 @@ func withoutRename(list []byte, from, to string) (rest []byte, found bool) {
 		for end+1 < len(b) && (b[end] != 0 || b[end+1] != 0) {
 			end += 2
 		}
-		end = min(end+2, len(b))
 		s, _ := winlog.RegValue{Type: winlog.RegSZ, Data: b[:end]}.String()
-		texts, raw, b = append(texts, s), append(raw, b[:end]), b[end:]
+		texts, raw, b = append(texts, s), append(raw, b[:end]), b[min(end+2, len(b)):]
 	}
 	if n := len(texts); n%2 == 1 { // the NUL that ends the list
 		texts, raw = texts[:n-1], raw[:n-1]
@@ -235,7 +234,8 @@ func withoutRename(list []byte, from, to string) (rest []byte, found bool) {
 			found = true
 			continue
 		}
-		rest = append(append(rest, raw[i]...), raw[i+1]...)
+		rest = append(append(rest, raw[i]...), 0, 0)
+		rest = append(append(rest, raw[i+1]...), 0, 0)
 	}
 	if len(rest) > 0 {
 		rest = append(rest, 0, 0)
