@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"unicode/utf16"
 
@@ -30,10 +31,9 @@ func TestTreatedSecrets(t *testing.T) {
 		internet = `Software\Microsoft\Windows\CurrentVersion\Internet Settings`
 		policy   = `HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate`
 	)
-	n := 0
+	var n atomic.Int32
 	plant := func(form string) string {
-		n++
-		return fmt.Sprintf(form, fmt.Sprintf("Plant%02dedSecret", n))
+		return fmt.Sprintf(form, fmt.Sprintf("Plant%02dedSecret", n.Add(1)))
 	}
 	blob := func(mark uint32, proxy, pac string) winlog.RegValue {
 		p := winlog.ProxyBlob{Mark: mark, Counter: 1, Flags: winlog.ProxyFlagDirect | winlog.ProxyFlagStatic, Proxy: proxy, Bypass: "<local>"}

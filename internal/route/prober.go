@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -305,6 +306,7 @@ func (r *run) resolve(ctx context.Context, name string) []netip.Addr {
 	ctx, cancel := r.connecting(ctx)
 	defer cancel()
 	addrs, err := r.p.net().LookupNetIP(ctx, "ip", name)
+	addrs = slices.Clone(addrs) // a resolver may hand the same list to everybody
 	for i := range addrs {
 		addrs[i] = addrs[i].Unmap()
 	}

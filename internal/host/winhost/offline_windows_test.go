@@ -39,7 +39,7 @@ func TestOpenOffline(t *testing.T) {
 	if err := enablePrivileges("SeRestorePrivilege", "SeBackupPrivilege"); err != nil {
 		t.Fatal(err)
 	}
-	const made = `HKLM\SOFTWARE\updoc-test`
+	const made = `HKLM\SOFTWARE\updoc-test-offline`
 	text := winlog.RegValue{Type: winlog.RegSZ, Data: []byte("C\x00:\x00\\\x00W\x00i\x00n\x00d\x00o\x00w\x00s\x00\x00\x00")}
 	dword := func(n byte) winlog.RegValue {
 		return winlog.RegValue{Type: winlog.RegDWord, Data: []byte{n, 0, 0, 0}}

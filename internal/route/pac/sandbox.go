@@ -215,6 +215,9 @@ func (e *evaluation) talk(script []byte) error {
 		case m.Look != "" && len(e.names) < e.Lookups && isHostName(m.Look):
 			patience.Stop() // it is not the child that takes its time
 			a := e.look(m.Look)
+			if err := e.ctx.Err(); err != nil { // the answer would be of nobody's asking
+				return err
+			}
 			patience.Reset(e.Silence)
 			if err := e.in.Encode(a); err != nil {
 				return err
