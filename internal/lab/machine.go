@@ -97,7 +97,7 @@ type state struct {
 	Time     time.Time                `json:"time"`     // the true time when this was written
 	Cache    map[string]Addr          `json:"cache"`    // what the DNS client remembers
 	Offers   []offer                  `json:"offers"`   // of the last scan that went well
-	Present  []string                 `json:"present"`  // updates that are installed, by id
+	Present  []string                 `json:"present"`  // updates that are installed, by id and by KB, in lower case
 	Events   int                      `json:"events"`   // that were logged, for their numbers
 	Started  time.Time                `json:"started"`  // true time of the last start of Windows
 }

@@ -398,7 +398,7 @@ func (m *Machine) details(ctx context.Context, via proxySetting, server, ticket 
 		}
 		o.Title = strings.TrimSpace(o.Title + " (" + o.KB + ")")
 		hidden, _ := m.setting(host.Setting("hidden-update", o.ID))
-		if hidden == "yes" || read(m, func(s *state) bool { return slices.Contains(s.Present, o.ID) }) {
+		if hidden == "yes" || read(m, func(s *state) bool { return slices.Contains(s.Present, strings.ToLower(o.ID)) }) {
 			continue
 		}
 		if o.KB == definitionsKB {
@@ -432,7 +432,10 @@ func (m *Machine) wanted(ctx context.Context, a host.Attempt) (offer, host.Outco
 	}
 	// What is there already needs no second time, and what was hidden is not tried: in
 	// neither does anything fail.
-	if hidden, _ := m.setting(host.Setting("hidden-update", id)); id != "" && (hidden == "yes" || read(m, func(s *state) bool { return slices.Contains(s.Present, id) })) {
+	there := func(name string) bool {
+		return name != "" && read(m, func(s *state) bool { return slices.Contains(s.Present, strings.ToLower(name)) })
+	}
+	if hidden, _ := m.setting(host.Setting("hidden-update", id)); id != "" && hidden == "yes" || there(id) || there(a.KB) {
 		return offer{}, host.Outcome{Result: eAlreadyThere, Stage: a.Stage}, nil
 	}
 	if o, ok := pick(); ok {
@@ -444,6 +447,9 @@ func (m *Machine) wanted(ctx context.Context, a host.Attempt) (offer, host.Outco
 	}
 	if o, ok := pick(); ok {
 		return o, host.Outcome{}, nil
+	}
+	if id == "" && a.KB == "" && read(m, func(s *state) bool { return len(s.Present) > 0 }) {
+		return offer{}, host.Outcome{Result: eAlreadyThere, Stage: a.Stage}, nil // whatever there was is installed
 	}
 	return offer{}, host.Outcome{Result: eNothingToDo, Stage: "scan"}, nil
 }
@@ -581,7 +587,10 @@ func (m *Machine) install(ctx context.Context, a host.Attempt) (host.Outcome, er
 	}
 	m.trace("Agent", "* END * Installing updates CallerId = %s, Exit code = 0x00000000", callerID)
 	m.mu.Lock()
-	m.now.Present = append(m.now.Present, o.ID)
+	m.now.Present = append(m.now.Present, strings.ToLower(o.ID))
+	if o.KB != "" {
+		m.now.Present = append(m.now.Present, strings.ToLower(o.KB))
+	}
 	m.now.Offers = slices.DeleteFunc(m.now.Offers, func(x offer) bool { return x.ID == o.ID })
 	m.mu.Unlock()
 	return host.Outcome{Stage: "install"}, errors.Join(

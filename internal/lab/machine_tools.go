@@ -41,7 +41,7 @@ func (m *Machine) tool(ctx context.Context, name string, args []string) error {
 		return m.change(func(s *state) error { // definitions come by another way
 			for _, o := range s.Offers {
 				if o.KB == definitionsKB {
-					s.Present = append(s.Present, o.ID)
+					s.Present = append(s.Present, strings.ToLower(o.ID))
 				}
 			}
 			s.Offers = slices.DeleteFunc(s.Offers, func(o offer) bool { return o.KB == definitionsKB })
