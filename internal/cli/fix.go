@@ -335,6 +335,9 @@ func (t *treating) rehearse(ctx context.Context, env *Env, from []string, most r
 		if err == nil {
 			err = t.showPlan(env, x.doc, x.plan)
 		}
+		if err == nil && x.doc.Verdict == "unknown" && worst == nil {
+			worst = exit(ExitUnknown)
+		}
 		if err == nil && x.doc.Verdict == "problems" {
 			worst = exit(ExitProblems)
 			err = t.showRehearsal(env, x.plan, repair.Rehearse(ctx, host.NewOverlay(rec), x.plan))
