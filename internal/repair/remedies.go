@@ -1,5 +1,6 @@
-// Package repair holds the cures: what each does, what it risks and costs. For
-// now it is a catalogue; plans and their execution build on it.
+// Package repair holds the cures: what each does, what it risks and costs, how it
+// is fitted to a machine, in which order cures are tried, and how a plan of them is
+// carried out, proved and taken back under a journal.
 package repair
 
 import (

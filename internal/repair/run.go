@@ -18,6 +18,7 @@ const (
 	Cured    Result = "cured"     // the stage that failed ended well
 	NotCured Result = "not-cured" // everything was tried, and it fails still
 	Unproven Result = "unproven"  // everything was done, and whether it helped could not be tried here
+	Left     Result = "left"      // not cured; what is left of the plan needs a person, and none did it
 	Shown    Result = "shown"     // an experiment showed the cause and was taken back: a person decides what stays
 	Restart  Result = "restart"   // it goes on after a restart of the machine
 	Broken   Result = "broken"    // a change could not be made; nothing is lost
@@ -145,7 +146,10 @@ func (r *Runner) Run(ctx context.Context) (Result, error) {
 		}
 		seen[res] = true
 	}
-	for _, res := range []Result{Shown, Unproven, Broken} {
+	if seen[""] { // a treatment that was passed over was not tried
+		seen[Left] = true
+	}
+	for _, res := range []Result{Shown, Unproven, Broken, Left} {
 		if seen[res] {
 			return res, r.end(res)
 		}
