@@ -11,11 +11,20 @@ import (
 // Nothing points up. Leaves may be used by any room.
 var house = map[string][]string{
 	"updoc":                           {"cli", "win", "route", "route/pac", "host", "host/winhost"},
-	"updoc/internal/cli":              {"lab", "relay", "report", "repair", "cause", "facts", "route", "route/pac", "host"},
+	"updoc/internal/cli":              {"ui", "ui/web", "ui/term", "catalog", "store", "isolate", "upgrade", "procedure", "lab", "relay", "report", "repair", "cause", "facts", "route", "route/pac", "host"},
 	"updoc/internal/lab":              {"host"},
 	"updoc/internal/report":           {"repair", "cause", "facts", "route", "host"},
 	"updoc/internal/peers":            {}, // tests alone, beside programs that others wrote
-	"updoc/internal/repair":           {"cause", "facts", "route", "host"},
+	"updoc/internal/repair":           {"store", "isolate", "upgrade", "procedure", "cause", "facts", "route", "host"},
+	"updoc/internal/store":            {"procedure", "facts", "host"},
+	"updoc/internal/isolate":          {"procedure", "facts", "host"},
+	"updoc/internal/upgrade":          {"procedure", "facts", "host"},
+	"updoc/internal/catalog":          {"host"},
+	"updoc/internal/authenticode":     {},
+	"updoc/internal/procedure":        {"host"},
+	"updoc/internal/ui":               {"report", "repair", "cause", "facts", "host"},
+	"updoc/internal/ui/web":           {"ui", "report", "repair", "cause", "facts", "host"},
+	"updoc/internal/ui/term":          {"ui", "report", "repair", "cause", "facts", "host"},
 	"updoc/internal/relay":            {"route", "route/pac", "host"},
 	"updoc/internal/cause":            {"facts", "route", "host"},
 	"updoc/internal/facts":            {"route", "host"},
@@ -40,7 +49,7 @@ var house = map[string][]string{
 }
 
 // leaves may be used by any room; winlog itself uses codes and cab.
-var leaves = []string{"codes", "redact", "cab", "message", "winlog", "proxyauth", "httpwire", "durable"}
+var leaves = []string{"codes", "redact", "cab", "message", "winlog", "proxyauth", "httpwire", "durable", "authenticode"}
 
 // onlyIn lists packages from outside that belong to one room.
 var onlyIn = map[string][]string{
@@ -49,7 +58,7 @@ var onlyIn = map[string][]string{
 	"github.com/go-ole/go-ole":      {"updoc/internal/host/winhost"},
 	"github.com/Microsoft/go-winio": {},
 	"github.com/dop251/goja":        {"updoc/internal/route/pac"},
-	"net/http":                      {"updoc/internal/host/winhost", "updoc/internal/route", "updoc/internal/relay", "updoc/internal/lab", "updoc/internal/httpwire"},
+	"net/http":                      {"updoc/internal/host/winhost", "updoc/internal/route", "updoc/internal/relay", "updoc/internal/lab", "updoc/internal/httpwire", "updoc/internal/catalog", "updoc/internal/ui/web"},
 }
 
 func TestHouse(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"updoc/internal/codes"
 	"updoc/internal/facts"
 	"updoc/internal/host"
+	"updoc/internal/message"
 )
 
 // Schema names the JSON form of a Plan.
@@ -69,12 +70,8 @@ type Step struct {
 	Lease int `json:"lease,omitempty"`
 }
 
-// Line is a sentence of the message catalogue with its arguments, by name.
-type Line struct {
-	ID    string            `json:"id"`
-	Args  map[string]string `json:"args,omitempty"`
-	Paste string            `json:"paste,omitempty"` // text for somebody's settings, as it is, below the sentence
-}
+// Line is a sentence of the message catalogue with its arguments.
+type Line = message.Line
 
 // LeftOut is a remedy that is no part of a plan, and the sentence that says why.
 type LeftOut struct {
