@@ -257,25 +257,37 @@ func (env *Env) diagnoseLive(ctx context.Context, fo facts.Options, ro report.Op
 // sender sends the requests of a live machine: as SYSTEM if that is possible, else as
 // the user, over WinHTTP where there is one and with Go's network stack elsewhere.
 func (env *Env) sender(ctx context.Context, prober *route.Prober) (x host.Exchanger, as string, done func()) {
-	if env.As != nil {
-		for _, account := range []string{"system", "user"} {
-			x, done, err := env.As(ctx, account)
-			if err != nil {
-				continue
-			}
-			// Whether the account can be had shows at its first request.
-			probe := host.Request{ID: "probe", Method: "HEAD", URL: "http://127.0.0.1:9/"}
-			if _, err := x.Exchange(ctx, probe); err != nil {
-				done()
-				continue
-			}
-			if account == "user" {
-				account = currentUser()
-			}
-			return x, account, done
+	for _, account := range []string{asSystem, asUser} {
+		if x, as, done, err := env.senderAs(ctx, account); err == nil {
+			return x, as, done
 		}
 	}
 	return prober, currentUser(), func() {}
+}
+
+// The accounts that a live machine can be walked as.
+const (
+	asSystem = "system" // which Windows Update runs as
+	asUser   = "user"   // whoever started updoc
+)
+
+// senderAs sends requests over WinHTTP as an account. Whether that can be had shows at
+// its first request, which is made here and leads nowhere.
+func (env *Env) senderAs(ctx context.Context, account string) (x host.Exchanger, as string, done func(), err error) {
+	if env.As == nil {
+		return nil, "", nil, errors.New("this is no Windows")
+	}
+	if x, done, err = env.As(ctx, account); err != nil {
+		return nil, "", nil, err
+	}
+	if _, err := x.Exchange(ctx, host.Request{ID: "probe", Method: "HEAD", URL: "http://127.0.0.1:9/"}); err != nil {
+		done()
+		return nil, "", nil, err
+	}
+	if account == asUser {
+		account = currentUser()
+	}
+	return x, account, done, nil
 }
 
 // walkLive walks this machine's route with its own settings.

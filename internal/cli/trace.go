@@ -56,16 +56,20 @@ func newTrace(env *Env) *cobra.Command {
 each leg: proxy decision, DNS, TCP, proxy, TLS, HTTP, the update service, the
 content. From what it sees it predicts the code that Windows Update reports.
 
-On any other machine, --proxy, --pac, --wsus, --url and --source-address stand in
-for the sick machine's settings, and --from takes them from its evidence. updoc
-walks as the current user: Windows may treat its own accounts differently.
+On the sick Windows itself it takes the machine's own settings and walks over
+WinHTTP as the account that Windows Update runs as, which takes an administrator,
+or with --as user as whoever started it. On any other machine it walks as the current
+user and with its own network stack; --proxy, --pac, --wsus, --url and
+--source-address stand in for the sick machine's settings, and --from takes them from
+its evidence. On the sick Windows they stand in for its own.
 
 Only requests that write nothing on a server are sent, unless --deep is given.
 A password in --proxy is used for that proxy alone and never shown.
 
 Exit codes: 0 the route is open, 1 it is broken, 2 wrong usage, 3 nothing could
 be walked.`,
-		Example: `  updoc trace                                             Microsoft, directly
+		Example: `  updoc trace                                             this Windows; elsewhere Microsoft, directly
+  updoc trace --as user                                   this Windows, as the user and not as SYSTEM
   updoc trace --proxy http://proxy.example:8080           through a proxy
   updoc trace --pac http://wpad.example/wpad.dat
   updoc trace --wsus http://WSUS01.corp.example:8530
@@ -89,7 +93,7 @@ be walked.`,
 	f.StringVar(&t.source, "source-address", "", "send from this address of this machine")
 	f.StringVar(&t.dns, "dns", "", "ask this name server (address or address:port) instead of the system's")
 	f.StringArrayVar(&t.trust, "trust", nil, "a PEM file of roots to trust beside the system's; may be repeated")
-	f.StringVar(&t.as, "as", "user", "the account to walk as: user; system comes with the live host")
+	f.StringVar(&t.as, "as", "", "the account to walk as, on the sick Windows itself: system, or user for yourself (default system if it can be had)")
 	t.kerberos.add(cmd)
 	f.BoolVar(&t.deep, "deep", false, "go on with calls that may write on a WSUS, with the machine's own id")
 	f.IntVar(&t.repeat, "repeat", 0, "ask each way this many times more, to tell a steady line from a flaky one")
@@ -98,7 +102,9 @@ be walked.`,
 	f.StringVar(&t.format, "format", "text", "text, json, md (tickets) or html (one file)")
 	f.BoolVar(&t.redacted, "redact", false, "replace names and addresses by pseudonyms (on for md and html)")
 	f.StringVarP(&t.output, "output", "o", "", "write to this file instead of standard output")
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(traceFormats, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
+	for name, choices := range map[string][]string{"format": traceFormats, "as": {asSystem, asUser}} {
+		_ = cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
+	}
 	return cmd
 }
 
@@ -106,30 +112,38 @@ func (env *Env) trace(ctx context.Context, t traceFlags) error {
 	if !slices.Contains(traceFormats, t.format) {
 		return usage("the formats are "+strings.Join(traceFormats, ", "), "no such format: %q", t.format)
 	}
-	if t.as != "user" {
-		return usage("leave --as out: updoc walks as the current user", "walking as %q is not possible here", t.as)
-	}
-	f, err := collectFor(ctx, t.from)
-	if err != nil {
-		return err
-	}
-	var settings route.Settings
-	switch {
-	case len(t.from) == 0 && len(t.names) > 0:
-		return usage("give the redacted evidence with --from", "--name is for names in evidence")
-	case len(t.from) > 0:
-		if settings, err = env.realNames(f.RouteSettings(), t.names); err != nil {
-			return err
-		}
-	}
-	signIn, err := t.apply(&settings)
-	if err != nil {
+	if err := t.checkAs(env); err != nil {
 		return err
 	}
 	if t.repeat < 0 || t.repeat > maxRepeat {
 		return usage("e.g. --repeat 10", "--repeat must be from 0 to %d", maxRepeat)
 	}
-	prober, err := t.prober(signIn)
+	// What was asked for wrongly is said before a machine is read.
+	if len(t.from) == 0 && len(t.names) > 0 {
+		return usage("give the redacted evidence with --from", "--name is for names in evidence")
+	}
+	if _, err := t.apply(&route.Settings{}); err != nil {
+		return err
+	}
+	bar := env.progress()
+	f, err := t.collect(ctx, env, bar)
+	if err != nil {
+		return err
+	}
+	var settings route.Settings
+	switch {
+	case len(t.from) > 0:
+		if settings, err = env.realNames(f.RouteSettings(), t.names); err != nil {
+			return err
+		}
+	case t.live(env):
+		settings = f.RouteSettings()
+	}
+	signIn, err := t.apply(&settings)
+	if err != nil {
+		return err
+	}
+	prober, err := t.prober(env, f, settings, signIn)
 	if err != nil {
 		return err
 	}
@@ -146,14 +160,22 @@ func (env *Env) trace(ctx context.Context, t traceFlags) error {
 	if err != nil {
 		return err
 	}
-	bar := env.progress()
+	x, as, leave, err := t.sender(ctx, env, prober)
+	if err != nil {
+		return done(err)
+	}
+	defer leave()
+	now := time.Now
+	if prober.Now != nil {
+		now = prober.Now
+	}
 	walker := route.Walker{
-		Exchanger: prober, As: currentUser(), Scripts: &pac.Sandbox{},
-		Env: pac.Env{Dialect: pac.JScript, Lookup: prober.Lookup},
-		Net: prober.Net, Times: []string{"time.windows.com:123"}, Repeat: t.repeat, Deep: t.deep,
+		Exchanger: x, As: as, Scripts: &pac.Sandbox{},
+		Env: pac.Env{Dialect: pac.JScript, Lookup: prober.Lookup, Now: now()},
+		Net: prober.Net, Now: prober.Now, Times: []string{"time.windows.com:123"}, Repeat: t.repeat, Deep: t.deep,
 		Done: func(n, total int) { bar.step("walking", n, total) },
 	}
-	plan := route.PlanOptions{URLs: t.urls, Now: time.Now()}
+	plan := route.PlanOptions{URLs: t.urls, Now: now()}
 	if len(t.urls) > 0 {
 		plan.Only = []string{"url"}
 	}
@@ -266,6 +288,75 @@ func collectFor(ctx context.Context, from []string) (*facts.Facts, error) {
 	return facts.Collect(ctx, h, facts.Options{}), ctx.Err()
 }
 
+// live reports that the machine that updoc runs on is the sick one: nothing else was
+// named.
+func (t *traceFlags) live(env *Env) bool { return env.Live != nil && len(t.from) == 0 }
+
+// ownStack names a flag that only updoc's own network stack can follow: WinHTTP takes
+// its name servers, roots and source address from Windows, and no password.
+func (t *traceFlags) ownStack() string {
+	_, creds := proxyauth.CutUserinfo(t.proxy)
+	switch {
+	case t.source != "":
+		return "--source-address"
+	case t.dns != "":
+		return "--dns"
+	case len(t.trust) > 0:
+		return "--trust"
+	case t.kerberos.wanted():
+		return "--kerberos"
+	case !creds.IsEmpty():
+		return "a password in --proxy"
+	}
+	return ""
+}
+
+// checkAs holds that the account that was asked for can be walked as.
+func (t *traceFlags) checkAs(env *Env) error {
+	switch {
+	case t.as != "" && t.as != asSystem && t.as != asUser:
+		return usage("--as is system or user", "no such account: %q", t.as)
+	case t.as == asSystem && (env.As == nil || !t.live(env)):
+		return usage("run it on the sick Windows machine, or leave --as out", "only the sick Windows itself can be walked as SYSTEM")
+	case t.as == asSystem && t.ownStack() != "":
+		return usage("leave one of them out", "%s is for updoc's own network stack, which does not walk as SYSTEM", t.ownStack())
+	}
+	return nil
+}
+
+// collect reads what the settings are taken from: the evidence, this Windows, or
+// nothing.
+func (t *traceFlags) collect(ctx context.Context, env *Env, bar *bar) (*facts.Facts, error) {
+	if !t.live(env) {
+		return collectFor(ctx, t.from)
+	}
+	h, done, err := env.openLive(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	defer bar.done()
+	return facts.Collect(ctx, h, facts.Options{Progress: bar.update}), ctx.Err()
+}
+
+// sender is who makes the requests of a walk, and the account that it is.
+func (t *traceFlags) sender(ctx context.Context, env *Env, prober *route.Prober) (x host.Exchanger, as string, done func(), err error) {
+	if !t.live(env) || t.ownStack() != "" {
+		return prober, currentUser(), func() {}, nil
+	}
+	if t.as == "" {
+		x, as, done = env.sender(ctx, prober)
+		return x, as, done, nil
+	}
+	if x, as, done, err = env.senderAs(ctx, t.as); err != nil {
+		if env.As == nil && t.as == asUser {
+			return prober, currentUser(), func() {}, nil
+		}
+		return nil, "", nil, &hinted{fmt.Errorf("walk as %s: %w", t.as, err), "start updoc as administrator, or walk with --as user", ExitNotAllowed}
+	}
+	return x, as, done, nil
+}
+
 // apply puts the flags over the settings. The credentials of a proxy address are
 // taken out of it, so that no setting holds them.
 func (t *traceFlags) apply(s *route.Settings) (func(string) (proxyauth.Credentials, bool), error) {
@@ -289,7 +380,7 @@ func (t *traceFlags) apply(s *route.Settings) (func(string) (proxyauth.Credentia
 		}
 		s.Machine, s.Internet, s.User = p, p, p
 		s.Accounts = map[route.Account]route.Proxy{route.System: p, route.LocalService: p, route.NetworkService: p}
-	} else if len(t.from) == 0 {
+	} else if !s.Machine.Known && len(t.from) == 0 {
 		direct := route.Proxy{Known: true, Source: "no --proxy was given"}
 		s.Machine, s.Internet, s.User = direct, direct, direct
 		s.Accounts = map[route.Account]route.Proxy{route.System: direct, route.LocalService: direct, route.NetworkService: direct}
@@ -314,7 +405,10 @@ func isWeb(s string) bool {
 	return err == nil && u.Hostname() != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
-func (t *traceFlags) prober(signIn func(string) (proxyauth.Credentials, bool)) (*route.Prober, error) {
+// prober is updoc's own network stack, as the flags and, on the sick Windows itself, the
+// settings want it.
+func (t *traceFlags) prober(env *Env, f *facts.Facts, settings route.Settings, signIn func(string) (proxyauth.Credentials, bool)) (*route.Prober, error) {
+	var p route.Prober
 	var sys route.OS
 	if t.source != "" {
 		a, err := netip.ParseAddr(t.source)
@@ -331,7 +425,16 @@ func (t *traceFlags) prober(signIn func(string) (proxyauth.Credentials, bool)) (
 			return nil, usage("give an address, e.g. --dns 192.0.2.53", "--dns %q is not an address", t.dns)
 		}
 	}
-	p := route.Prober{Net: sys, SignIn: signIn}
+	if t.live(env) {
+		p = env.Network
+		p.MaxTLS, p.Hosts = settings.MaxTLS, hostsFile(f)
+	}
+	if p.Net == nil || t.source != "" || t.dns != "" {
+		p.Net = sys
+	}
+	if signIn != nil {
+		p.SignIn = signIn
+	}
 	if t.kerberos.wanted() {
 		_, creds := proxyauth.CutUserinfo(t.proxy)
 		p.Tokens = t.kerberos.tickets(creds)
