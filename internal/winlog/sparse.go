@@ -325,10 +325,12 @@ func (b *block) find(start, stop int) {
 		headed := len(line) > textColumn+16 && line[levelColumn-2] == ','
 		switch {
 		case code < end:
-			b.hit(n, at, end, headed)
+			b.hit(n, at, end, headed && !storeReport(line))
 			code = nextCode(buf, end)
 		case headed:
-			if line[levelColumn] != 'I' || telling(line) {
+			if storeReport(line) { // of two reports that say the same each counts
+				b.hit(n, at, end, false)
+			} else if line[levelColumn] != 'I' || telling(line) {
 				b.hit(n, at, end, true)
 			}
 		case line[0] == '(' || bytes.HasPrefix(line, []byte("Total ")):
@@ -376,6 +378,42 @@ func telling(line []byte) bool {
 		return text[1] == 'e' && text[2] == 's' && text[3] == 's' || bytes.HasPrefix(text, []byte("Startup: restart"))
 	case 'L':
 		return bytes.HasPrefix(text, []byte("Loaded Servicing Stack"))
+	}
+	return false
+}
+
+// storeReport recognises the lines of which a [StoreReader] makes reports: those of
+// RestoreHealth with their frame, and those of sfc but for two that it writes for every
+// hundred components.
+func storeReport(line []byte) bool {
+	text := line[textColumn:]
+	if line[componentColumn+1] == 'S' { // CSI
+		if text[8] == '@' {
+			return bytes.Contains(text[:min(len(text), 100)], detected)
+		}
+		if text[9] != '[' || text[10] != 'S' || text[8] != ' ' {
+			return false
+		}
+		said := text[14:]
+		return !bytes.HasPrefix(said, []byte("B")) && !bytes.HasPrefix(said, []byte("Verify c"))
+	}
+	switch text[0] {
+	case '(':
+		return text[2] == ')' || text[4] == ')'
+	case 'C':
+		return bytes.HasPrefix(text, readiness)
+	case 'E':
+		return text[1] == 'x' && (bytes.HasPrefix(text, addSource) || bytes.HasPrefix(text, localOnly) || bytes.HasPrefix(text, repairEnded) || bytes.HasPrefix(text, []byte("Exec: Session processing started")))
+	case 'M':
+		return bytes.HasPrefix(text, []byte("Mark store corruption"))
+	case 'O':
+		return bytes.HasPrefix(text, []byte("Operation"))
+	case 'R':
+		return bytes.HasPrefix(text, noReplacement) || bytes.HasPrefix(text, addMissing)
+	case 'S':
+		return bytes.HasPrefix(text, []byte("Store corruption"))
+	case 'T':
+		return bytes.HasPrefix(text, []byte("Total "))
 	}
 	return false
 }
