@@ -34,14 +34,19 @@ func evidence(rules ...rule) func(*facts.Facts) Verdict {
 		for _, r := range rules {
 			r(l)
 		}
-		switch {
-		case l.odds >= Strong.Ratio():
-			l.verdict.State = facts.Present
-		case l.odds <= 1/Strong.Ratio():
-			l.verdict.State = facts.Absent
-		}
-		return l.verdict
+		return l.judge()
 	}
+}
+
+// judge makes a verdict of the odds.
+func (l *look) judge() Verdict {
+	switch {
+	case l.odds >= Strong.Ratio():
+		l.verdict.State = facts.Present
+	case l.odds <= 1/Strong.Ratio():
+		l.verdict.State = facts.Absent
+	}
+	return l.verdict
 }
 
 // add records one piece of evidence. A line is one piece, however many

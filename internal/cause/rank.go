@@ -84,8 +84,9 @@ func diagnose(f *facts.Facts, catalogue []*Cause, v *vocabulary) Diagnosis {
 	prior, other := priors(catalogue, suffering)
 	d := Diagnosis{Findings: make([]Finding, 0, len(catalogue))}
 	score := make([]float64, len(catalogue))
+	setup := f.SetupFindings()
 	for i, c := range catalogue {
-		d.Findings = append(d.Findings, Finding{Cause: c, Verdict: c.Check(f), Root: true})
+		d.Findings = append(d.Findings, Finding{Cause: c, Verdict: setupSays(c, f, c.Check(f), setup), Root: true})
 		score[i] = prior[i]
 	}
 	if v != nil {

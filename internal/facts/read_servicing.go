@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"hash/maphash"
 	"slices"
+	"strings"
 	"time"
 
 	"updoc/internal/codes"
@@ -326,6 +327,7 @@ type setupReading struct {
 	run   []winlog.Record // the present run of errors, text copied
 	gave  bool            // setup gave up in it
 	last  []winlog.Record // the last run in which it did
+	story setupStory
 }
 
 // setupPause ends a run of errors.
@@ -343,7 +345,12 @@ var setupVerdicts = [][]byte{
 
 func (r *setupReading) record(rec *winlog.Record) error {
 	r.lines++
+	r.story.follow(rec)
+	r.phase = r.story.phase
 	r.mark(rec)
+	if _, phase, ok := bytes.Cut(rec.Text, phaseEnds); ok && bytes.HasPrefix(phase, lastPhase) {
+		r.succeed(rec, StageSetup, "upgrade", Update{})
+	}
 	if rec.Code == 0 {
 		return nil
 	}
@@ -391,6 +398,9 @@ func (r *setupReading) endRun() {
 
 func (r *setupReading) finish() {
 	r.endRun()
+	if r.story.abrupt() {
+		r.sight(setupMark+strings.ToLower(setupAbrupt), &r.story.last)
+	}
 	// What the last run holds was counted line by line; here it is weighed.
 	origin := codes.HRESULT(0)
 	passed := map[codes.HRESULT]bool{}

@@ -302,6 +302,9 @@ type resultReading struct {
 
 func (r *resultReading) record(rec *winlog.Record) error {
 	r.mark(rec)
+	if rule, ok := setupRuleNamed(rec); ok {
+		r.sight(rule.Mark(), rec)
+	}
 	if bytes.Contains(rec.Text, successfulUpgrade) || bytes.Contains(rec.Text, successfulRule) {
 		r.succeed(rec, r.stage, "upgrade", Update{})
 	}

@@ -41,6 +41,7 @@ type reading struct {
 
 	match *matcher
 	noise noiseTable
+	phase when // how far setup is, in its logs
 
 	marks     map[string][]Seen
 	codes     map[codes.HRESULT]Seen
@@ -131,7 +132,9 @@ func quote(text []byte) string {
 func (r *reading) mark(rec *winlog.Record) bool {
 	hits := r.match.match(rec.Text)
 	for _, h := range hits {
-		r.sight(h.id, rec)
+		if h.when == 0 || h.when.holds(r.phase, rec) {
+			r.sight(h.id, rec)
+		}
 	}
 	return len(hits) > 0
 }

@@ -88,6 +88,7 @@ type literal struct {
 type signature struct {
 	id    string
 	in    where
+	when  when
 	terms [][]literal // all terms must be found; of a term, any literal
 }
 
@@ -118,7 +119,8 @@ func loadSignatures() ([]signature, error) {
 			out = append(out, sig)
 		}
 	}
-	return out, errors.Join(errs...)
+	out = append(out, setupRules().signs...)
+	return out, errors.Join(append(errs, setupRules().err)...)
 }
 
 func parseSignature(line string) (signature, error) {
@@ -224,6 +226,7 @@ type anchor struct {
 // hit is a row that matched, and where its anchor stands in the text.
 type hit struct {
 	id       string
+	when     when
 	from, to int
 }
 
@@ -300,7 +303,7 @@ func (m *matcher) match(text []byte) []hit {
 				continue
 			}
 			if m.rest(t, a.sig) {
-				m.hits = append(m.hits, hit{a.sig.id, from, end})
+				m.hits = append(m.hits, hit{a.sig.id, a.sig.when, from, end})
 			}
 		}
 	}
