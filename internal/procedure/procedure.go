@@ -7,6 +7,19 @@
 // built anew from the plan's data, given the journal, and goes on where it was. It
 // touches nothing: repair's runner makes each act under the journal, and holds it to
 // the bounds that were approved.
+//
+// What comes of an act is for the procedure to decide about, whether it went well or
+// not: a change that could not be made is taken back before the procedure hears of
+// it, a tool that ended with an error has its code in [Done]. Only a procedure that
+// goes beyond its bounds is ended, and all that it did is taken back.
+//
+// A procedure belongs to a plan as a name and JSON (repair.Course); a room that has
+// one offers
+//
+//	func Decode(data json.RawMessage) (procedure.Procedure, error)
+//
+// for repair's table, and refuses there what it would not have written itself: the
+// data comes out of a journal.
 package procedure
 
 import (
@@ -45,10 +58,13 @@ type Bounds struct {
 	Minutes  int `json:"minutes"`            // as a rule, for the whole
 
 	// Passing says that every change is taken back when it is over, however it ends:
-	// it finds out, and does not stay. Lease is after how many minutes without an act
-	// the machine takes them back by itself.
+	// it finds out, and does not stay. What was found is then shown, if a [Act.Try]
+	// worked while a change stood; it is a cure if it was the install that worked. Of
+	// others the changes stay, and the stage that failed is tried again afterwards.
 	Passing bool `json:"passing,omitempty"`
-	Lease   int  `json:"lease,omitempty"`
+	// Lease is after how many minutes without an act the machine takes them back by
+	// itself, and the procedure is over: Passing has one, others have none.
+	Lease int `json:"lease,omitempty"`
 }
 
 // Act is one thing to do: one of Change, Back, Fetch, Ask, Try, or nothing but a
@@ -58,14 +74,20 @@ type Act struct {
 	About string            `json:"about,omitempty"`
 	Args  map[string]string `json:"args,omitempty"`
 
-	Change *host.Change   `json:"change,omitempty"` // made, with what takes it back in the journal
-	Back   *int           `json:"back,omitempty"`   // the change of that act is taken back, to the byte
-	Fetch  *Fetch         `json:"fetch,omitempty"`  // a file is brought
-	Ask    *host.Question `json:"ask,omitempty"`    // the machine is asked; the answer is in Done
-	Try    bool           `json:"try,omitempty"`    // the stage that failed is repeated; the outcome is in Done
+	// Change is made, with what takes it back in the journal before it.
+	Change *host.Change `json:"change,omitempty"`
+	// Back takes back what the act of that number changed or fetched, to the byte. Where
+	// nothing of it stands any more, nothing is done. It fails where a later act changed
+	// the same thing, which has to go back first, and where somebody else did: then what
+	// they made stays.
+	Back  *int           `json:"back,omitempty"`
+	Fetch *Fetch         `json:"fetch,omitempty"` // a file is brought; an undo takes it away, unless it was there before
+	Ask   *host.Question `json:"ask,omitempty"`   // the machine is asked; the answer is in Done
+	Try   bool           `json:"try,omitempty"`   // the stage that failed is repeated; the outcome is in Done
 
 	// Restart says that the machine has to be restarted after this act and before the
-	// next. A change that answers [host.ErrRestart] asks for the same.
+	// next, however the act went. A change that answers [host.ErrRestart] asks for the
+	// same, and counts towards [Bounds.Restarts].
 	Restart bool `json:"restart,omitempty"`
 }
 
@@ -78,7 +100,9 @@ type Fetch struct {
 	SHA1   string `json:"sha1,omitempty"` // hex; where there is no SHA-256
 }
 
-// Done is an act and what came of it.
+// Done is an act and what came of it. After a kill the journal may know less of the
+// last act than the machine: it is made again, so that one act may have been tried
+// twice and is told once.
 type Done struct {
 	Act     Act             `json:"act"`
 	Began   time.Time       `json:"began"`

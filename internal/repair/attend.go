@@ -18,6 +18,9 @@ func (j *Journal) Wakes() (on bool, at time.Time) {
 	for i := range p.waits {
 		on = on || p.end == "" && !p.over[i]
 	}
+	for i, d := range p.courses {
+		on = on || p.end == "" && !p.over[i] && d.wait != nil
+	}
 	return on, at
 }
 

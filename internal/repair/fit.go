@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"encoding/json"
 	"slices"
 
 	"updoc/internal/cause"
@@ -75,10 +76,11 @@ func (c Choice) fitTo(f *facts.Facts, d cause.Diagnosis, opt Options) (Treatment
 	if f, ok := fitters()[c.ID]; ok {
 		f(x)
 	}
-	if x.why.ID == "" && len(x.out.Lead) == 0 && (c.How != Automatic || len(x.out.Steps) == 0 && c.Risk != RiskNone) {
+	idle := len(x.out.Steps) == 0 && x.out.Course == nil
+	if x.why.ID == "" && len(x.out.Lead) == 0 && (c.How != Automatic || idle && c.Risk != RiskNone) {
 		x.lead("remedy." + c.ID + ".how")
 	}
-	if len(x.out.Steps) == 0 && x.out.How == Automatic && c.Risk != RiskNone {
+	if idle && x.out.How == Automatic && c.Risk != RiskNone {
 		x.out.How = Guided // nothing for updoc to change: a person is led
 	}
 	return x.out, x.why
@@ -106,6 +108,14 @@ func again(times, pause int, fitted fitter) fitter {
 		f.out.Again, f.out.Pause = times, pause
 		fitted(f)
 	}
+}
+
+// course has a procedure do the work: the named one of the table courses, made of what
+// spec is as JSON. What that cannot say is a mistake of the fitter's, and refused when
+// the plan is checked.
+func (f *fit) course(name string, spec any) {
+	data, _ := json.Marshal(spec)
+	f.out.Course = &Course{Name: name, Data: data}
 }
 
 // lead adds a sentence for the person: what to do, or what to tell whom.

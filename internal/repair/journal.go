@@ -14,6 +14,7 @@ import (
 
 	"updoc/internal/durable"
 	"updoc/internal/host"
+	"updoc/internal/procedure"
 )
 
 // EntryKind says what an entry of a journal tells.
@@ -34,6 +35,8 @@ const (
 	EntryUndoing  EntryKind = "undoing"  // a begin is about to be taken back
 	EntryUndone   EntryKind = "undone"   // a begin was taken back
 	EntryConflict EntryKind = "conflict" // it was not: somebody changed the same thing since
+	EntryAct      EntryKind = "act"      // an act of a course is over that changed nothing, or could not be done
+	EntryStarted  EntryKind = "started"  // the machine was restarted, and the course goes on
 	EntryEnd      EntryKind = "end"      // the run is over
 )
 
@@ -43,17 +46,23 @@ type Entry struct {
 	Time      time.Time     `json:"time"`
 	Kind      EntryKind     `json:"kind"`
 	Treatment int           `json:"treatment"`       // index in the plan
-	Step      int           `json:"step"`            // index in the treatment
+	Step      int           `json:"step"`            // index in the treatment, or number of the act
 	Undo      []host.Change `json:"undo,omitempty"`  // begin: what takes it back
 	After     []host.Change `json:"after,omitempty"` // done: what the host said of the new state
-	Late      bool          `json:"late,omitempty"`  // done: the next restart makes the rest
+	Late      bool          `json:"late,omitempty"`  // done, act: the next restart makes the rest
 	Plan      *Plan         `json:"plan,omitempty"`
 	Tried     *host.Attempt `json:"tried,omitempty"`
 	Outcome   *host.Outcome `json:"outcome,omitempty"`
-	Until     time.Time     `json:"until,omitzero"` // begin: when a lease is over
+	Until     time.Time     `json:"until,omitzero"` // begin, and all entries of a course: when a lease is over
 	Result    Result        `json:"result,omitempty"`
 	Err       string        `json:"err,omitempty"`
 	Code      string        `json:"code,omitempty"` // of Err: "0x80070020"
+
+	// Of courses.
+	Act     *procedure.Act  `json:"act,omitempty"`    // begin, skipped, act
+	Began   time.Time       `json:"began,omitzero"`   // act
+	Answer  json.RawMessage `json:"answer,omitempty"` // act: to its question
+	Started time.Time       `json:"started,omitzero"` // started: when the machine was
 }
 
 // Journal is the one source for going on with a run and for taking it back: an
@@ -150,7 +159,7 @@ func (j *Journal) Entries() []Entry { return slices.Clone(j.entries) }
 
 // Append writes an entry; when it returns nil, the entry survives a loss of power.
 func (j *Journal) Append(e Entry, now time.Time) error {
-	e.Seq, e.Time = len(j.entries)+1, now.UTC()
+	e.Seq, e.Time = len(j.entries)+1, now.UTC().Round(0) // as it is read again
 	line, err := j.encode(e)
 	if err != nil {
 		return err
@@ -262,6 +271,14 @@ func eachList(e *Entry, f func([]host.Change) ([]host.Change, error)) (err error
 	}
 	if e.After, err = f(e.After); err != nil {
 		return err
+	}
+	if e.Act != nil && e.Act.Change != nil {
+		one, err := f([]host.Change{*e.Act.Change})
+		if err != nil {
+			return err
+		}
+		act := *e.Act
+		act.Change, e.Act = &one[0], &act
 	}
 	if e.Plan == nil {
 		return nil

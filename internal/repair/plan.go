@@ -50,6 +50,8 @@ type Treatment struct {
 	Lead    []Line   `json:"lead,omitempty"`  // what the person does, or tells whom
 	Again   int      `json:"again,omitempty"` // how often it is tried again where it fails still, because time may cure
 	Pause   int      `json:"pause,omitempty"` // minutes before the first of these; each pause is twice as long as the one before
+	// Course, if not nil, is a procedure in the place of steps.
+	Course *Course `json:"course,omitempty"`
 }
 
 // Step is one change of a treatment. What it asks for is also its own test: a
@@ -186,6 +188,14 @@ func (p *Plan) Check() error {
 		}
 		if t.Again < 0 || t.Again > 10 || t.Pause < 0 || t.Pause > 60 {
 			return fmt.Errorf("plan: %s: %d more attempts, %d minutes apart", t.ID, t.Again, t.Pause)
+		}
+		if t.Course != nil {
+			if len(t.Steps) > 0 {
+				return fmt.Errorf("plan: %s: steps beside a course", t.ID)
+			}
+			if err := t.Course.check(r); err != nil {
+				return fmt.Errorf("plan: %s: %w", t.ID, err)
+			}
 		}
 		for i, s := range t.Steps {
 			for _, c := range slices.Concat([]host.Change{s.Change}, s.Undo) {

@@ -17,7 +17,9 @@ type Rehearsed struct {
 
 // Rehearse makes every change of a plan on an overlay, each treatment from the
 // state that the one before left, and tells what each would do and what would
-// take it back. Nothing is journaled, since nothing is changed.
+// take it back. Nothing is journaled, since nothing is changed. What a course would
+// change follows from what comes of its acts: of each change that it may make, it is
+// told how it is now and what would take it back.
 func Rehearse(ctx context.Context, h *host.Overlay, p *Plan) []Rehearsed {
 	var out []Rehearsed
 	for _, t := range p.Treatments {
@@ -34,6 +36,26 @@ func Rehearse(ctx context.Context, h *host.Overlay, p *Plan) []Rehearsed {
 				if err == nil {
 					err = h.Apply(ctx, s.Change)
 				}
+			}
+			if err != nil {
+				r.Err = err.Error()
+			}
+			out = append(out, r)
+		}
+		if t.Course == nil {
+			continue
+		}
+		for _, c := range t.Changes() {
+			if c.Kind == host.Write && c.Data == nil { // what a fetch leaves
+				continue
+			}
+			r := Rehearsed{Treatment: t.ID, Change: c}
+			err := c.Check()
+			if err == nil {
+				r.So, err = host.Holds(ctx, h, c)
+			}
+			if err == nil && !r.So {
+				r.Undo, err = h.Inverse(ctx, c)
 			}
 			if err != nil {
 				r.Err = err.Error()

@@ -8,6 +8,7 @@ import (
 
 	"updoc/internal/codes"
 	"updoc/internal/host"
+	"updoc/internal/procedure"
 )
 
 // Result is how a run ended, or why it waits.
@@ -48,6 +49,10 @@ type Runner struct {
 	AtStart func(ctx context.Context, on bool, at time.Time) error
 	// Awake, if not nil, keeps the machine from going to sleep until release.
 	Awake func() (release func())
+	// Fetch, if not nil, brings a file to where it says on the machine, whole and verified,
+	// and leaves what is there already and is that file. Stopped, it goes on where it
+	// was when it is called again. Without it courses cannot fetch.
+	Fetch func(context.Context, procedure.Fetch) error
 	// Able, if not nil, reports whether the host can make a change at all: a Windows
 	// that does not run cannot start a service. What it cannot take back stands.
 	Able func(host.Change) bool
@@ -63,6 +68,12 @@ type Event struct {
 	Code      codes.HRESULT `json:"code,omitempty"`
 	Err       string        `json:"error,omitempty"`
 	Wait      time.Duration `json:"wait,omitempty"` // until it is tried again
+
+	// Of an act of a course: the sentence "procedure.ABOUT" with its arguments, and
+	// whether it repeated the stage that failed.
+	About string            `json:"about,omitempty"`
+	Args  map[string]string `json:"args,omitempty"`
+	Tried bool              `json:"tried,omitempty"`
 }
 
 // progress is where a run stands, by its journal.
@@ -74,13 +85,23 @@ type progress struct {
 	treated map[int]bool     // treatments all of whose steps are made
 	tried   map[int]Entry    // the proof after a treatment
 	waits   map[int]Entry    // restarts that were asked for
+	courses map[int]*doings  // what courses did
 	end     Result
 }
 
 func (j *Journal) progress() progress {
-	p := progress{map[[2]int]Entry{}, map[[2]int]bool{}, map[int]bool{}, map[int]bool{}, map[int]bool{}, map[int]Entry{}, map[int]Entry{}, ""}
+	p := progress{map[[2]int]Entry{}, map[[2]int]bool{}, map[int]bool{}, map[int]bool{}, map[int]bool{}, map[int]Entry{}, map[int]Entry{}, map[int]*doings{}, ""}
+	treatments := j.Plan().Treatments
 	for _, e := range j.entries {
 		at := [2]int{e.Treatment, e.Step}
+		var course *doings
+		if i := e.Treatment; e.Kind != EntryPlan && e.Kind != EntryEnd && i >= 0 && i < len(treatments) && treatments[i].Course != nil && !p.treated[i] {
+			if course = p.courses[i]; course == nil {
+				course = &doings{}
+				p.courses[i] = course
+			}
+			course.take(e)
+		}
 		switch e.Kind {
 		case EntryBegin:
 			p.begun[at] = e
@@ -88,7 +109,7 @@ func (j *Journal) progress() progress {
 			b := p.begun[at]
 			b.After, b.Late, b.Kind = e.After, e.Late, EntryDone
 			p.begun[at], p.settled[at] = b, true
-		case EntrySkipped:
+		case EntrySkipped, EntryAct:
 			p.settled[at] = true
 		case EntryUndoing:
 			b := p.begun[at]
@@ -103,11 +124,19 @@ func (j *Journal) progress() progress {
 		case EntryTreated:
 			p.treated[e.Treatment] = true
 		case EntryRestart:
-			p.waits[e.Treatment] = e
+			if course == nil {
+				p.waits[e.Treatment] = e
+			}
 		case EntryTried:
 			p.tried[e.Treatment], p.over[e.Treatment] = e, true
 		case EntryEnd:
 			p.end = e.Result
+		}
+	}
+	for at, b := range p.begun { // each act of a course renews the lease of all that it changed
+		if d := p.courses[at[0]]; d != nil && !b.Until.IsZero() {
+			b.Until = d.until
+			p.begun[at] = b
 		}
 	}
 	return p
@@ -173,6 +202,8 @@ func (p progress) result(i int, t Treatment) Result {
 // unless what it let through was the install itself.
 func proved(e Entry, t Treatment) Result {
 	switch {
+	case e.Result != "": // of a course, which left nothing to be proved
+		return e.Result
 	case e.Outcome == nil:
 		return Unproven
 	case e.Outcome.Result.Failed() && !e.Outcome.Result.Benign():
@@ -215,7 +246,11 @@ func (r *Runner) treat(ctx context.Context, i int, t Treatment, p progress) (Res
 		// Its time was over before anybody looked whether it helped.
 		return "", r.write(Entry{Kind: EntryPassed, Treatment: i}, Event{Treatment: t.ID})
 	}
-	if !p.treated[i] {
+	if t.Course != nil && !p.treated[i] {
+		if res, over, err := r.course(ctx, i, t, p); over || err != nil {
+			return res, err
+		}
+	} else if !p.treated[i] {
 		restart, err := r.steps(ctx, i, t, p)
 		var failed *stepError
 		switch {
@@ -325,7 +360,14 @@ func (r *Runner) steps(ctx context.Context, i int, t Treatment, p progress) (res
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		changed, late, err := r.step(ctx, at, t, s, p)
+		m := making{at: at, step: s, event: Event{Treatment: t.ID, Step: k + 1, Steps: len(t.Steps), Change: &s.Change}, write: r.write}
+		if b, ok := p.begun[at]; ok {
+			m.begun = &b
+		}
+		if s.Lease > 0 {
+			m.until = r.Now().Add(time.Duration(s.Lease) * time.Minute)
+		}
+		changed, late, err := r.step(ctx, m)
 		if err != nil {
 			return false, err
 		}
@@ -334,40 +376,50 @@ func (r *Runner) steps(ctx context.Context, i int, t Treatment, p progress) (res
 	return restart, nil
 }
 
+// making is one change that is to be made.
+type making struct {
+	at    [2]int
+	step  Step
+	act   *procedure.Act // of which it is the change; nil: of a step
+	event Event
+	begun *Entry    // its begin, if it was begun before a crash
+	until time.Time // when its lease is over; zero: it has none
+	write func(Entry, Event) error
+}
+
 // step makes one change. What it takes to undo it is in the journal before it is
 // touched; a change that was begun before a crash is simply made again, with the
 // undo of its first beginning.
-func (r *Runner) step(ctx context.Context, at [2]int, t Treatment, s Step, p progress) (changed, late bool, err error) {
-	ev := Event{Treatment: t.ID, Step: at[1] + 1, Steps: len(t.Steps), Change: &s.Change}
+func (r *Runner) step(ctx context.Context, m making) (changed, late bool, err error) {
+	s, k := m.step, m.at[1]
 	if err := s.Change.Check(); err != nil {
-		return false, false, &stepError{at[1], err}
+		return false, false, &stepError{k, err}
 	}
-	if _, begun := p.begun[at]; !begun {
+	if m.begun == nil {
 		holds, err := host.Holds(ctx, r.Host, s.Change)
 		if s.Change.Kind == host.Move && errors.Is(err, host.ErrNotExist) {
 			holds, err = true, nil // nothing stands in the way of a fresh start
 		}
 		if err != nil {
-			return false, false, r.trouble(ctx, at[1], err)
+			return false, false, r.trouble(ctx, k, err)
 		}
 		if holds {
-			return false, false, r.write(Entry{Kind: EntrySkipped, Treatment: at[0], Step: at[1]}, ev)
+			return false, false, m.write(Entry{Kind: EntrySkipped, Treatment: m.at[0], Step: k, Act: m.act}, m.event)
 		}
 		undo := s.Undo
 		if undo == nil && s.Change.Kind != host.Run {
 			if undo, err = r.Host.Inverse(ctx, s.Change); err != nil {
-				return false, false, r.trouble(ctx, at[1], err)
+				return false, false, r.trouble(ctx, k, err)
 			}
 		}
-		begin := Entry{Kind: EntryBegin, Treatment: at[0], Step: at[1], Undo: undo}
-		if s.Lease > 0 {
-			begin.Until = r.Now().Add(time.Duration(s.Lease) * time.Minute)
+		begin := Entry{Kind: EntryBegin, Treatment: m.at[0], Step: k, Undo: undo, Act: m.act, Until: m.until}
+		if !m.until.IsZero() {
 			// What nobody would end if this process is killed is not begun.
-			if err := r.wake(ctx, begin.Until); err != nil {
-				return false, false, r.trouble(ctx, at[1], fmt.Errorf("have it ended by itself: %w", err))
+			if err := r.wake(ctx, m.until); err != nil {
+				return false, false, r.trouble(ctx, k, fmt.Errorf("have it ended by itself: %w", err))
 			}
 		}
-		if err := r.write(begin, ev); err != nil {
+		if err := m.write(begin, m.event); err != nil {
 			return false, false, err
 		}
 	}
@@ -377,18 +429,18 @@ func (r *Runner) step(ctx context.Context, at [2]int, t Treatment, s Step, p pro
 	err = r.Host.Apply(ctx, s.Change)
 	late = errors.Is(err, host.ErrRestart) // the restart makes the rest
 	if err != nil && !late {
-		return false, false, &stepError{at[1], fmt.Errorf("%s %s: %w", s.Change.Kind, s.Change.Path, err)}
+		return false, false, &stepError{k, fmt.Errorf("%s %s: %w", s.Change.Kind, s.Change.Path, err)}
 	}
-	done := Entry{Kind: EntryDone, Treatment: at[0], Step: at[1], Late: late}
+	done := Entry{Kind: EntryDone, Treatment: m.at[0], Step: k, Late: late}
 	if s.Change.Kind != host.Run && !late {
 		if done.After, err = r.Host.Inverse(ctx, s.Change); err != nil {
-			return false, false, &stepError{at[1], err}
+			return false, false, &stepError{k, err}
 		}
 		if !s.Change.Passing() && !host.Same(done.After, []host.Change{s.Change}) {
-			return false, false, &stepError{at[1], fmt.Errorf("%s %s: it was made and does not stand: something changes it back", s.Change.Kind, s.Change.Path)}
+			return false, false, &stepError{k, fmt.Errorf("%s %s: it was made and does not stand: something changes it back", s.Change.Kind, s.Change.Path)}
 		}
 	}
-	return true, late, r.write(done, ev)
+	return true, late, m.write(done, m.event)
 }
 
 // trouble tells a host that cannot do something from a run that is stopped.

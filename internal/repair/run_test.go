@@ -472,12 +472,17 @@ type mortal struct {
 	*host.Overlay
 	calls, at int
 	after     bool
+	fails     func(call int) bool // changes that are made by half and fail
 }
 
 func (m *mortal) Apply(ctx context.Context, c host.Change) error {
 	m.calls++
 	if m.calls == m.at && !m.after {
 		panic(errKilled)
+	}
+	if m.fails != nil && m.fails(m.calls) {
+		_ = m.Overlay.Apply(ctx, c)
+		return fmt.Errorf("%w: %w", errFails, codes.HRESULT(0x80070005))
 	}
 	err := m.Overlay.Apply(ctx, c)
 	if m.calls == m.at {

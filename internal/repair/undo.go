@@ -69,11 +69,15 @@ func (r *Runner) takeBack(ctx context.Context, chosen func([2]int) bool, u *Undo
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if e.Treatment >= len(plan.Treatments) || e.Step >= len(plan.Treatments[e.Treatment].Steps) {
-			return fmt.Errorf("undo: %w: entry %d names no step of the plan", ErrJournal, e.Seq)
+		if e.Treatment < 0 || e.Treatment >= len(plan.Treatments) {
+			return fmt.Errorf("undo: %w: entry %d names no treatment of the plan", ErrJournal, e.Seq)
 		}
 		t := plan.Treatments[e.Treatment]
-		if err := r.undo(context.WithoutCancel(ctx), e, t, u); err != nil {
+		s, ok := t.stepOf(e)
+		if !ok {
+			return fmt.Errorf("undo: %w: entry %d names no step of the plan", ErrJournal, e.Seq)
+		}
+		if err := r.undo(context.WithoutCancel(ctx), e, t, s, u); err != nil {
 			return err
 		}
 	}
@@ -81,8 +85,7 @@ func (r *Runner) takeBack(ctx context.Context, chosen func([2]int) bool, u *Undo
 }
 
 // undo takes one change back, unless somebody made another since.
-func (r *Runner) undo(ctx context.Context, e Entry, t Treatment, u *Undone) error {
-	s := t.Steps[e.Step]
+func (r *Runner) undo(ctx context.Context, e Entry, t Treatment, s Step, u *Undone) error {
 	ev := Event{Treatment: t.ID, Step: e.Step + 1, Steps: len(t.Steps), Change: &s.Change}
 	if len(e.Undo) == 0 {
 		if s.Lasting == "" && !slices.Contains(u.Lasting, t.ID) {

@@ -1,0 +1,27 @@
+package repair
+
+import (
+	"encoding/json"
+	"maps"
+	"testing"
+
+	"updoc/internal/procedure"
+)
+
+// SetCourse has the table of courses hold one more for a test, which must not run beside
+// others.
+func SetCourse(t testing.TB, name string, make func(json.RawMessage) (procedure.Procedure, error)) {
+	t.Helper()
+	old := courses
+	t.Cleanup(func() { courses = old })
+	courses = maps.Clone(courses)
+	courses[name] = make
+}
+
+// Doings is what the journal says was done of the course of a treatment.
+func Doings(j *Journal, treatment int) []procedure.Done {
+	if d := j.progress().courses[treatment]; d != nil {
+		return d.done
+	}
+	return nil
+}
