@@ -1,0 +1,39 @@
+package win
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestPipePath(t *testing.T) {
+	name := strings.Repeat("0f", 16)
+	if got, err := pipePath(name); err != nil || got != `\\.\pipe\updoc-`+name {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, bad := range []string{"", "0f", strings.Repeat("0F", 16), strings.Repeat("g", 32), `..\` + name, name + name + "0"} {
+		if got, err := pipePath(bad); err == nil {
+			t.Errorf("%q became the pipe %q", bad, got)
+		}
+	}
+}
+
+// A process that is not the page's is refused for whichever reason shows first.
+func TestStrange(t *testing.T) {
+	const program, user = `C:\Users\Erika\Downloads\updoc.exe`, "S-1-5-21-1-2-3-1001"
+	for _, tt := range []struct {
+		name string
+		c    Caller
+		ok   bool
+	}{
+		{"the page", Caller{7, 1, user, `c:\users\erika\downloads\UPDOC.EXE`}, true},
+		{"another program of the same user", Caller{7, 1, user, `C:\Users\Erika\Downloads\updoc.exe.exe`}, false},
+		{"a program without a path", Caller{7, 1, user, ""}, false},
+		{"another user's", Caller{7, 1, "S-1-5-21-1-2-3-1002", program}, false},
+		{"on another desktop", Caller{7, 2, user, program}, false},
+	} {
+		if err := tt.c.strange(program, user, 1); (err == nil) != tt.ok || err != nil && !errors.Is(err, ErrStranger) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
