@@ -2,14 +2,28 @@ package lab
 
 import "encoding/binary"
 
-// cabinet packs one file into a cabinet without compressing it, the way the update
-// service's small answers come. [MS-CAB] section 2.
-func cabinet(name string, data []byte) []byte {
+// Packed is a file in a cabinet.
+type Packed struct {
+	Name string
+	Data []byte
+}
+
+// cabinet packs one file, the way the update service's small answers come.
+func cabinet(name string, data []byte) []byte { return Cabinet(Packed{name, data}) }
+
+// Cabinet packs files, 2 GB of them at most, without compressing them. [MS-CAB]
+// section 2.
+func Cabinet(list ...Packed) []byte {
 	const block = 32 << 10
 	le := binary.LittleEndian
-	blocks := max(1, (len(data)+block-1)/block)
+	var data []byte
 	files := uint32(36 + 8)
-	first := files + 16 + uint32(len(name)) + 1
+	first := files
+	for _, f := range list {
+		data = append(data, f.Data...)
+		first += 16 + uint32(len(f.Name)) + 1
+	}
+	blocks := max(1, (len(data)+block-1)/block)
 	size := int(first) + 8*blocks + len(data)
 
 	out := make([]byte, 0, size)
@@ -18,21 +32,26 @@ func cabinet(name string, data []byte) []byte {
 	out = le.AppendUint32(out, 0)
 	out = le.AppendUint32(out, files)
 	out = le.AppendUint32(out, 0)
-	out = append(out, 3, 1)             // version 1.3
-	out = le.AppendUint16(out, 1)       // folders
-	out = le.AppendUint16(out, 1)       // files
+	out = append(out, 3, 1)       // version 1.3
+	out = le.AppendUint16(out, 1) // folders
+	out = le.AppendUint16(out, uint16(len(list)))
 	out = append(out, 0, 0, 0, 0, 0, 0) // flags, set, index
 
 	out = le.AppendUint32(out, first)
 	out = le.AppendUint16(out, uint16(blocks))
 	out = le.AppendUint16(out, 0) // not compressed
 
-	out = le.AppendUint32(out, uint32(len(data)))
-	out = append(out, 0, 0, 0, 0, 0, 0)               // offset, folder
-	out = le.AppendUint16(out, (2024-1980)<<9|1<<5|9) // date
-	out = le.AppendUint16(out, 10<<11)                // time
-	out = le.AppendUint16(out, 0x20)                  // archive
-	out = append(append(out, name...), 0)
+	at := uint32(0)
+	for _, f := range list {
+		out = le.AppendUint32(out, uint32(len(f.Data)))
+		out = le.AppendUint32(out, at)
+		at += uint32(len(f.Data))
+		out = append(out, 0, 0)                           // folder
+		out = le.AppendUint16(out, (2024-1980)<<9|1<<5|9) // date
+		out = le.AppendUint16(out, 10<<11)                // time
+		out = le.AppendUint16(out, 0x20)                  // archive
+		out = append(append(out, f.Name...), 0)
+	}
 
 	for i := range blocks {
 		b := data[i*block : min(len(data), (i+1)*block)]
