@@ -37,6 +37,7 @@ type Answers struct {
 	Management Fact[host.Management]       // who sets policies
 	Transfers  Fact[host.TransferQueue]    // the queue of BITS
 	Power      Fact[host.Power]            // mains or battery
+	Store      Fact[host.Store]            // the component store, by servicing's own log and registry
 	Leftovers  Fact[host.Leftovers]        // what the registry names and the disk lacks, and old files
 }
 
@@ -109,6 +110,7 @@ func answerQuestions() []question {
 		asks(host.AskFirewall, func(f *Facts, _ *reading, v Fact[host.Firewall]) { f.Firewall = v }),
 		asks(host.AskSecurity, func(f *Facts, _ *reading, v Fact[host.SecurityProducts]) { f.Security = v }),
 		asks(host.AskBITS, func(f *Facts, _ *reading, v Fact[host.TransferQueue]) { f.Transfers = v }),
+		asks(host.AskStore, func(f *Facts, _ *reading, v Fact[host.Store]) { f.Store = v }),
 		asks(host.AskLeftovers, func(f *Facts, _ *reading, v Fact[host.Leftovers]) { f.Leftovers = v }),
 		asks(host.AskAgent, func(f *Facts, _ *reading, v Fact[host.AgentState]) { f.Agent = v }),
 		asks(host.AskProxyFor, func(f *Facts, _ *reading, v Fact[host.ProxyFor]) { f.ProxyFor = v }),

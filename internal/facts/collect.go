@@ -28,7 +28,7 @@ func newDigest(r *reading) digest {
 	case winlog.WindowsUpdate:
 		return newWindowsUpdate(r)
 	case winlog.CBS:
-		return newServicing(r)
+		return newStore(r, newServicing(r))
 	case winlog.DISM:
 		return newDISM(r)
 	case winlog.Setup:

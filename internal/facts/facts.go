@@ -119,6 +119,7 @@ type Facts struct {
 	Recovery  Fact[winlog.RecoveryEnvironment] // Windows RE
 	Clock     Fact[time.Duration]              // measured offset, positive: the machine is ahead
 	Servicing Servicing                        // what CBS.log and DISM say of the component store
+	StoreLogs []StoreLog                       // what each servicing log tells of looks at the component store, and of its repairs
 	KBs       []string                         // updates that notes and outputs name
 	Texts     []Text                           // what was written about failures, a few KB a file
 	Successes []Success                        // scans, downloads, installs and repairs that ended well

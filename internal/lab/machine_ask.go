@@ -23,6 +23,8 @@ func (m *Machine) Ask(ctx context.Context, q host.Question) (host.Answer, error)
 	switch strings.ToLower(q.Name) {
 	case host.AskAdapters:
 		v = m.adapters()
+	case host.AskStore:
+		return host.AnswerStore(ctx, m)
 	case host.AskLeftovers:
 		found, err := host.FindLeftovers(ctx, m, drives{m}, `C:\Windows`, m.Now())
 		if err != nil {

@@ -21,6 +21,7 @@ func questions() map[string]question {
 		host.AskManagement: managed,
 		host.AskUserProxy:  users,
 		host.AskBITS:       bitsQueue,
+		host.AskStore:      componentStore,
 		host.AskLeftovers:  leftovers,
 		host.AskCaller:     caller,
 		host.AskPowerState: power,
