@@ -23,6 +23,26 @@ func TestToolLines(t *testing.T) {
 		{"dism|/Online|/Remove-Package|/PackageName:Package_for_ServicingStack_3371~31bf3856ad364e35~amd64~~22621.3371.1.1|/NoRestart", false},
 		{"dism|/Online|/Remove-Package|/PackageName:" + pkg + " /Quiet|/NoRestart", false},
 		{"dism|/Online|/Remove-Package|/PackageName:|/NoRestart", false},
+		{`dism|/Online|/Cleanup-Image|/RestoreHealth|/Source:wim:D:\sources\install.wim:6|/LimitAccess`, true},
+		{`dism|/Online|/Cleanup-Image|/RestoreHealth|/Source:esd:D:\sources\install.esd:1|/LimitAccess`, true},
+		{`dism|/Online|/Cleanup-Image|/RestoreHealth|/Source:wim:\\pc-2.fabrikam.example\media\install.wim:1|/LimitAccess`, true},
+		{`dism|/Online|/Cleanup-Image|/RestoreHealth|/Source:\\PC-2\windows\Windows|/LimitAccess`, true},
+		{`dism|/Online|/Cleanup-Image|/RestoreHealth|/Source:C:\mount\Windows|/LimitAccess`, true},
+		{`dism|/Online|/Cleanup-Image|/RestoreHealth|/Source:C:\mount\Windows`, false},
+		{`dism|/Online|/Cleanup-Image|/RestoreHealth|/Source:wim:D:\sources\install.wim|/LimitAccess`, false},
+		{`dism|/Online|/Cleanup-Image|/RestoreHealth|/Source:wim:D:\sources\install.wim:0|/LimitAccess`, false},
+		{`dism|/Online|/Cleanup-Image|/RestoreHealth|/Source:wim:D:\sources\install.wim:1:2|/LimitAccess`, false},
+		{`dism|/Online|/Cleanup-Image|/RestoreHealth|/Source:wim:D:\sources\install.esd:1|/LimitAccess`, false},
+		{`dism|/Online|/Cleanup-Image|/RestoreHealth|/Source:wim:D:\..\install.wim:1|/LimitAccess`, false},
+		{`dism|/Online|/Cleanup-Image|/RestoreHealth|/Source:wim:\\?\C:\install.wim:1|/LimitAccess`, false},
+		{`dism|/Online|/Cleanup-Image|/RestoreHealth|/Source:\\.\PhysicalDrive0\x|/LimitAccess`, false},
+		{`dism|/Online|/Cleanup-Image|/RestoreHealth|/Source:\\pc|/LimitAccess`, false},
+		{`dism|/Online|/Cleanup-Image|/RestoreHealth|/Source:\\pc name\x|/LimitAccess`, false},
+		{`dism|/Online|/Cleanup-Image|/RestoreHealth|/Source:|/LimitAccess`, false},
+		{`dism|/Online|/Add-Package|/PackagePath:C:\ProgramData\updoc\windows11.0-kb5099001-x64.msu|/NoRestart`, true},
+		{`dism|/Online|/Add-Package|/PackagePath:C:\x.cab|/NoRestart`, true},
+		{`dism|/Online|/Add-Package|/PackagePath:C:\x.exe|/NoRestart`, false},
+		{`dism|/Online|/Add-Package|/PackagePath:\\pc\x\y.msu|/NoRestart`, false},
 		{`dism|/Online|/Add-Package|/PackagePath:C:\x.cab`, false},
 		{`dism|/Image:C:\|/Cleanup-Image|/RevertPendingActions`, false},
 		{`fsutil|resource|setautoreset|true|C:\`, true},
@@ -77,7 +97,7 @@ func TestToolsAllHaveLines(t *testing.T) {
 		}
 		have = append(have, words[0])
 		for _, w := range words[1:] {
-			if _, kind, ok := strings.Cut(w, "{"); ok && !slices.Contains([]string{"drive}", "root}", "package}", "file}"}, kind) {
+			if _, kind, ok := strings.Cut(w, "{"); ok && !slices.Contains([]string{"drive}", "root}", "package}", "file}", "source}", "update}"}, kind) {
 				t.Errorf("%s: nobody knows {%s", strings.TrimSpace(line), kind)
 			}
 		}
