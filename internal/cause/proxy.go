@@ -374,9 +374,12 @@ func ownServerThroughProxy(l *look) {
 	m, known := l.machineProxy()
 	_, is407 := l.saw407()
 	_, unreached := l.hit(codesUnreached)
+	closed, pastClosed := l.ownPastClosed()
 	switch {
 	case known && m.proxy != "" && bypasses(m.bypass, host):
 		l.Against(Moderate, m.source, "%s goes past the proxy by the bypass list %s", host, m.bypass)
+	case is407 && pastClosed:
+		l.Against(Moderate, closed.source(), "past the proxy %s is not reached either", host)
 	case known && m.proxy != "" && (is407 || unreached):
 		l.For(Strong, m.source, "%s goes to the proxy %s; bypass list: %q", host, m.proxy, m.bypass)
 		l.Cure("correct-proxy-bypass")

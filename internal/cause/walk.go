@@ -113,6 +113,17 @@ func (l *look) ownDirect() bool {
 	})
 }
 
+// ownPastClosed returns the request to the machine's own update server that a proxy
+// refuses to a stranger, if nobody answers it past the proxy either: then no bypass is
+// what the machine lacks.
+func (l *look) ownPastClosed() (leg, bool) {
+	return l.broken(func(g leg) bool {
+		return g.own() && g.atProxyAuth() && slices.ContainsFunc(g.trip.Attempts, func(a route.Attempt) bool {
+			return a.Walked && a.Exchange.Request.Via.Direct()
+		}) && !g.directOpen()
+	})
+}
+
 func (g leg) source() string { return facts.WalkSource + g.trip.Task.ID }
 
 // proof is how far a leg speaks for what it shows.

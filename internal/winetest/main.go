@@ -6,12 +6,12 @@
 // it, and sets GOOS and GOFLAGS so that go builds for Windows and runs what it
 // built there. Afterwards nothing of it is left.
 //
-// It is for tests alone. Three things that Wine 8 lacks are put in for them, and
+// It is for tests alone. Things that Wine 8 lacks are put in for them, and
 // none of them is in any program that is handed out:
 //
 //   - bcryptprimitives.dll, without which no program of Go 1.26 starts (forward.go);
-//   - deleting files as Go does it, by a change of one line of Go's standard
-//     library that is made while the tests are compiled (overlay.go);
+//   - deleting files and opening UDP sockets as Go does it, by changes of single lines
+//     of Go's standard library that are made while the tests are compiled (overlay.go);
 //   - console tools of Windows, as small programs that behave like them (standin).
 //
 // Exit codes: that of the command; 3 if there is no Wine; 4 if Wine does not start.

@@ -48,27 +48,29 @@ func TestForwarder(t *testing.T) {
 	}
 }
 
-// The line that is changed is there in the Go that is installed, and only once; in
+// The lines that are changed are there in the Go that is installed, and no others; in
 // another one it is an error and no silence.
 func TestPatch(t *testing.T) {
 	root, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
 	if err != nil {
 		t.Skipf("Go's sources are not here: %v", err)
 	}
-	source, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(root)), filepath.FromSlash(deleteFile)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	patched, err := patch(source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Contains(patched, []byte(instead)) || len(patched) != len(source)+len(instead)-len(anchor) {
-		t.Error("more, or less, than the one line was changed")
-	}
-	for _, other := range []string{"package windows", anchor + "\n" + anchor} {
-		if _, err := patch([]byte(other)); err == nil {
-			t.Errorf("%q was taken for Go's file", other)
+	for _, s := range shims {
+		source, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(root)), filepath.FromSlash(s.file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		patched, err := s.patch(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Contains(patched, []byte(s.instead)) || len(patched) != len(source)+s.times*(len(s.instead)-len(s.anchor)) {
+			t.Errorf("%s: more, or less, than that was changed", s.file)
+		}
+		for _, other := range []string{"package windows", strings.Repeat(s.anchor+"\n", s.times+1)} {
+			if _, err := s.patch([]byte(other)); err == nil {
+				t.Errorf("%q was taken for %s", other, s.file)
+			}
 		}
 	}
 }
