@@ -198,8 +198,6 @@ func (u userPatient) Apply(ctx context.Context, c host.Change) error { return u.
 func away(ctx context.Context, p Patient, plan *repair.Plan) bool {
 	u, ok := p.(userPatient)
 	return ok && !u.user.Here(ctx) && slices.ContainsFunc(plan.Treatments, func(t repair.Treatment) bool {
-		return slices.ContainsFunc(t.Steps, func(s repair.Step) bool {
-			return host.OfUser(s.Change) || slices.ContainsFunc(s.Undo, host.OfUser)
-		})
+		return slices.ContainsFunc(t.Changes(), host.OfUser)
 	})
 }

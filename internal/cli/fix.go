@@ -22,6 +22,7 @@ import (
 	"updoc/internal/durable"
 	"updoc/internal/facts"
 	"updoc/internal/host"
+	"updoc/internal/procedure"
 	"updoc/internal/repair"
 	"updoc/internal/report"
 )
@@ -259,9 +260,13 @@ func (t *treating) carryOut(ctx context.Context, env *Env, r *repair.Runner, ask
 	changed := j.Summary().Standing > 0
 	note(report.ResultNote(j.Plan(), res, changed))
 	if t.format == "json" {
-		err = t.event(env, map[string]any{"kind": "result", "result": res, "run": j.Plan().Run, "standing": j.Summary().Standing})
+		err = t.event(env, map[string]any{"kind": "result", "result": res, "run": j.Plan().Run, "standing": j.Summary().Standing, "story": report.NewStory(j.Story())})
 	} else {
-		_, err = fmt.Fprintf(env.Stdout, "\n%s\n", report.ResultText(j.Plan(), res, changed))
+		text := report.ResultText(j.Plan(), res, changed)
+		if story := report.StoryText(j.Story()); story != "" {
+			text = story + "\n\n" + text
+		}
+		_, err = fmt.Fprintf(env.Stdout, "\n%s\n", text)
 	}
 	if err != nil {
 		return err
@@ -281,8 +286,16 @@ func (t *treating) runner(env *Env, p Patient, state string, j *repair.Journal) 
 		Host: forUser(p, t.user), Agent: p, Journal: j, Now: p.Now, Started: p.Started,
 		Tell: func(e repair.Event) { last = t.tell(env, e, last) },
 	}
+	if f, ok := p.(fetcher); ok {
+		r.Fetch = f.Fetch
+	}
 	attendance{env, p, state, user}.attend(r)
 	return r
+}
+
+// fetcher is a machine to which files can be brought, see [repair.Runner].
+type fetcher interface {
+	Fetch(context.Context, procedure.Fetch) error
 }
 
 // exitOf is the exit code of a result.

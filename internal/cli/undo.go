@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -188,7 +189,11 @@ func newHistory(env *Env) *cobra.Command {
 			if err != nil {
 				return notAllowed(err)
 			}
-			return t.showHistory(env, list)
+			shown := make([]report.ShownSummary, len(list))
+			for i, s := range list {
+				shown[i] = report.ShownSummary{Summary: s, Story: report.NewStory(s.Story)}
+			}
+			return t.showHistory(env, shown)
 		},
 	}
 	t.flags(cmd)
@@ -256,7 +261,7 @@ func (t *treating) showUndone(env *Env, run string, u repair.Undone) error {
 	return nil
 }
 
-func (t *treating) showHistory(env *Env, list []repair.Summary) error {
+func (t *treating) showHistory(env *Env, list []report.ShownSummary) error {
 	if t.format == "json" {
 		return t.event(env, list)
 	}
@@ -279,5 +284,13 @@ func (t *treating) showHistory(env *Env, list []repair.Summary) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\n", s.Run, s.Began.Local().Format("2006-01-02 15:04"), result, helped, s.Standing)
 	}
-	return w.Flush()
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, s := range list {
+		for _, story := range s.Story {
+			fmt.Fprintf(env.Stdout, "\n%s, %s\n  %s\n", s.Run, story.Title, strings.Join(story.Text, "\n  "))
+		}
+	}
+	return nil
 }

@@ -21,6 +21,7 @@ type Summary struct {
 	Standing int       `json:"standing"`         // changes that were not taken back
 	Wakes    bool      `json:"wakes,omitempty"`  // it is gone on with by itself, see Journal.Wakes
 	WakeAt   time.Time `json:"wakeAt,omitzero"`
+	Story    []Told    `json:"-"`               // what its courses tell
 	Err      string    `json:"error,omitempty"` // the journal cannot be read
 }
 
@@ -32,6 +33,7 @@ func (j *Journal) Summary() Summary {
 		Result: p.end, Causes: plan.Causes, Standing: len(p.begun),
 	}
 	s.Wakes, s.WakeAt = j.Wakes()
+	s.Story = j.Story()
 	for i, e := range p.tried {
 		if i < len(plan.Treatments) && proved(e, plan.Treatments[i]) == Cured {
 			s.Helped = plan.Treatments[i].ID

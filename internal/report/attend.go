@@ -27,6 +27,9 @@ func EventNote(run string, e repair.Event) (n host.Note, ok bool) {
 	n = host.Note{Level: host.Info}
 	switch e.Kind {
 	case repair.EntryBegin:
+		if e.Change == nil { // an act that changes nothing
+			return n, false
+		}
 		n.ID = host.NoteChange
 	case repair.EntryFailed:
 		n.ID, n.Level = host.NoteFailed, host.Warning

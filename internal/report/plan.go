@@ -35,7 +35,7 @@ func PlanText(w io.Writer, plan *repair.Plan, whole bool, style Style) error {
 			continue
 		}
 		doing++
-		p.treatment(doing, t)
+		p.treatment(doing, t, string(plan.Failure.Stage))
 	}
 	switch {
 	case doing > 0:
@@ -75,7 +75,7 @@ func PlanText(w io.Writer, plan *repair.Plan, whole bool, style Style) error {
 	return p.w.Flush()
 }
 
-func (p *printer) treatment(n int, t repair.Treatment) {
+func (p *printer) treatment(n int, t repair.Treatment, stage string) {
 	about := []string{
 		p.words.Text("fix.minutes", "n", t.Minutes), p.words.Text("fix.risk." + string(t.Risk)),
 		p.words.Text("fix.chance", "percent", percent(t.Chance)),
@@ -99,6 +99,9 @@ func (p *printer) treatment(n int, t repair.Treatment) {
 			text += "; " + p.words.Text("fix.no-undo")
 		}
 		p.wrap("    "+p.pick("· ", "- "), p.clean(text))
+	}
+	if t.Course != nil {
+		p.course(t, stage)
 	}
 	p.leads(t)
 }
@@ -203,8 +206,25 @@ func EventText(e repair.Event) string {
 		change = ChangeText(*e.Change)
 	}
 	switch e.Kind {
-	case repair.EntryBegin, repair.EntrySkipped, repair.EntryUndone, repair.EntryConflict:
+	case repair.EntryBegin:
+		if e.About != "" {
+			return Sentence(repair.Line{ID: "procedure." + e.About, Args: e.Args})
+		}
+		return words.Text("fix.begin", "change", change) // "" of a question
+	case repair.EntrySkipped, repair.EntryUndone, repair.EntryConflict:
 		return words.Text("fix."+string(e.Kind), "change", change)
+	case repair.EntryStarted:
+		return words.Text("course.restarted")
+	case repair.EntryAct:
+		switch {
+		case e.Err != "":
+			return words.Text("course.failed", "error", WithoutPasswords(e.Err))
+		case !e.Tried:
+			return ""
+		case e.Code.Failed():
+			return words.Text("fix.tried.bad", "code", codeText(e.Code))
+		}
+		return words.Text("fix.tried.good")
 	case repair.EntryFailed:
 		return words.Text("fix.failed", "error", WithoutPasswords(e.Err))
 	case repair.EntryPassed, repair.EntryRestart:
@@ -250,7 +270,7 @@ func TreatmentText(w io.Writer, t repair.Treatment, style Style) error {
 	}
 	p := &printer{w: bufio.NewWriter(w), style: style, words: message.English()}
 	p.line("")
-	p.treatment(1, t)
+	p.treatment(1, t, "")
 	return p.w.Flush()
 }
 

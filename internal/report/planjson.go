@@ -34,6 +34,7 @@ type PlanTreatment struct {
 	Chance  float64       `json:"chance"`
 	Steps   []ShownChange `json:"steps"`
 	Lead    []PlanLead    `json:"lead"`
+	Course  *PlanCourse   `json:"course,omitempty"` // in the place of steps
 }
 
 // PlanLead is a sentence for a person, and what to paste.
@@ -73,7 +74,7 @@ func NewPlan(p *repair.Plan) PlanDocument {
 	for _, t := range p.Treatments {
 		x := PlanTreatment{
 			ID: t.ID, Title: RemedyTitle(t.ID), Risk: string(t.Risk), Mode: t.How, Minutes: t.Minutes, Restart: t.Restart,
-			Causes: t.Causes, Chance: round(t.Chance), Steps: []ShownChange{}, Lead: []PlanLead{},
+			Causes: t.Causes, Chance: round(t.Chance), Steps: []ShownChange{}, Lead: []PlanLead{}, Course: newPlanCourse(t.Course),
 		}
 		for _, s := range t.Steps {
 			c := Shown(s.Change)
@@ -106,6 +107,7 @@ type ShownEvent struct {
 	Treatment string       `json:"treatment,omitempty"`
 	Step      int          `json:"step,omitempty"`
 	Steps     int          `json:"steps,omitempty"`
+	About     string       `json:"about,omitempty"` // of an act of a course
 	Change    *ShownChange `json:"change,omitempty"`
 	Code      string       `json:"code,omitempty"`
 	Err       string       `json:"error,omitempty"`
@@ -116,7 +118,7 @@ type ShownEvent struct {
 // NewEvent makes the JSON form of an event.
 func NewEvent(e repair.Event) ShownEvent {
 	out := ShownEvent{
-		Kind: string(e.Kind), Treatment: e.Treatment, Step: e.Step, Steps: e.Steps, Err: WithoutPasswords(e.Err),
+		Kind: string(e.Kind), Treatment: e.Treatment, Step: e.Step, Steps: e.Steps, About: e.About, Err: WithoutPasswords(e.Err),
 		Minutes: e.Wait.Minutes(), Text: EventText(e),
 	}
 	if e.Change != nil {

@@ -1,0 +1,80 @@
+package report
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"updoc/internal/codes"
+	"updoc/internal/host"
+	"updoc/internal/procedure"
+	"updoc/internal/repair"
+)
+
+// What a course may change is said by what is alike, not two hundred times.
+func TestKinds(t *testing.T) {
+	var list []host.Change
+	for i := range 40 {
+		list = append(list,
+			host.Change{Kind: host.ServiceStart, Path: fmt.Sprint("Example", i), Start: &host.Start{Type: 4}},
+			host.Change{Kind: host.ServiceStop, Path: fmt.Sprint("Example", i)})
+	}
+	list = append(list,
+		host.Change{Kind: host.Run, Path: "sfc", Args: []string{"/scannow"}}, host.Change{Kind: host.Run, Path: "dism", Args: []string{"/Online"}},
+		host.Change{Kind: host.Switch, Path: `task/\Fabrikam\Helper`, State: "off"}, host.Change{Kind: host.ServiceStart, Path: "bad"})
+	var got []int
+	for _, g := range kinds(list) {
+		got = append(got, len(g))
+	}
+	if diff := cmp.Diff([]int{40, 40, 1, 1, 1, 1}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestNeeds(t *testing.T) {
+	for _, tt := range []struct {
+		b    procedure.Bounds
+		want string
+	}{
+		{procedure.Bounds{Acts: 9}, "at most 9 steps"},
+		{procedure.Bounds{Acts: 9, Restarts: 1, Minutes: 20, Tries: true}, "at most 9 steps, one restart, about 20 minutes, it tries the install again on the way"},
+		{procedure.Bounds{Acts: 9, Restarts: 6}, "at most 9 steps, at most 6 restarts"},
+	} {
+		if got := needs(tt.b, "install"); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
+	}
+	if got := fetchText(procedure.Fetch{URL: "http://download.fabrikam.example/a.cab", To: `C:\a.cab`, Size: 5 << 20}); got != `fetch http://download.fabrikam.example/a.cab (5 MB) to C:\a.cab` {
+		t.Error(got)
+	}
+}
+
+// The acts of a course are told by their own sentences.
+func TestCourseEvents(t *testing.T) {
+	c := host.Change{Kind: host.ServiceStop, Path: "Example"}
+	for _, tt := range []struct {
+		e    repair.Event
+		want string
+	}{
+		{repair.Event{Kind: repair.EntryBegin}, ""},
+		{repair.Event{Kind: repair.EntryBegin, Change: &c}, "stop the service Example"},
+		{repair.Event{Kind: repair.EntryAct}, ""},
+		{repair.Event{Kind: repair.EntryAct, Err: "no"}, "could not be done: no"},
+		{repair.Event{Kind: repair.EntryAct, Tried: true}, "tried again: it works"},
+		{repair.Event{Kind: repair.EntryAct, Tried: true, Code: 0x80070005}, "tried again: it still fails with 0x80070005 E_ACCESSDENIED"},
+		{repair.Event{Kind: repair.EntryAct, Tried: true, Code: codes.HRESULT(0x00240006)}, "tried again: it works"},
+		{repair.Event{Kind: repair.EntryStarted}, "the machine was restarted; it goes on"},
+	} {
+		if got := EventText(tt.e); got != tt.want {
+			t.Errorf("%+v: %q, want %q", tt.e, got, tt.want)
+		}
+	}
+	if _, ok := EventNote("r1", repair.Event{Kind: repair.EntryBegin}); ok {
+		t.Error("a question stands in the event log")
+	}
+	story := []repair.Told{{Treatment: "run-clean-boot", Lines: []repair.Line{{ID: "course.needs.acts", Args: map[string]string{"n": "3"}}}}}
+	if got, want := StoryText(story), RemedyTitle("run-clean-boot")+"\n  at most 3 steps"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
