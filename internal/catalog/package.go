@@ -125,7 +125,7 @@ func (p *Package) readCabinet(r io.ReaderAt, size int64, inner bool) error {
 	}
 	if manifest != nil {
 		p.Kind = KindCAB
-		b, err := content(manifest, maxManifest)
+		b, err := member(manifest, maxManifest)
 		if err != nil {
 			return err
 		}
@@ -140,7 +140,7 @@ func (p *Package) readCabinet(r io.ReaderAt, size int64, inner bool) error {
 		if f.Size > maxInner || fileStackIs.MatchString(f.Name) {
 			continue
 		}
-		b, err := content(f, maxInner)
+		b, err := member(f, maxInner)
 		if err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (p *Package) readCabinet(r io.ReaderAt, size int64, inner bool) error {
 		}
 	}
 	p.Kind = KindMSU
-	b, err := content(answer, maxManifest)
+	b, err := member(answer, maxManifest)
 	if err != nil {
 		return err
 	}
@@ -160,15 +160,15 @@ func (p *Package) readCabinet(r io.ReaderAt, size int64, inner bool) error {
 	if properties == nil {
 		return nil
 	}
-	if b, err = content(properties, maxProperties); err != nil {
+	if b, err = member(properties, maxProperties); err != nil {
 		return err
 	}
 	p.readProperties(text(b))
 	return nil
 }
 
-// content reads a file of a cabinet that is not longer than limit.
-func content(f *cab.File, limit int64) ([]byte, error) {
+// member reads a file of a cabinet that is not longer than limit.
+func member(f *cab.File, limit int64) ([]byte, error) {
 	if f.Size > limit {
 		return nil, fmt.Errorf("%w: %s has %d bytes", ErrPackage, f.Name, f.Size)
 	}
