@@ -105,6 +105,7 @@ type Start struct {
 //	ipv6/ADAPTER                                                on, off
 //	mtu/ADAPTER                                                 bytes as a decimal number
 //	txf-log/C:                                                  containers of NTFS' transaction log at most, as a decimal number
+//	image/C:\media\windows.iso                                  on, off; see ImageSetting
 //	filter-lease/...                                            see the host that knows it
 func Setting(group, name string) string { return group + "/" + name }
 
@@ -112,7 +113,7 @@ func Setting(group, name string) string { return group + "/" + name }
 // absolute path in the system directory and nothing else: winmgmt stands in wbem
 // below it, mpcmdrun in Windows Defender's folder of the program files.
 var Tools = []string{
-	"chkdsk", "cleanmgr", "dism", "fsutil", "gpupdate", "ipconfig", "mpcmdrun", "msdt", "reagentc", "sfc", "usoclient", "w32tm", "winmgmt", "wsreset",
+	"chkdsk", "cleanmgr", "dism", "fsutil", "gpupdate", "ipconfig", "mpcmdrun", "msdt", "reagentc", "setup", "sfc", "usoclient", "w32tm", "winmgmt", "wsreset", "wusa",
 }
 
 // Set makes the change of a registry value.

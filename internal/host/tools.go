@@ -11,8 +11,9 @@ import (
 // something else as an administrator. What stands in braces is see [argument].
 //
 // learn.microsoft.com: "Windows commands", "DISM Operating System Package
-// Servicing Command-Line Options", "Configure and manage Microsoft Defender
-// Antivirus with the MpCmdRun.exe command-line tool".
+// Servicing Command-Line Options", "Windows Update Standalone Installer in Windows",
+// "Configure and manage Microsoft Defender Antivirus with the MpCmdRun.exe
+// command-line tool".
 const toolLines = `
 chkdsk /scan
 chkdsk {drive} /scan
@@ -46,10 +47,14 @@ w32tm /resync /rediscover
 winmgmt /salvagerepository
 winmgmt /verifyrepository
 wsreset
+wusa {update} /quiet /norestart
 `
 
 // mayRun reports whether a tool may be run with these arguments.
 func mayRun(tool string, args []string) bool {
+	if tool == ToolSetup {
+		return mayInstall(args)
+	}
 	for line := range strings.Lines(toolLines) {
 		words := strings.Fields(line)
 		if len(words) == len(args)+1 && words[0] == tool && slices.EqualFunc(words[1:], args, argument) {

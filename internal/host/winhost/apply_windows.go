@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"updoc/internal/host"
 )
@@ -55,7 +56,11 @@ func (h *Host) apply(ctx context.Context, c host.Change) error {
 	case host.Switch:
 		return h.applySwitch(ctx, c)
 	case host.Run:
-		return h.run(ctx, c.Path, c.Args)
+		if !installs(c.Path, c.Args) {
+			return h.run(ctx, c.Path, c.Args)
+		}
+		return whileBusy(ctx, pause, func(since time.Duration) { h.progress(Progress{What: c.Path, Percent: -1, Elapsed: since}) },
+			func() error { return h.run(ctx, c.Path, c.Args) })
 	}
 	return h.applyFile(ctx, c)
 }

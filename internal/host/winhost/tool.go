@@ -34,7 +34,9 @@ func (e *ToolFailed) hresult() codes.HRESULT {
 	switch h := codes.HRESULT(e.Code); {
 	case h.Failed():
 		return h
-	case slices.Contains([]string{"dism", "reagentc", "w32tm"}, e.Tool):
+	case e.Tool == "wusa" && e.Code>>16 == wuSuccess>>16:
+		return h // the agent's own: "there already" is 0x00240006
+	case slices.Contains([]string{"dism", "reagentc", "w32tm", "wusa"}, e.Tool):
 		return codes.FromWin32(e.Code)
 	}
 	return 0x80004005
@@ -42,8 +44,12 @@ func (e *ToolFailed) hresult() codes.HRESULT {
 
 // Exit codes that mean "done with the next restart".
 // learn.microsoft.com: "System Error Codes": ERROR_SUCCESS_REBOOT_REQUIRED,
-// ERROR_SUCCESS_REBOOT_INITIATED; the former as an HRESULT.
-var wantsRestart = []uint32{3010, 1641, 0x80070BC2}
+// ERROR_SUCCESS_REBOOT_INITIATED; the former as an HRESULT; "Windows Update Agent
+// result codes": WU_S_REBOOT_REQUIRED, which wusa ends with.
+var wantsRestart = []uint32{3010, 1641, 0x80070BC2, wuSuccess + 5}
+
+// wuSuccess is where the results of the update agent begin that are no errors.
+const wuSuccess = 0x00240000
 
 // toolResult says what the exit code of a tool means.
 func toolResult(tool string, args []string, code uint32, output string) error {
