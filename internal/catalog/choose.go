@@ -217,7 +217,7 @@ func unfit(c Candidate, t Target, asked Asked) (why string, args []string) {
 		switch {
 		case !s.says():
 			return "no-product", []string{"is", cmp.Or(products, "-")}
-		case !s.has(t):
+		case !s.has(t) && !(s.unknown && builds(c.Title, t)):
 			return "product", []string{"is", where, "want", t.name()}
 		}
 	}
@@ -237,6 +237,14 @@ func unfit(c Candidate, t Target, asked Asked) (why string, args []string) {
 		return "language", []string{"is", c.Details.Languages, "want", t.Language}
 	}
 	return "", nil
+}
+
+// builds reports whether a title names a build of the machine's release: newer releases
+// than the table's are told by it.
+func builds(title string, t Target) bool {
+	return slices.ContainsFunc(buildForm.FindAllStringSubmatch(title, 4), func(m []string) bool {
+		return m[1] == strconv.Itoa(t.build())
+	})
 }
 
 // scopeOf reads a list of products, each of which may name machines.

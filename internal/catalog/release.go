@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -106,9 +107,12 @@ type scope struct {
 	client, server []int // builds that it names
 	from, to       int   // or all of these builds; 0: none
 	servers        bool  // that are servers
+	unknown        bool  // it names a release that the table has not got
 }
 
-func (s scope) says() bool { return len(s.client) > 0 || len(s.server) > 0 || s.from > 0 }
+func (s scope) says() bool {
+	return len(s.client) > 0 || len(s.server) > 0 || s.from > 0 || s.unknown
+}
 
 func (s scope) has(t Target) bool {
 	b := t.build()
@@ -137,6 +141,9 @@ var families = []struct {
 	{"windows server", 6002, lastBuild, true},
 }
 
+// releaseForm is a release by its version, "windows 11 version 29h2".
+var releaseForm = regexp.MustCompile(`(windows (10|11|server)|operating system) (version )?\d\d[h\d]\d\b`)
+
 // read finds out which machines a title or a list of products means.
 func read(text string) scope {
 	text = simple(text)
@@ -158,6 +165,10 @@ func read(text string) scope {
 		s.client = nil
 	}
 	if s.says() {
+		return s
+	}
+	if m := releaseForm.FindString(text); m != "" && !strings.Contains(text, " and later") {
+		s.unknown = true
 		return s
 	}
 	for _, f := range families {

@@ -46,6 +46,7 @@ type WorldSpec struct {
 	Clocks       []Clock       `json:"clocks,omitempty"`       // servers whose time is wrong
 	Troubles     []Trouble     `json:"troubles,omitempty"`     // what is wrong with answers
 	Content      []Content     `json:"content,omitempty"`      // what is wrong with content
+	Catalogue    Catalogue     `json:"catalogue,omitzero"`     // what is wrong with the update catalogue
 }
 
 // Place is where the world's requests come from: the machine as its network sees it.
@@ -105,17 +106,18 @@ type World struct {
 	skipped atomic.Int64 // time that passed without anybody waiting for it
 	ahead   atomic.Int64 // how far the machine's clock is ahead of the truth
 
-	zone    map[string][]netip.Addr // true names, lower case; "*.x" matches what has no entry of its own
-	sites   map[netip.AddrPort]*site
-	known   map[netip.Addr]bool // addresses that somebody has
-	machine *party
-	own     *Machine // whose firewall and memory of names stand before the world; nil: none
-	pki     *pki
-	store   *store
-	server  *http.Server
-	inbox   chan net.Conn
-	ctx     context.Context
-	cancel  context.CancelFunc
+	zone      map[string][]netip.Addr // true names, lower case; "*.x" matches what has no entry of its own
+	sites     map[netip.AddrPort]*site
+	known     map[netip.Addr]bool // addresses that somebody has
+	machine   *party
+	own       *Machine // whose firewall and memory of names stand before the world; nil: none
+	pki       *pki
+	store     *store
+	catalogue *catalogue
+	server    *http.Server
+	inbox     chan net.Conn
+	ctx       context.Context
+	cancel    context.CancelFunc
 
 	mu        sync.Mutex
 	random    *rand.Rand
@@ -243,7 +245,7 @@ func (w *World) build() error {
 	for name, addrs := range s.Names {
 		w.addName(name, addrs...)
 	}
-	for _, step := range []func() error{w.buildPublic, w.buildWeb, w.buildDNS, w.buildWSUS, w.buildProxies, w.buildScripts, w.buildMiddle, w.check} {
+	for _, step := range []func() error{w.buildPublic, w.buildCatalogue, w.buildWeb, w.buildDNS, w.buildWSUS, w.buildProxies, w.buildScripts, w.buildMiddle, w.check} {
 		if err := step(); err != nil {
 			return err
 		}
