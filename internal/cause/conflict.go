@@ -1,7 +1,6 @@
 package cause
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
@@ -163,11 +162,11 @@ func (l *look) vain() bool {
 // triedInVain reports whether a sentence of a note is about what was tried, where the
 // note says that nothing of it cured. What is only said to be there still counts.
 func (l *look) triedInVain(seen facts.Seen) bool {
-	return l.vain() && trying.MatchString(seen.Text)
+	return l.vain() && trying().MatchString(seen.Text)
 }
 
 // trying finds the words for what people do against a failure.
-var trying = regexp.MustCompile(`(?i)\b(tried|try|trying|uninstall\w*|disabl\w*|deactivat\w*|remov\w*|turn(ed|ing)? off|switch(ed|ing)? off|reset\w*|renam\w*|delet\w*|clear(ed|ing)|reinstall\w*|repair\w*|ran|without|off:|nothing (helps|helped|works|worked)|versucht|deinstall\w*|deaktivier\w*)`)
+var trying = lazily(`(?i)\b(tried|try|trying|uninstall\w*|disabl\w*|deactivat\w*|remov\w*|turn(ed|ing)? off|switch(ed|ing)? off|reset\w*|renam\w*|delet\w*|clear(ed|ing)|reinstall\w*|repair\w*|ran|without|off:|nothing (helps|helped|works|worked)|versucht|deinstall\w*|deaktivier\w*)`)
 
 // antivirusNamed counts an antivirus that somebody names: more where the code is
 // one that a held file gives, nothing where it is listed among what was tried.

@@ -253,7 +253,7 @@ func (v *vocabulary) speak(texts []facts.Text, findings []Finding) {
 	}
 	// Names are no words: a redacted report has to get the same answer.
 	text := (&redact.Redactor{}).String(all.String())
-	like := v.like(absentThings.ReplaceAllLiteralString(windowsGuesses.ReplaceAllLiteralString(text, " "), " "))
+	like := v.like(absentThings().ReplaceAllLiteralString(windowsGuesses().ReplaceAllLiteralString(text, " "), " "))
 	nearest := 0.0
 	for _, l := range like {
 		nearest = max(nearest, l.cosine)
@@ -286,12 +286,17 @@ func (v *vocabulary) speak(texts []facts.Text, findings []Finding) {
 	}
 }
 
+// lazily compiles an expression when it is first needed.
+func lazily(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
+
 // windowsGuesses are what Windows and its tools suggest for nearly any failure; the
 // person who quotes them does not say that it is so.
-var windowsGuesses = regexp.MustCompile(`(?i)[^.\n]*(may be blocked by (your|a) firewall|check your (internet|network) (connection|settings)|(check|contact) your (network|system) administrator|make sure you('re| are) connected to the internet|run the (windows update )?troubleshooter|search(ing)? (the web|for help) online|for more information,? (see|press|visit))[^.\n]*`)
+var windowsGuesses = lazily(`(?i)[^.\n]*(may be blocked by (your|a) firewall|check your (internet|network) (connection|settings)|(check|contact) your (network|system) administrator|make sure you('re| are) connected to the internet|run the (windows update )?troubleshooter|search(ing)? (the web|for help) online|for more information,? (see|press|visit))[^.\n]*`)
 
 // absentThings are what a person says is not there.
-var absentThings = regexp.MustCompile(`(?i)\b(no|not (behind|using|in) (an?|any)?|kein(e|en)?)\s+((other |third[- ]party |extra |local )?(wsus|sccm|proxy( server)?|proxies|firewalls?|vpn|antivirus|virus scanner|(group )?polic(y|ies)|domain|security (software|suite))( ?, ?| or | and | nor | und | oder |/)?)+`)
+var absentThings = lazily(`(?i)\b(no|not (behind|using|in) (an?|any)?|kein(e|en)?)\s+((other |third[- ]party |extra |local )?(wsus|sccm|proxy( server)?|proxies|firewalls?|vpn|antivirus|virus scanner|(group )?polic(y|ies)|domain|security (software|suite))( ?, ?| or | and | nor | und | oder |/)?)+`)
 
 // refuted reports evidence that speaks against a cause on the whole. Words that go
 // with it do not change that.

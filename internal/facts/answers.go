@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -41,9 +42,14 @@ type Answers struct {
 	Leftovers  Fact[host.Leftovers]        // what the registry names and the disk lacks, and old files
 }
 
-// answerTime is how long a live machine may take to answer all questions. They are
-// asked at once; the slowest, the update agent's, takes a second where it is well.
+// answerTime is how long a live machine may take to answer all questions; the slowest,
+// the update agent's, takes a second where it is well.
 const answerTime = 15 * time.Second
+
+// answersAtOnce bounds the questions that are under way: each holds a thread in a call of
+// Windows, with a megabyte of stacks and what COM keeps for it. A part of Windows that
+// hangs holds one of them until the time is over.
+const answersAtOnce = 4
 
 // question asks one thing and says what to set of it.
 type question struct {
@@ -93,6 +99,8 @@ func asks[T any](name string, set func(*Facts, *reading, Fact[T])) question {
 // maxUnseen bounds the gaps of one answer.
 const maxUnseen = 50
 
+// answerQuestions lists the questions, those that take longest last. They are begun from
+// the end, so that the others pass meanwhile.
 func answerQuestions() []question {
 	return []question{
 		asks(host.AskCaller, func(f *Facts, _ *reading, v Fact[host.Caller]) { f.Caller = v }),
@@ -125,12 +133,23 @@ func (f *Facts) readAnswers(ctx context.Context, h host.Reader) []*reading {
 	list := answerQuestions()
 	out := make([]*reading, len(list))
 	var wg sync.WaitGroup
-	for i, q := range list {
+	places := make(chan struct{}, answersAtOnce)
+	for i, q := range slices.Backward(list) {
 		if q.name == host.AskProxyFor && f.Machine.Source == "live" {
 			out[i] = newReading(host.File{}, nil, noiseTable{})
 			continue
 		}
-		wg.Go(func() { out[i] = answerOf(ctx, h, q) })
+		select {
+		case places <- struct{}{}:
+		case <-ctx.Done(): // which answerOf says
+		}
+		wg.Go(func() {
+			out[i] = answerOf(ctx, h, q)
+			select {
+			case <-places:
+			default:
+			}
+		})
 	}
 	wg.Wait()
 	return out

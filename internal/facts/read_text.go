@@ -2,7 +2,6 @@ package facts
 
 import (
 	"bytes"
-	"regexp"
 	"strings"
 
 	"updoc/internal/codes"
@@ -117,7 +116,7 @@ func (r *textReading) flush() {
 	default:
 		r.ending()
 	}
-	r.kbs = append(r.kbs, kbPattern.FindAllString(string(r.text), 20)...)
+	r.kbs = append(r.kbs, kbPattern().FindAllString(string(r.text), 20)...)
 	if k := r.source.Kind; k != winlog.DISMOutput && k != winlog.SFCOutput { // their first version is the tool's own
 		r.learn(string(r.text))
 	}
@@ -130,8 +129,8 @@ func (r *textReading) ending() {
 	if len(r.failures) > 0 {
 		return
 	}
-	at := goodEnding.FindIndex(r.text)
-	if at == nil || badEnding.Match(noFailures.ReplaceAll(r.text, nil)) {
+	at := goodEnding().FindIndex(r.text)
+	if at == nil || badEnding().Match(noFailures().ReplaceAll(r.text, nil)) {
 		return
 	}
 	r.succeed(r.at(at[0]), StageAny, "output", Update{})
@@ -141,13 +140,13 @@ var (
 	// The words with which update tools end well: the counts of ansible's
 	// win_updates, the history of PSWindowsUpdate, the result codes of the update
 	// API (2: succeeded), packer's plug-ins, events of the Secure Boot update.
-	goodEnding = regexp.MustCompile(`(?i)"found_update_count": 0\b|"installed_update_count": [1-9]|\bno (new |windows |available )*updates? (were |was )?(found|available)|\b(installation )?result: 2\b|\binstallation\s+succeeded\b|\b(installed|applied|added|updated|upgraded) successfully|\bsuccessfully (installed|applied|added|upgraded)`)
-	badEnding  = regexp.MustCompile(`(?i)\b(err(or|ors)?|fail\w*|denied|cannot|can't|could ?n[o']t|unable|abort\w*|corrupt\w*|tim(ed|e) ?-?out|not (be|available|responding)|exception|fatal|retry\w*|stuck|refused)\b`)
+	goodEnding = lazily(`(?i)"found_update_count": 0\b|"installed_update_count": [1-9]|\bno (new |windows |available )*updates? (were |was )?(found|available)|\b(installation )?result: 2\b|\binstallation\s+succeeded\b|\b(installed|applied|added|updated|upgraded) successfully|\bsuccessfully (installed|applied|added|upgraded)`)
+	badEnding  = lazily(`(?i)\b(err(or|ors)?|fail\w*|denied|cannot|can't|could ?n[o']t|unable|abort\w*|corrupt\w*|tim(ed|e) ?-?out|not (be|available|responding)|exception|fatal|retry\w*|stuck|refused)\b`)
 	// noFailures are counts of failures that say there are none.
-	noFailures = regexp.MustCompile(`(?i)"?fail(ed|ures?)\w*"?\s*[:=]\s*(0|false|\[\]|\{\})`)
+	noFailures = lazily(`(?i)"?fail(ed|ures?)\w*"?\s*[:=]\s*(0|false|\[\]|\{\})`)
 )
 
-var kbPattern = regexp.MustCompile(`(?i)\bKB ?\d{6,7}\b`)
+var kbPattern = lazily(`(?i)\bKB ?\d{6,7}\b`)
 
 // past reports a sentence about trouble that is over.
 func past(line []byte) bool {
@@ -173,13 +172,13 @@ func (r *textReading) symptoms() {
 	if len(r.failures) > 0 {
 		return
 	}
-	if at := complaint.FindIndex(r.text); at != nil {
+	if at := complaint().FindIndex(r.text); at != nil {
 		r.failWith(r.at(at[0]), Failure{Kind: KindError, Weight: reported})
 	}
 }
 
 // complaint finds the words with which people say that something does not work.
-var complaint = regexp.MustCompile(`(?i)\b(fail\w*|errors?|cannot|can't|can not|unable|not able|not possible|impossible|block(s|ed|ing)?|(does|do|did|will|would|is|are) not|(does|do|did|wo|is|are|could|would|was)n't|could not|was not|troubles?|problems?|issues?|difficult\w*|never|neither|no (updates|longer|more)|not any ?more|stops?|stopped|refuse[sd]?|br(ea|o)k(s|e|en|ing)?|prevents?|prevented|keep(s|ing)? .{1,60} from|interfer\w*|crash\w*|hangs?|hung|stuck|freez\w*|froze\w*|endless\w*|forever|rejected|denied|corrupt\w*|damaged|roll(s|ed)? back|revert\w*|undo\w*|grey(ed)? out|gray(ed)? out|nothing|nag(s|ging)?|slow(ly)?|takes? (hours|forever|ages)|incompatible|unsupported|not supported|defective|broken|conflict\w*|missing|lost|exception|fehler\w*|geht nicht|gehen nicht|scheitert|schl\S+gt fehl|klappt nicht|hängt|bricht ab|nicht mehr|kann nicht)\b`)
+var complaint = lazily(`(?i)\b(fail\w*|errors?|cannot|can't|can not|unable|not able|not possible|impossible|block(s|ed|ing)?|(does|do|did|will|would|is|are) not|(does|do|did|wo|is|are|could|would|was)n't|could not|was not|troubles?|problems?|issues?|difficult\w*|never|neither|no (updates|longer|more)|not any ?more|stops?|stopped|refuse[sd]?|br(ea|o)k(s|e|en|ing)?|prevents?|prevented|keep(s|ing)? .{1,60} from|interfer\w*|crash\w*|hangs?|hung|stuck|freez\w*|froze\w*|endless\w*|forever|rejected|denied|corrupt\w*|damaged|roll(s|ed)? back|revert\w*|undo\w*|grey(ed)? out|gray(ed)? out|nothing|nag(s|ging)?|slow(ly)?|takes? (hours|forever|ages)|incompatible|unsupported|not supported|defective|broken|conflict\w*|missing|lost|exception|fehler\w*|geht nicht|gehen nicht|scheitert|schl\S+gt fehl|klappt nicht|hängt|bricht ab|nicht mehr|kann nicht)\b`)
 
 func symptomStage(k FailureKind) Stage {
 	switch k {
@@ -194,22 +193,22 @@ func symptomStage(k FailureKind) Stage {
 }
 
 var (
-	osPattern    = regexp.MustCompile(`(?i)\bWindows (Server )?(XP|Vista|7|8\.1|8|10|11|2003 R2|2003|2008 R2|2008|2012 R2|2012|2016|2019|2022|2025)\b( (Pro|Home|Enterprise|Education|Insider|IoT|LTSC|SP\d))*( \d\dH\d| \d{4})?`)
-	serverWord   = regexp.MustCompile(`(?i)\bServer (2003 R2|2003|2008 R2|2008|2012 R2|2012|2016|2019|2022|2025)\b`)
-	buildPattern = regexp.MustCompile(`\b(?:10\.0\.|[Bb]uild )?(1[0-9]{4}|2[0-9]{4})(\.\d{1,5})\b`)
+	osPattern    = lazily(`(?i)\bWindows (Server )?(XP|Vista|7|8\.1|8|10|11|2003 R2|2003|2008 R2|2008|2012 R2|2012|2016|2019|2022|2025)\b( (Pro|Home|Enterprise|Education|Insider|IoT|LTSC|SP\d))*( \d\dH\d| \d{4})?`)
+	serverWord   = lazily(`(?i)\bServer (2003 R2|2003|2008 R2|2008|2012 R2|2012|2016|2019|2022|2025)\b`)
+	buildPattern = lazily(`\b(?:10\.0\.|[Bb]uild )?(1[0-9]{4}|2[0-9]{4})(\.\d{1,5})\b`)
 )
 
 // learn takes the version of Windows from a text that names it.
 func (r *reading) learn(text string) {
 	if r.machine.OS == "" {
-		if m := osPattern.FindString(text); m != "" {
+		if m := osPattern().FindString(text); m != "" {
 			r.machine.OS = strings.TrimSpace(m)
-		} else if m := serverWord.FindString(text); m != "" {
+		} else if m := serverWord().FindString(text); m != "" {
 			r.machine.OS = "Windows " + m
 		}
 	}
 	if r.machine.Build == "" {
-		if m := buildPattern.FindStringSubmatch(text); m != nil {
+		if m := buildPattern().FindStringSubmatch(text); m != nil {
 			r.machine.Build = m[1] + m[2]
 		}
 	}

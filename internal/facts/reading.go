@@ -5,6 +5,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -103,7 +104,7 @@ func (r *reading) hearing(d digest) func(*winlog.Record) error {
 	return func(rec *winlog.Record) error {
 		failures, codes := len(r.failures), len(r.codes)
 		err := d.record(rec)
-		if len(r.heard)+len(rec.Text) < maxHeard && (r.written() || len(r.failures) > failures || len(r.codes) > codes || rec.Level >= winlog.LevelWarning || trouble.Match(rec.Text)) {
+		if len(r.heard)+len(rec.Text) < maxHeard && (r.written() || len(r.failures) > failures || len(r.codes) > codes || rec.Level >= winlog.LevelWarning || trouble().Match(rec.Text)) {
 			r.heard = append(append(r.heard, rec.Text...), '\n')
 		}
 		return err
@@ -114,7 +115,13 @@ func (r *reading) hearing(d digest) func(*winlog.Record) error {
 func (r *reading) written() bool { return r.in&(inNote|inOutput) != 0 }
 
 // trouble finds the words with which logs tell that something went wrong.
-var trouble = regexp.MustCompile(`(?i)error|fail|warn|0x8|\[8`)
+var trouble = lazily(`(?i)error|fail|warn|0x8|\[8`)
+
+// lazily compiles an expression when it is first needed: all of them together are a
+// millisecond of every start of the program.
+func lazily(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
 
 // quote copies a line, bounded and as valid UTF-8.
 func quote(text []byte) string {
