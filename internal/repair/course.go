@@ -137,26 +137,28 @@ func (t Treatment) stepOf(e Entry) (Step, bool) {
 	return Step{}, false
 }
 
-// Told is what a course tells of itself.
+// Told is what a treatment tells of itself, beyond its steps.
 type Told struct {
 	Treatment string `json:"treatment"` // id of the remedy
 	Lines     []Line `json:"lines"`
 }
 
-// Story tells what the courses of the run found and did so far, in the plan's order.
+// Story tells what the courses of the run found and did so far, and where Windows
+// contradicted what its update agent said, in the plan's order.
 func (j *Journal) Story() []Told {
 	var out []Told
 	p := j.progress()
 	for i, t := range j.Plan().Treatments {
-		d := p.courses[i]
-		if d == nil || len(d.done) == 0 {
-			continue
+		var lines []Line
+		if d := p.courses[i]; d != nil && len(d.done) > 0 {
+			if pr, err := t.Course.Procedure(); err == nil {
+				lines = pr.Story(d.done)
+			}
 		}
-		pr, err := t.Course.Procedure()
-		if err != nil {
-			continue
+		if against := p.tried[i].Against; len(against) > 0 {
+			lines = append(append(slices.Clone(lines), Line{ID: "proof.contradicts"}), against...)
 		}
-		if lines := pr.Story(d.done); len(lines) > 0 {
+		if len(lines) > 0 {
 			out = append(out, Told{t.ID, lines})
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"testing"
 
+	"updoc/internal/codes"
+	"updoc/internal/host"
 	"updoc/internal/procedure"
 )
 
@@ -24,4 +26,17 @@ func Doings(j *Journal, treatment int) []procedure.Done {
 		return d.done
 	}
 	return nil
+}
+
+// Testify is what Windows says for an install and against it, by the ids of the sentences,
+// and the code with which it says that it failed.
+func Testify(before, now *host.Installed, a host.Attempt, restarted bool) (said, against []string, code codes.HRESULT) {
+	t := testify(before, now, a, restarted)
+	for _, l := range t.said {
+		said = append(said, l.ID)
+	}
+	for _, l := range t.against {
+		against = append(against, l.ID)
+	}
+	return said, against, t.code
 }

@@ -37,6 +37,7 @@ const (
 	EntryConflict EntryKind = "conflict" // it was not: somebody changed the same thing since
 	EntryAct      EntryKind = "act"      // an act of a course is over that changed nothing, or could not be done
 	EntryStarted  EntryKind = "started"  // the machine was restarted, and the course goes on
+	EntryWitness  EntryKind = "witness"  // what Windows says of installs before a treatment
 	EntryEnd      EntryKind = "end"      // the run is over
 )
 
@@ -57,6 +58,11 @@ type Entry struct {
 	Result    Result        `json:"result,omitempty"`
 	Err       string        `json:"err,omitempty"`
 	Code      string        `json:"code,omitempty"` // of Err: "0x80070020"
+
+	// Of the proof of an install.
+	Witness *host.Installed `json:"witness,omitempty"` // witness, tried: what Windows says
+	Said    []Line          `json:"said,omitempty"`    // tried: what of it speaks for the install
+	Against []Line          `json:"against,omitempty"` // tried: and what against
 
 	// Of courses.
 	Act     *procedure.Act  `json:"act,omitempty"`    // begin, skipped, act

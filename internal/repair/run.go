@@ -74,6 +74,10 @@ type Event struct {
 	About string            `json:"about,omitempty"`
 	Args  map[string]string `json:"args,omitempty"`
 	Tried bool              `json:"tried,omitempty"`
+
+	// Of an install that was tried: what Windows itself says for it and against it.
+	Said    []Line `json:"said,omitempty"`
+	Against []Line `json:"against,omitempty"`
 }
 
 // progress is where a run stands, by its journal.
@@ -86,11 +90,12 @@ type progress struct {
 	tried   map[int]Entry    // the proof after a treatment
 	waits   map[int]Entry    // restarts that were asked for
 	courses map[int]*doings  // what courses did
+	witness map[int]*host.Installed
 	end     Result
 }
 
 func (j *Journal) progress() progress {
-	p := progress{map[[2]int]Entry{}, map[[2]int]bool{}, map[int]bool{}, map[int]bool{}, map[int]bool{}, map[int]Entry{}, map[int]Entry{}, map[int]*doings{}, ""}
+	p := progress{map[[2]int]Entry{}, map[[2]int]bool{}, map[int]bool{}, map[int]bool{}, map[int]bool{}, map[int]Entry{}, map[int]Entry{}, map[int]*doings{}, map[int]*host.Installed{}, ""}
 	treatments := j.Plan().Treatments
 	for _, e := range j.entries {
 		at := [2]int{e.Treatment, e.Step}
@@ -121,6 +126,8 @@ func (j *Journal) progress() progress {
 			p.over[e.Treatment], p.broken[e.Treatment] = true, true
 		case EntryPassed:
 			p.over[e.Treatment] = true
+		case EntryWitness:
+			p.witness[e.Treatment] = e.Witness
 		case EntryTreated:
 			p.treated[e.Treatment] = true
 		case EntryRestart:
@@ -246,6 +253,11 @@ func (r *Runner) treat(ctx context.Context, i int, t Treatment, p progress) (Res
 		// Its time was over before anybody looked whether it helped.
 		return "", r.write(Entry{Kind: EntryPassed, Treatment: i}, Event{Treatment: t.ID})
 	}
+	if !p.treated[i] {
+		if err := r.before(ctx, i, p); err != nil {
+			return "", err
+		}
+	}
 	if t.Course != nil && !p.treated[i] {
 		if res, over, err := r.course(ctx, i, t, p); over || err != nil {
 			return res, err
@@ -289,8 +301,7 @@ func (r *Runner) treat(ctx context.Context, i int, t Treatment, p progress) (Res
 			return Restart, nil
 		}
 	}
-	_, restarted := p.waits[i]
-	return r.prove(ctx, i, t, restarted)
+	return r.prove(ctx, i, t, p)
 }
 
 // started reports that a treatment was approved and begun before.
@@ -452,12 +463,32 @@ func (r *Runner) trouble(ctx context.Context, step int, err error) error {
 }
 
 // prove repeats the stage that failed; where time may cure, more than once. An
-// install that a restart has to finish is proved after it.
-func (r *Runner) prove(ctx context.Context, i int, t Treatment, restarted bool) (Result, error) {
+// install that a restart has to finish is proved after it, by what Windows says then;
+// what failed in the restart is not begun again.
+func (r *Runner) prove(ctx context.Context, i int, t Treatment, p progress) (Result, error) {
 	e := Entry{Kind: EntryTried, Treatment: i, Tried: r.attempt()}
+	done := func(res Result) (Result, error) {
+		ev := Event{Treatment: t.ID, Err: e.Err, Said: e.Said, Against: e.Against}
+		if e.Outcome != nil {
+			ev.Code = e.Outcome.Result
+		}
+		return res, r.write(e, ev)
+	}
+	testify := func(restarted bool) bool {
+		if e.Tried.Stage != "install" || p.witness[i] == nil {
+			return true
+		}
+		e.Witness = r.witness(ctx, *e.Tried)
+		testify(p.witness[i], e.Witness, *e.Tried, restarted).judge(&e)
+		return len(e.Against) == 0
+	}
+	restarted := p.waits[i].Tried != nil // to finish an install
+	if restarted && !testify(true) {
+		return done(proved(e, t))
+	}
 	pause := time.Duration(t.Pause) * time.Minute
 	for n := 0; ; n++ {
-		e.Outcome, e.Err = nil, ""
+		e.Outcome, e.Err, e.Said, e.Against = nil, "", nil, nil
 		if r.Agent != nil {
 			out, err := r.Agent.Try(ctx, *e.Tried)
 			switch {
@@ -476,12 +507,11 @@ func (r *Runner) prove(ctx context.Context, i int, t Treatment, restarted bool) 
 			}
 			e.Outcome, e.Err, res = nil, "the update wants a restart again after it had one", Unproven
 		}
+		if res == Cured && !testify(restarted) {
+			res = proved(e, t)
+		}
 		if res != NotCured || n >= t.Again {
-			ev := Event{Treatment: t.ID, Err: e.Err}
-			if e.Outcome != nil {
-				ev.Code = e.Outcome.Result
-			}
-			return res, r.write(e, ev)
+			return done(res)
 		}
 		if r.Tell != nil {
 			r.Tell(Event{Kind: EventWait, Treatment: t.ID, Wait: pause, Code: e.Outcome.Result})

@@ -34,6 +34,10 @@ func (blank) Key(_ context.Context, p string) (host.Key, error) {
 	return host.Key{}, host.ErrNotExist
 }
 
+func (blank) Ask(context.Context, host.Question) (host.Answer, error) {
+	return host.Answer{}, host.ErrNotRecorded
+}
+
 func (blank) Files(context.Context, string) ([]host.File, error) { return nil, nil }
 
 func (blank) Service(_ context.Context, name string) (host.Service, error) {

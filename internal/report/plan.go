@@ -233,14 +233,31 @@ func EventText(e repair.Event) string {
 		return words.Text("fix.wait", "code", codeText(e.Code), "minutes", int(e.Wait.Minutes()))
 	case repair.EntryTried:
 		switch {
+		case e.Err != "" && len(e.Against) > 0:
+			return words.Text("proof.unproven", "what", inOne(e.Against))
 		case e.Err != "":
 			return words.Text("fix.tried.not", "error", WithoutPasswords(e.Err))
 		case e.Code.Failed():
-			return words.Text("fix.tried.bad", "code", codeText(e.Code))
+			return words.Text("fix.tried.bad", "code", codeText(e.Code)) + inBrackets(e.Against)
 		}
-		return words.Text("fix.tried.good")
+		return words.Text("fix.tried.good") + inBrackets(e.Said)
 	}
 	return ""
+}
+
+func inOne(list []repair.Line) string {
+	var out []string
+	for _, l := range list {
+		out = append(out, Sentence(l))
+	}
+	return strings.Join(out, "; ")
+}
+
+func inBrackets(list []repair.Line) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return " (" + inOne(list) + ")"
 }
 
 func codeText(h codes.HRESULT) string { return strings.TrimSpace(h.String() + " " + h.Symbol()) }

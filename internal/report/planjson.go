@@ -112,6 +112,8 @@ type ShownEvent struct {
 	Code      string       `json:"code,omitempty"`
 	Err       string       `json:"error,omitempty"`
 	Minutes   float64      `json:"minutes,omitempty"` // until it is tried again
+	Said      []string     `json:"said,omitempty"`    // of an install that was tried: what Windows says for it
+	Against   []string     `json:"against,omitempty"` // and what against
 	Text      string       `json:"text,omitempty"`
 }
 
@@ -120,6 +122,12 @@ func NewEvent(e repair.Event) ShownEvent {
 	out := ShownEvent{
 		Kind: string(e.Kind), Treatment: e.Treatment, Step: e.Step, Steps: e.Steps, About: e.About, Err: WithoutPasswords(e.Err),
 		Minutes: e.Wait.Minutes(), Text: EventText(e),
+	}
+	for _, l := range e.Said {
+		out.Said = append(out.Said, Sentence(l))
+	}
+	for _, l := range e.Against {
+		out.Against = append(out.Against, Sentence(l))
 	}
 	if e.Change != nil {
 		c := Shown(*e.Change)

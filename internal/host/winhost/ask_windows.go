@@ -25,5 +25,6 @@ func questions() map[string]question {
 		host.AskLeftovers:  leftovers,
 		host.AskCaller:     caller,
 		host.AskPowerState: power,
+		host.AskInstalled:  installed,
 	}
 }

@@ -39,6 +39,7 @@ const (
 	evtTolerateErrors = 0x1000
 	evtRenderXML      = 1
 	evtForward        = 0x100
+	evtReverse        = 0x200 // the newest first
 )
 
 // eventLogs exports the event logs that tell of updating, and the update agent's
@@ -146,10 +147,15 @@ func (h *Host) scanFailure(ctx context.Context, began time.Time) codes.HRESULT {
 	return failureIn(ctx, text)
 }
 
-// queryEvents returns the events that a query finds as XML, at most n.
+// queryEvents returns the events that a query finds as XML, at most n, the oldest.
 func queryEvents(channel, query string, n int) (string, error) {
+	return eventsIn(channel, query, evtForward, n)
+}
+
+// eventsIn returns at most n events in a direction.
+func eventsIn(channel, query string, direction uintptr, n int) (string, error) {
 	set, err := invokeBool(dllEvents, "EvtQuery", 0, uintptr(unsafe.Pointer(utf16ptr(channel))), uintptr(unsafe.Pointer(utf16ptr(query))),
-		evtChannelPath|evtForward)
+		evtChannelPath|direction)
 	if err != nil {
 		return "", channelError("query "+channel, err)
 	}
