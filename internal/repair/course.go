@@ -27,7 +27,9 @@ type Course struct {
 // courses makes procedures from what a plan keeps of them, by the name of the course.
 // What they are given comes out of a journal, and so from a sick machine's disk:
 // each refuses what it would not have written. It is a table and never written to.
-var courses = map[string]func(json.RawMessage) (procedure.Procedure, error){}
+var courses = map[string]func(json.RawMessage) (procedure.Procedure, error){
+	installCourse: decodeInstall,
+}
 
 // Limits of a course, whoever wrote it.
 const (
