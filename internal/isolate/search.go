@@ -118,7 +118,7 @@ var (
 	errFlaky = errors.New("the same gives different results")
 
 	// errDeceived: what was believed without a restart was not so, or more than one item
-	// is to blame. That is rare enough to be looked at again with nothing taken on trust.
+	// is to blame.
 	errDeceived = errors.New("the answers without a restart do not add up")
 )
 
@@ -280,7 +280,7 @@ func (s *search) run() (Finding, error) {
 // it found did not stand the proof, since something has effect from a start of the
 // machine on.
 func (s *search) pin(among Set) (Finding, bool, error) {
-	cure, err := s.minimal(among.list(), worksWithout())
+	cure, err := s.cures(among)
 	if errors.Is(err, errDeceived) {
 		return Finding{}, false, nil
 	}
@@ -305,6 +305,44 @@ func (s *search) pin(among Set) (Finding, bool, error) {
 	}
 	return f, true, nil
 }
+
+// cures returns items of a set without which it works, and of which none can be left on.
+func (s *search) cures(among Set) ([]int, error) {
+	if !s.trusting() {
+		return s.minimal(among.list(), worksWithout())
+	}
+	// One item as a rule; where that is not all, the others are looked for beside it.
+	var cure []int
+	for len(cure) < several {
+		q := question{off: func(x Set) Set { return x.with(cure...) }, works: true}
+		more, err := s.minimal(among.without(s.none().with(cure...)).list(), q)
+		deceived := errors.Is(err, errDeceived)
+		switch {
+		case deceived:
+			more = s.found[:1]
+		case err != nil:
+			return nil, err
+		}
+		if cure = append(cure, more...); !deceived {
+			break
+		}
+	}
+	for k := 0; len(cure) > 1 && k < len(cure); k++ { // none is there by mistake
+		rest := slices.Delete(slices.Clone(cure), k, k+1)
+		ok, err := s.holds(worksWithout(), s.none().with(rest...), true)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			cure, k = rest, -1
+		}
+	}
+	return cure, nil
+}
+
+// several is how many items a search takes to be to blame before it doubts what it was
+// told.
+const several = 2
 
 // explain returns what makes it fail with one item on and nothing else: the item
 // itself, or the item and what it does not get on with.
