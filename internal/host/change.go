@@ -68,7 +68,7 @@ const (
 	Security   ChangeKind = "security"    // the security descriptor of the file or folder Path is SDDL
 
 	Switch ChangeKind = "switch" // the setting Path (see [Setting]) is State
-	Run    ChangeKind = "run"    // the tool Path (see [Tools]) has run with Args; has no inverse
+	Run    ChangeKind = "run"    // the tool Path (see [Tools], [ToolSetup]) has run with Args; has no inverse
 )
 
 // Change is one act on a machine as data: it can be shown, approved, written to
@@ -113,7 +113,7 @@ func Setting(group, name string) string { return group + "/" + name }
 // absolute path in the system directory and nothing else: winmgmt stands in wbem
 // below it, mpcmdrun in Windows Defender's folder of the program files.
 var Tools = []string{
-	"chkdsk", "cleanmgr", "dism", "fsutil", "gpupdate", "ipconfig", "mpcmdrun", "msdt", "reagentc", "setup", "sfc", "usoclient", "w32tm", "winmgmt", "wsreset", "wusa",
+	"chkdsk", "cleanmgr", "dism", "fsutil", "gpupdate", "ipconfig", "mpcmdrun", "msdt", "reagentc", "sfc", "usoclient", "w32tm", "winmgmt", "wsreset", "wusa",
 }
 
 // Set makes the change of a registry value.
@@ -209,7 +209,7 @@ func (c Change) Check() error {
 			return bad("not a setting")
 		}
 	case Run:
-		if !slices.Contains(Tools, c.Path) {
+		if !slices.Contains(Tools, c.Path) && c.Path != ToolSetup {
 			return bad("not a tool of Windows that updoc uses")
 		}
 		if !mayRun(c.Path, c.Args) {
