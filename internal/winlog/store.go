@@ -59,6 +59,8 @@ type StoreFault struct {
 	Fixed     bool   `json:"fixed,omitempty"`
 	NoSource  bool   `json:"noSource,omitempty"` // nothing had a good copy
 	Line      int    `json:"line,omitempty"`
+
+	Time time.Time `json:"time,omitzero"` // of a missing package; others have that of their check
 }
 
 // The kinds of faults.
@@ -213,7 +215,7 @@ func (r *StoreReader) failed(rec *Record) {
 
 // missing notes a package that servicing names.
 func (r *StoreReader) missing(rec *Record, kind string) {
-	f := StoreFault{Kind: kind, Package: packageIdentity(rec.Text), Line: rec.Line}
+	f := StoreFault{Kind: kind, Package: packageIdentity(rec.Text), Line: rec.Line, Time: rec.Time}
 	if f.Package == "" {
 		return
 	}

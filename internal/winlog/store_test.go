@@ -175,8 +175,8 @@ func TestStoreReader(t *testing.T) {
 				line("04:05:06", "CBS", "Failed to resolve package '%s' [HRESULT = 0x800f0831 - CBS_E_STORE_CORRUPTION]", labPackage) +
 				line("04:05:07", "CBS", "Failed to pin deployment while resolving Update: Fabrikam-Paper-Package~31bf3856ad364e35~amd64~~10.0.26100.1.Paper from file: (null) [HRESULT = 0x80073701 - ERROR_SXS_ASSEMBLY_MISSING]"),
 			StoreLog{Missing: []StoreFault{
-				{Kind: FaultPackage, Package: labPackage, KB: "KB5099001", Line: 1},
-				{Kind: FaultManifest, Component: "Fabrikam-Paper-Package~31bf3856ad364e35~amd64~~10.0.26100.1.Paper", Package: "Fabrikam-Paper-Package~31bf3856ad364e35~amd64~~10.0.26100.1.Paper", Line: 3},
+				{Kind: FaultPackage, Package: labPackage, KB: "KB5099001", Line: 1, Time: at("04:05:06")},
+				{Kind: FaultManifest, Component: "Fabrikam-Paper-Package~31bf3856ad364e35~amd64~~10.0.26100.1.Paper", Package: "Fabrikam-Paper-Package~31bf3856ad364e35~amd64~~10.0.26100.1.Paper", Line: 3, Time: at("04:05:07")},
 			}},
 		},
 		"CheckSUR of Windows 7": {
