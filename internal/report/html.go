@@ -7,9 +7,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
-	"time"
 
 	"updoc/internal/message"
 )
@@ -23,24 +21,18 @@ import (
 var pageSource string
 
 //go:embed page.css
-var pageStyle string
+var sheetStyle string
+
+// pageStyle is the style of a saved page: the look that it shares with the page that
+// updoc opens, and what a sheet of paper needs.
+var pageStyle = lookStyle + sheetStyle
 
 var pageTemplate = sync.OnceValues(func() (*template.Template, error) {
-	words := message.English()
-	return template.New("page").Funcs(routeFuncs(words)).Funcs(template.FuncMap{
-		"say":     words.Text,
-		"shown":   shown,
-		"stamp":   stamp,
-		"iso":     func(t time.Time) string { return t.Format("2006-01-02T15:04:05") },
-		"percent": percent,
-		"paras":   func(s string) []string { return strings.Split(s, "\n\n") },
-		"stage":   func(s string) string { return words.Text("stage." + stageName(s)) },
-		"name":    func(f Failure) string { return failureName(f, words) },
-		"cost":    func(r Remedy) string { return strings.Join(cost3(r, words), ", ") },
-		"fields":  escalationFields,
-		"update":  updateName,
-		"width":   share100,
-	}).Parse(routeSource + pageSource)
+	t, err := Components(message.English())
+	if err != nil {
+		return nil, err
+	}
+	return t.New("page").Parse(pageSource)
 })
 
 // page is what the template draws.
@@ -53,26 +45,12 @@ type page struct {
 	Machines []machinePage
 }
 
-// machinePage is one machine of a page, cut to what a person reads.
+// machinePage is one machine of a page.
 type machinePage struct {
-	*Document
-	Anchor   string
-	From     string // as it was named on the command line
-	Err      string
-	About    string
-	Verdict  verdictWords
-	State    string // healthy, problems, unknown, unread
-	Code     string
-	Why      string
-	Stages   []stageMark
-	StageAlt string
-	Told     []Failure // in full
-	Rest     []Failure // as a table
-	Cause    *Cause
-	Others   []Cause
-	Time     *timeline
-	Walk     string       // what a walk of the route says in a line; "" if there was none
-	Broken   []routeGroup // where the route breaks
+	Drawing
+	Anchor string
+	From   string // as it was named on the command line
+	Err    string
 }
 
 const (
@@ -119,7 +97,7 @@ func titleOf(m machinePage, words *message.Catalog) string {
 }
 
 func newMachinePage(n Named, words *message.Catalog) machinePage {
-	m := machinePage{From: shown(n.Name), State: "unread"}
+	m := machinePage{From: shown(n.Name), Drawing: Drawing{State: "unread"}}
 	if n.Document == nil {
 		if n.Err != nil {
 			m.Err = shown(n.Err.Error())
@@ -127,28 +105,7 @@ func newMachinePage(n Named, words *message.Catalog) machinePage {
 		m.Verdict.Headline = words.Text("page.verdict-unread")
 		return m
 	}
-	doc := bounded(n.Document)
-	m.Document, m.State = doc, doc.Verdict
-	m.About = shown(machineLine(doc.Machine, words))
-	m.Verdict = verdictOf(doc, words)
-	m.Stages = lifeLine(doc)
-	var alt []string
-	for _, s := range m.Stages {
-		alt = append(alt, s.Name+": "+s.Says)
-	}
-	m.StageAlt = words.Text("page.stages") + ". " + strings.Join(alt, ", ")
-	if f, ok := firstFailure(doc); ok {
-		m.Code = f.Code
-	}
-	m.Told = doc.Failures[:min(len(doc.Failures), maxNarrated)]
-	m.Rest = doc.Failures[len(m.Told):]
-	if len(doc.Causes) > 0 {
-		m.Cause, m.Others, m.Why = &doc.Causes[0], doc.Causes[1:], doc.Causes[0].Title
-	}
-	m.Time = newTimeline(doc)
-	if doc.drawn != nil {
-		m.Walk, m.Broken = routeVerdict(doc.drawn, words), routeGroups(doc.drawn, words)
-	}
+	m.Drawing = Draw(n.Document, words)
 	return m
 }
 

@@ -752,7 +752,7 @@ func TestHostsIn(t *testing.T) {
 
 func TestTimeline(t *testing.T) {
 	doc := problemsDocument()
-	tl := newTimeline(doc)
+	tl := newTimeline(doc, message.English())
 	if tl == nil {
 		t.Fatal("no timeline")
 	}
@@ -767,7 +767,7 @@ func TestTimeline(t *testing.T) {
 	if last := tl.Rows[len(tl.Rows)-1]; !last.Good || last.Start != "99.97%" {
 		t.Errorf("last row %+v", last)
 	}
-	if newTimeline(unknownDocument()) != nil {
+	if newTimeline(unknownDocument(), message.English()) != nil {
 		t.Error("a timeline of nothing")
 	}
 }

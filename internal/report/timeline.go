@@ -35,7 +35,9 @@ type stageMark struct {
 // lifeLine draws the life of an update as a row of stages. A stage is done only
 // if something that was read says that it went well: to have come later is no
 // proof of it, since repairs and packages installed by hand skip stages.
-func lifeLine(doc *Document) []stageMark {
+func lifeLine(doc *Document) []stageMark { return lifeLineIn(doc, message.English()) }
+
+func lifeLineIn(doc *Document, words *message.Catalog) []stageMark {
 	life := lifeOfAnUpdate
 	broken := ""
 	if doc.Verdict == "problems" {
@@ -45,7 +47,6 @@ func lifeLine(doc *Document) []stageMark {
 		life = []string{"scan", "download", "setup", "restart"}
 	}
 	at := slices.Index(life, broken)
-	words := message.English()
 	out := make([]stageMark, len(life))
 	for i, s := range life {
 		m := markOpen
@@ -103,8 +104,7 @@ const (
 )
 
 // newTimeline returns nil if fewer than two moments are known: one is not a story.
-func newTimeline(doc *Document) *timeline {
-	words := message.English()
+func newTimeline(doc *Document, words *message.Catalog) *timeline {
 	var rows []timeRow
 	for _, f := range doc.Failures {
 		if f.First == nil || f.Last == nil || f.Last.Before(*f.First) {
