@@ -22,7 +22,8 @@ import (
 )
 
 func newDemo(env *Env) *cobra.Command {
-	var list bool
+	var list, page bool
+	var how pageFlags
 	cmd := &cobra.Command{
 		Use:   "demo [SCENARIO]",
 		Short: "Show the cure of a simulated sick PC",
@@ -33,8 +34,10 @@ each of these went as it should. Needs no network and touches nothing. Exits 0 w
 it did.
 
 Scenarios that hold evidence alone are diagnosed; those whose names begin with
-treat- are machines, and are cured.`,
+treat- are machines, and are cured. With --page such a machine is shown on the page in
+the browser that 'updoc' opens on Windows, and is yours to cure.`,
 		Example: `  updoc demo
+  updoc demo --page
   updoc demo --list
   updoc demo clock-skew`,
 		Args: cobra.MaximumNArgs(1),
@@ -57,6 +60,15 @@ treat- are machines, and are cured.`,
 			if err != nil {
 				return err
 			}
+			if page {
+				if err := how.check(); err != nil {
+					return err
+				}
+				if !s.Treatable() {
+					return usage("those whose names begin with treat- do: 'updoc demo --list'", "the scenario %s has no machine to show", name)
+				}
+				return env.demoPage(cmd.Context(), how, func(dir string) (labPatient, string, error) { return newLabPatient(dir, s) }, s.Cure.Fails)
+			}
 			fmt.Fprintf(env.Stdout, "A simulated machine. %s\n\n", strings.Join(strings.Fields(s.Story), " "))
 			var wrong error
 			if s.Treatable() {
@@ -71,6 +83,8 @@ treat- are machines, and are cured.`,
 		},
 	}
 	cmd.Flags().BoolVar(&list, "list", false, "name the scenarios")
+	cmd.Flags().BoolVar(&page, "page", false, "show the machine on the page in the browser")
+	how.flags(cmd)
 	return cmd
 }
 

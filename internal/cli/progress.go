@@ -10,13 +10,15 @@ import (
 
 	"updoc/internal/host"
 	"updoc/internal/report"
+	"updoc/internal/ui"
 )
 
 // bar shows progress on a terminal's standard error once work takes longer than
 // a second, and takes itself away when it is done.
 type bar struct {
 	mu    sync.Mutex
-	w     *os.File // nil: not a terminal, nothing is shown
+	w     *os.File      // nil: not a terminal, nothing is shown
+	to    func(ui.Work) // nil: nobody else watches
 	start time.Time
 	shown bool
 	last  time.Time
@@ -32,16 +34,38 @@ func (env *Env) progress() *bar {
 
 // update tells how many bytes of evidence were read.
 func (b *bar) update(done, total int64) {
+	b.tell("ui.work.read", done, total)
 	if total > 0 {
 		b.show("reading: %3d %% of %d MB", done*100/total, total>>20)
 	}
 }
 
 // step tells how many pieces of work are done.
-func (b *bar) step(what string, done, total int) { b.show("%s: %d of %d", what, done, total) }
+func (b *bar) step(what string, done, total int) {
+	id, ok := map[string]string{"walking": "ui.work.walk", "asking Windows": "ui.work.ask"}[what]
+	if !ok {
+		id = what
+	}
+	b.tell(id, int64(done), int64(total))
+	b.show("%s: %d of %d", what, done, total)
+}
+
+// tell tells whoever else watches.
+func (b *bar) tell(what string, done, total int64) {
+	if b.to != nil {
+		b.to(ui.Work{What: what, Done: done, Total: total})
+	}
+}
 
 // long tells how far a tool of Windows has come, and how long it will take.
 func (b *bar) long(p host.Work) {
+	if b.to != nil {
+		w := ui.Work{What: p.What, Left: p.Left()}
+		if p.Percent >= 0 {
+			w.Done, w.Total = int64(p.Percent*10), 1000
+		}
+		b.to(w)
+	}
 	text := p.What
 	if p.Percent >= 0 {
 		text += fmt.Sprintf(": %.0f %%", p.Percent)

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+// chromium starts a browser without a window, or skips. Its profile is new and goes
+// with the test.
+func chromium(t testing.TB) context.Context {
+	t.Helper()
+	path := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if p, err := exec.LookPath(name); err == nil {
+			path = p
+			break
+		}
+	}
+	if path == "" {
+		t.Skip("chromium is not installed: the page is not tried in a browser")
+	}
+	if testing.Short() {
+		t.Skip("a browser takes long")
+	}
+	options := []chromedp.ExecAllocatorOption{
+		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
+		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("hide-scrollbars", true),
+		chromedp.Flag("lang", "en-US"), chromedp.WindowSize(1280, 900),
+	}
+	ctx, cancel := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	if err := chromedp.Run(ctx); err != nil {
+		t.Skipf("chromium does not start here: %v", err)
+	}
+	return ctx
+}
+
+// drive carries out actions in a browser within a time that no test needs.
+func drive(t testing.TB, ctx context.Context, actions ...chromedp.Action) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	if err := chromedp.Run(ctx, actions...); err != nil {
+		var text string
+		_ = chromedp.Run(ctx, chromedp.Text("main", &text, chromedp.ByQuery))
+		t.Fatalf("%v; the page says:\n%s", err, text)
+	}
+}
+
+// theme makes the browser want a light or a dark page.
+func theme(name string) chromedp.Action {
+	return emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}})
+}
+
+// shot saves a picture of the whole page, if UPDOC_SHOTS names a folder.
+func shot(t testing.TB, ctx context.Context, name string) {
+	t.Helper()
+	dir := os.Getenv("UPDOC_SHOTS")
+	if dir == "" {
+		return
+	}
+	for _, look := range []struct {
+		name, theme string
+		width       int64
+	}{{"light", "light", 1280}, {"dark", "dark", 1280}, {"narrow", "light", 360}, {"narrow-dark", "dark", 360}} {
+		var b []byte
+		drive(t, ctx, theme(look.theme), chromedp.EmulateViewport(look.width, 860), chromedp.Sleep(60*time.Millisecond), chromedp.FullScreenshot(&b, 100))
+		if err := os.WriteFile(filepath.Join(dir, name+"-"+look.name+".png"), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drive(t, ctx, chromedp.EmulateViewport(1280, 860), theme("light"))
+}
