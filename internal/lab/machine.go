@@ -100,6 +100,8 @@ type state struct {
 	Present  []string                 `json:"present"`  // updates that are installed, by id and by KB, in lower case
 	Events   int                      `json:"events"`   // that were logged, for their numbers
 	Started  time.Time                `json:"started"`  // true time of the last start of Windows
+	Pending  []offer                  `json:"pending"`  // installs that the next restart finishes
+	Installs []host.InstallEvent      `json:"installs"` // that ended, as the log System has them, newest first
 }
 
 //go:embed machine-base.txtar
@@ -216,8 +218,12 @@ func (m *Machine) Restart() error {
 	m.act.Lock()
 	defer m.act.Unlock()
 	m.world.Advance(2 * time.Minute)
+	if err := m.finish(); err != nil {
+		return err
+	}
 	return m.change(func(s *state) error {
 		s.Started = m.world.Now().UTC()
+		s.finishPackages()
 		for _, v := range s.Services {
 			v.State, v.Hangs = winlog.ServiceStopped, false
 		}
@@ -385,8 +391,13 @@ func (m *Machine) Snapshot() (map[string]string, error) {
 		if wild(cbsKey+`\*Pending`, k.Path) {
 			continue // the servicing stack's own
 		}
-		out[k.Path] = "key"
+		if !servicingOwn(k.Path, "") {
+			out[k.Path] = "key"
+		}
 		for _, v := range k.Values {
+			if servicingOwn(k.Path, v.Name) {
+				continue
+			}
 			out[k.Path+"|"+v.Name] = fmt.Sprintf("%d %x", v.Type, v.Data)
 		}
 	}

@@ -583,19 +583,12 @@ func (m *Machine) install(ctx context.Context, a host.Attempt) (host.Outcome, er
 		m.trace("Agent", "* END * Installing updates CallerId = %s, Exit code = 0x%08X", callerID, uint32(h))
 		return host.Outcome{Result: h, Stage: stage}, errors.Join(
 			m.report("182", "AGENT_INSTALLING_FAILED", o, h, "Content Install", fmt.Sprintf("Installation Failure: Windows failed to install the following update with error 0x%08x: %s.", uint32(h), o.Title)),
-			m.event(systemLog, "Microsoft-Windows-WindowsUpdateClient", 20, "Error", fmt.Sprintf("Installation Failure: Windows failed to install the following update with error 0x%08X: %s.", uint32(h), o.Title)))
+			m.ended(o, h))
 	}
 	m.trace("Agent", "* END * Installing updates CallerId = %s, Exit code = 0x00000000", callerID)
-	m.mu.Lock()
-	m.now.Present = append(m.now.Present, strings.ToLower(o.ID))
-	if o.KB != "" {
-		m.now.Present = append(m.now.Present, strings.ToLower(o.KB))
-	}
-	m.now.Offers = slices.DeleteFunc(m.now.Offers, func(x offer) bool { return x.ID == o.ID })
-	m.mu.Unlock()
-	return host.Outcome{Stage: "install"}, errors.Join(
-		m.report("183", "AGENT_INSTALLING_SUCCEEDED", o, 0, "Content Install", "Installation Successful: Windows successfully installed the following update: "+o.Title),
-		m.event(systemLog, "Microsoft-Windows-WindowsUpdateClient", 19, "Information", "Installation Successful: Windows successfully installed the following update: "+o.Title))
+	restart, err := m.installed(o)
+	return host.Outcome{Stage: "install", Restart: restart}, errors.Join(err,
+		m.report("183", "AGENT_INSTALLING_SUCCEEDED", o, 0, "Content Install", "Installation Successful: Windows successfully installed the following update: "+o.Title))
 }
 
 // deploy checks and installs the file of an update. It says where it failed.

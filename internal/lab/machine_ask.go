@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 
 	"updoc/internal/host"
@@ -23,6 +24,8 @@ func (m *Machine) Ask(ctx context.Context, q host.Question) (host.Answer, error)
 	switch strings.ToLower(q.Name) {
 	case host.AskAdapters:
 		v = m.adapters()
+	case host.AskInstalled:
+		v = host.ReadInstalled(ctx, m, q.Args, read(m, func(s *state) []host.InstallEvent { return slices.Clone(s.Installs) }), nil)
 	case host.AskStore:
 		return host.AnswerStore(ctx, m)
 	case host.AskLeftovers:
