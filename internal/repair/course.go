@@ -15,6 +15,7 @@ import (
 	"updoc/internal/codes"
 	"updoc/internal/host"
 	"updoc/internal/procedure"
+	"updoc/internal/upgrade"
 )
 
 // Course is a procedure of a treatment as data: which one, and what it was given. It
@@ -29,6 +30,7 @@ type Course struct {
 // each refuses what it would not have written. It is a table and never written to.
 var courses = map[string]func(json.RawMessage) (procedure.Procedure, error){
 	installCourse: decodeInstall,
+	upgrade.Name:  upgrade.Decode,
 }
 
 // Limits of a course, whoever wrote it.

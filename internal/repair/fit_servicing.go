@@ -33,7 +33,7 @@ func fitServicing() map[string]fitter {
 		"remove-orphan-package-references":     fitOrphanPackage,
 		"import-servicing-registry":            guide("cbs-registry-value-wrong", "components-hive-unreadable"),
 		"restore-missing-payload-file":         guideNamed("cbs-file-missing-in-store", "csi-store-path-missing", "driver-step-path-missing", "driver-step-file-missing", "driver-step-not-found", "cbs-payload-corrupt", "cbs-manifest-corrupt", "servicing-stack-folder-damaged"),
-		"run-in-place-upgrade":                 fitFromMedia,
+		"run-in-place-upgrade":                 fitUpgrade,
 		"redownload-matching-setup-media":      fitFromMedia,
 		"repair-language-packs":                guide("language-package-fails", "note-language-pack"),
 		"remove-optional-features":             guide("fod-fails", "fod-identity-mismatch", "note-remove-optional-feature"),

@@ -36,7 +36,7 @@ func TestFitServicing(t *testing.T) {
 		{name: "nothing is named", remedy: "remove-damaged-package", why: "plan.name-unknown"},
 		{name: "no update is named", remedy: "hide-update", why: "plan.update-unknown"},
 		{name: "no update is named", remedy: "uninstall-faulty-update", why: "plan.update-unknown"},
-		{name: "this machine", remedy: "run-in-place-upgrade", lead: []string{"plan.this-machine", "remedy.run-in-place-upgrade.how"}},
+		{name: "this machine", remedy: "run-in-place-upgrade", lead: []string{"upgrade.first", "plan.this-machine", "remedy.run-in-place-upgrade.how", "upgrade.command"}},
 		{name: "it was read", remedy: "read-servicing-log", files: map[string]string{"CBS.log": csiHeader}, why: "plan.looked-already"},
 		{name: "it was not read", remedy: "read-servicing-log", lead: []string{"remedy.read-servicing-log.how"}},
 	})
