@@ -224,6 +224,7 @@ func (m *Machine) Restart() error {
 	return m.change(func(s *state) error {
 		s.Started = m.world.Now().UTC()
 		s.finishPackages()
+		s.finishPackages()
 		for _, v := range s.Services {
 			v.State, v.Hangs = winlog.ServiceStopped, false
 		}

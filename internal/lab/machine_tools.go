@@ -17,6 +17,9 @@ import (
 // ends badly gives its exit code as an HRESULT.
 func (m *Machine) tool(ctx context.Context, name string, args []string) error {
 	line := strings.ToLower(strings.Join(args, " "))
+	if file, ok := packageOf(name, args); ok {
+		return m.addPackage(name, file)
+	}
 	switch name {
 	case "ipconfig":
 		if strings.Contains(line, "flushdns") {
