@@ -11,7 +11,7 @@ import (
 // Nothing points up. Leaves may be used by any room.
 var house = map[string][]string{
 	"updoc":                           {"cli", "win", "route", "route/pac", "host", "host/winhost"},
-	"updoc/internal/cli":              {"ui", "ui/web", "ui/term", "catalog", "store", "isolate", "upgrade", "procedure", "lab", "relay", "report", "repair", "cause", "facts", "route", "route/pac", "host"},
+	"updoc/internal/cli":              {"elevate", "ui", "ui/web", "ui/term", "catalog", "store", "isolate", "upgrade", "procedure", "lab", "relay", "report", "repair", "cause", "facts", "route", "route/pac", "host"},
 	"updoc/internal/lab":              {"host"},
 	"updoc/internal/report":           {"repair", "cause", "facts", "route", "host"},
 	"updoc/internal/peers":            {}, // tests alone, beside programs that others wrote
@@ -23,6 +23,7 @@ var house = map[string][]string{
 	"updoc/internal/authenticode":     {},
 	"updoc/internal/procedure":        {"host"},
 	"updoc/internal/ui":               {"report", "repair", "cause", "facts", "host"},
+	"updoc/internal/elevate":          {"ui", "repair"},
 	"updoc/internal/ui/web":           {"ui", "report", "repair", "cause", "facts", "host"},
 	"updoc/internal/ui/term":          {"ui", "report", "repair", "cause", "facts", "host"},
 	"updoc/internal/relay":            {"route", "route/pac", "host"},
@@ -55,6 +56,7 @@ var leaves = []string{"codes", "redact", "cab", "message", "winlog", "proxyauth"
 var onlyIn = map[string][]string{
 	"golang.org/x/sys/windows":      {"updoc/internal/win", "updoc/internal/host/winhost"},
 	"github.com/spf13/cobra":        {"updoc/internal/cli"},
+	"charm.land/bubbletea/v2":       {"updoc/internal/ui/term"},
 	"github.com/go-ole/go-ole":      {"updoc/internal/host/winhost"},
 	"github.com/Microsoft/go-winio": {},
 	"github.com/dop251/goja":        {"updoc/internal/route/pac"},
