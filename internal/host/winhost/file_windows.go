@@ -20,8 +20,7 @@ import (
 )
 
 const (
-	sniffBytes = 64 << 10
-	maxNames   = 20_000 // names of a folder that are looked at
+	maxNames = 20_000 // names of a folder that are looked at
 	// maxPerPlace bounds what one pattern may match: whoever may write to a folder of
 	// logs could fill it with names.
 	maxPerPlace = 200
@@ -114,6 +113,7 @@ func (h *Host) filesOf(p place, wanted func(name string) bool) []host.File {
 	slices.SortStableFunc(infos, func(a, b os.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
 	most := cmp.Or(p.newest, maxPerPlace)
 	seen := map[string]int{}
+	left := int64(maxPackedInAll)
 	var out []host.File
 	for _, info := range infos {
 		pat, ok := p.matches(info.Name())
@@ -121,10 +121,19 @@ func (h *Host) filesOf(p place, wanted func(name string) bool) []host.File {
 			continue
 		}
 		seen[pat]++
-		if !wanted(info.Name()) {
+		packed := strings.HasSuffix(pat, ".cab") // which is known by the name of what it holds
+		if !packed && !wanted(info.Name()) {
 			continue
 		}
 		f, err := h.sniff(dir+`\`+info.Name(), info.Size(), info.ModTime())
+		if packed && err == nil {
+			if f, err = h.unpack(f); err == nil && !wanted(path.Base(f.Path)) {
+				continue
+			}
+			if left -= f.Size; err == nil && left < 0 {
+				err = fmt.Errorf("it would make more than the %d bytes of logs that are unpacked", int64(maxPackedInAll))
+			}
+		}
 		if err != nil {
 			h.gap(filepath.ToSlash(dir)+"/"+info.Name(), err)
 			continue
@@ -134,6 +143,16 @@ func (h *Host) filesOf(p place, wanted func(name string) bool) []host.File {
 		}
 	}
 	return out
+}
+
+// unpack finds the log in a cabinet.
+func (h *Host) unpack(cabinet host.File) (host.File, error) {
+	src, err := openLog(filepath.FromSlash(cabinet.Path))
+	if err != nil {
+		return host.File{}, err
+	}
+	defer src.Close()
+	return packedFile(cabinet, src)
 }
 
 // folder lists a folder that is no link.
@@ -191,7 +210,9 @@ func (h *Host) Open(ctx context.Context, f host.File) (io.ReadCloser, error) {
 	h.mu.Lock()
 	_, ours := h.extra[f.Path]
 	h.mu.Unlock()
-	if !ours && !h.isEvidence(f.Path) {
+	cabinet, packed := cabinetOf(f.Path)
+	packed = packed && !ours && h.isEvidence(cabinet)
+	if !ours && !packed && !h.isEvidence(f.Path) {
 		return nil, fmt.Errorf("open %s: %w", f.Path, host.ErrNotExist)
 	}
 	p := filepath.FromSlash(f.Path)
@@ -202,7 +223,22 @@ func (h *Host) Open(ctx context.Context, f host.File) (io.ReadCloser, error) {
 		}
 		return file, nil
 	}
-	return openLog(p)
+	if !packed {
+		return openLog(p)
+	}
+	src, err := openLog(filepath.FromSlash(cabinet))
+	if err != nil {
+		return nil, err
+	}
+	info, err := src.Stat()
+	if err != nil {
+		return nil, errors.Join(wrap("open "+p, err), src.Close())
+	}
+	rc, err := openPacked(src, info.Size())
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", p, err)
+	}
+	return rc, nil
 }
 
 // isEvidence reports whether a path is one that the list of evidence covers.

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"updoc/internal/codes"
 	"updoc/internal/facts"
 	"updoc/internal/host/winhost"
+	"updoc/internal/lab"
 )
 
 // From the disk and the registry of a live machine to the cause, in the time that a
@@ -35,6 +37,16 @@ func TestDiagnoseLive(t *testing.T) {
 	if err := os.WriteFile(log, []byte(line), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	// What was written before is packed: newer Windows keep months of it.
+	const packed = "2031-01-03 04:05:06, Error                 CBS    Failed to perform operation.  [HRESULT = 0x800f0831 - CBS_E_STORE_CORRUPTION]\r\n"
+	archive := filepath.Join(windir, "Logs", "CBS", "CbsPersist_20310103040506.cab")
+	if err := os.MkdirAll(filepath.Dir(archive), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(archive, lab.Cabinet(lab.Packed{Name: "CbsPersist_20310103040506.log", Data: []byte(packed)}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Remove(archive) })
 	h, err := winhost.Open(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -54,6 +66,9 @@ func TestDiagnoseLive(t *testing.T) {
 	}
 	if len(f.Failures) == 0 || f.Failures[0].Code != codes.HRESULT(0x80070422) {
 		t.Fatalf("failures %+v", f.Failures)
+	}
+	if seen, ok := f.Code(0x800F0831); !ok || !strings.HasPrefix(seen.Source, "CbsPersist_20310103040506.log") {
+		t.Errorf("what is packed was not read: %v, gaps %v", seen, f.Gaps)
 	}
 	if d.Outcome != cause.Problems || len(d.Findings) == 0 {
 		t.Fatalf("outcome %v, %d findings", d.Outcome, len(d.Findings))
