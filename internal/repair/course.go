@@ -14,7 +14,9 @@ import (
 
 	"updoc/internal/codes"
 	"updoc/internal/host"
+	"updoc/internal/isolate"
 	"updoc/internal/procedure"
+	"updoc/internal/store"
 	"updoc/internal/upgrade"
 )
 
@@ -30,6 +32,8 @@ type Course struct {
 // each refuses what it would not have written. It is a table and never written to.
 var courses = map[string]func(json.RawMessage) (procedure.Procedure, error){
 	installCourse: decodeInstall,
+	"isolate":     isolate.Decode,
+	"store":       store.Decode,
 	upgrade.Name:  upgrade.Decode,
 }
 
