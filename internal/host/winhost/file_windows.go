@@ -55,8 +55,17 @@ func (h *Host) Files(ctx context.Context, pattern string) ([]host.File, error) {
 			}
 		}
 	}
+	out = h.untraced(out)
 	slices.SortStableFunc(out, func(a, b host.File) int { return cmp.Compare(a.Path, b.Path) })
 	return slices.CompactFunc(out, func(a, b host.File) bool { return strings.EqualFold(a.Path, b.Path) }), nil
+}
+
+// untraced leaves out the traces of which a log was made that is listed: as they are
+// nobody can read them.
+func (h *Host) untraced(files []host.File) []host.File {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.DeleteFunc(files, func(f host.File) bool { return h.traced[strings.ToLower(f.Path)] })
 }
 
 // keep remembers a file that lies elsewhere than the evidence.

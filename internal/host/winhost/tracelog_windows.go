@@ -70,6 +70,12 @@ func (h *Host) traceLog(ctx context.Context, dir string) (host.File, error) {
 	if err != nil {
 		return host.File{}, wrap("look at "+name, err)
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.traced = map[string]bool{}
+	for _, t := range traces {
+		h.traced[strings.ToLower(filepath.ToSlash(t))] = true
+	}
 	return host.File{Path: filepath.ToSlash(name), Size: info.Size(), Modified: info.ModTime(), Kind: winlog.WindowsUpdate}, nil
 }
 

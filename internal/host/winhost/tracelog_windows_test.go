@@ -102,6 +102,18 @@ func TestTraceLog(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != 1 {
 		t.Errorf("left: %v", left)
 	}
+	// What stands in the log is not listed a second time, as something nobody can read.
+	files, err := h.Files(t.Context(), "*.etl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var raw []string
+	for _, f := range files {
+		raw = append(raw, filepath.Base(f.Path))
+	}
+	if want := []string{"WindowsUpdate.20260506.d.etl", "WindowsUpdate.20260506.e.etl", "other.etl"}; !slices.Equal(raw, want) {
+		t.Errorf("listed as they are: %v, want %v", raw, want)
+	}
 	for _, text := range []string{"nothing", "refuse", "silent"} {
 		write("WindowsUpdate.20260506.a.etl", text, now)
 		for _, c := range "bc" {

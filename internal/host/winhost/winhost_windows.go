@@ -25,6 +25,7 @@ type Host struct {
 	mu     sync.Mutex
 	extra  map[string]host.File // files that stand elsewhere than the evidence: exported event logs
 	gaps   map[string]string    // what was found and could not be read, and why
+	traced map[string]bool      // traces whose events are in the WindowsUpdate.log that was made of them, lower case
 	closes []func() error
 	logs   func() ([]host.File, error) // exports the event logs once
 }
