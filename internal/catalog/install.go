@@ -51,26 +51,31 @@ func (t Trust) Check(path string) (*Checked, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := filepath.Base(path)
-	p, err := Identify(f, info.Size(), name)
-	if err != nil {
-		// A file that is broken is named by what its signature says of it.
-		if _, serr := authenticode.Verify(f, info.Size(), t.options()); errors.Is(serr, authenticode.ErrDigest) || errors.Is(serr, authenticode.ErrStripped) {
-			return nil, fmt.Errorf("%s: %w", name, serr)
+	c, err := t.look(f, info.Size(), filepath.Base(path))
+	if err == nil && c.Signer != nil && t.Witness != nil {
+		if err := t.Witness(path); err != nil {
+			return nil, fmt.Errorf("not trusted by Windows: %w", err)
 		}
-		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return c, err
+}
+
+// look is Check without the witness.
+func (t Trust) look(r io.ReaderAt, size int64, name string) (*Checked, error) {
+	p, err := Identify(r, size, name)
+	if err != nil {
+		// One that was damaged is told by what its signature says of it.
+		if _, serr := authenticode.Verify(r, size, t.options()); errors.Is(serr, authenticode.ErrDigest) || errors.Is(serr, authenticode.ErrStripped) {
+			return nil, serr
+		}
+		return nil, err
 	}
 	if p.Kind == KindWIM {
 		return &Checked{Package: p}, nil
 	}
-	sig, err := authenticode.Verify(f, info.Size(), t.options())
+	sig, err := authenticode.Verify(r, size, t.options())
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	if t.Witness != nil {
-		if err := t.Witness(path); err != nil {
-			return nil, fmt.Errorf("%s: Windows does not trust it: %w", name, err)
-		}
+		return nil, err
 	}
 	return &Checked{p, &sig.Signer}, nil
 }
@@ -210,13 +215,15 @@ func (s *Source) prepare(ctx context.Context, root *os.Root, r *Ready, f KitFile
 		}
 		return got.check(Want{SHA256: strings.ToLower(f.SHA256), SHA1: strings.ToLower(f.SHA1)})
 	}()
-	c, err := trust.Check(at)
 	if wrong != nil {
-		if err == nil && c.Signer != nil { // what came in its place is somebody's
-			wrong = fmt.Errorf("%w; it is %s, signed by %s", wrong, c.called(), c.Signer.Name)
+		if info, err := in.Stat(); err == nil { // what came in its place may have a name
+			if c, err := trust.look(in, info.Size(), f.Name); err == nil && c.Signer != nil {
+				wrong = fmt.Errorf("%w; it is %s, signed by %s", wrong, c.called(), c.Signer.Name)
+			}
 		}
 		return wrong
 	}
+	c, err := trust.Check(at)
 	if !f.Target { // a checkpoint, or a file that the package takes along
 		if errors.Is(err, ErrPackage) {
 			return nil

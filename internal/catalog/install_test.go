@@ -151,7 +151,7 @@ func TestPrepareRefused(t *testing.T) {
 		{"an older update in its place", old, good, trustIn(p), nil, "it is KB5998000 (build 22621.2000), signed by Microsoft Windows"},
 		{"an older update, and the kit made to fit", old, old, trustIn(p), ErrAnother, "KB5999123, and it is KB5998000"},
 		{"no package", []byte("<html>"), []byte("<html>"), trustIn(p), ErrPackage, "not a package"},
-		{"Windows says no", good, good, Trust{Roots: []*x509.Certificate{p.Root}, Now: signedAt, Witness: func(string) error { return fs.ErrPermission }}, fs.ErrPermission, "Windows does not trust it"},
+		{"Windows says no", good, good, Trust{Roots: []*x509.Certificate{p.Root}, Now: signedAt, Witness: func(string) error { return fs.ErrPermission }}, fs.ErrPermission, "not trusted by Windows"},
 	} {
 		dir, _ := testKit(t, "KB5999123", packages{{Name: name, Data: c.as}})
 		writeFile(t, filepath.Join(dir, "KB5999123", name), c.is)
