@@ -64,6 +64,9 @@ func Names() []string { return named("") }
 // MachineNames lists the scenarios with a machine that can be treated.
 func MachineNames() []string { return named("treat-") }
 
+// UpgradeNames lists the scenarios with a machine and media to install Windows from.
+func UpgradeNames() []string { return named("upgrade-") }
+
 // RelayNames lists the scenarios with a machine that a relay helps, and nothing else
 // that could be done on it.
 func RelayNames() []string { return named("relay-") }
@@ -77,7 +80,7 @@ func named(kind string) []string {
 	for _, e := range entries {
 		name := strings.TrimSuffix(e.Name(), ".txtar")
 		own := ""
-		for _, prefix := range []string{"treat-", "relay-"} {
+		for _, prefix := range []string{"treat-", "upgrade-", "relay-"} {
 			if strings.HasPrefix(name, prefix) {
 				own = prefix
 			}

@@ -121,6 +121,7 @@ const (
 //	machine/registry.reg    as regedit exports it; [-KEY] and "NAME"=- take away
 //	machine/services.json   {"wuauserv": {"start": 4}}; null takes away
 //	machine/settings.json   {"firewall-rule/NAME": "on"}; see [host.Setting]
+//	machine/media.json      installation media by their path: {"C:\\Media": {...}}, see [MediaSpec]
 //	machine/cache.json      {"NAME": "ADDRESS"}: what the DNS client remembers; "" is "no such name"
 //	machine/gone            files and folders that are missing, one a line
 //	machine/clock           how far the clock is ahead: "-26280h"
@@ -218,6 +219,9 @@ func (m *Machine) Restart() error {
 	m.act.Lock()
 	defer m.act.Unlock()
 	m.world.Advance(2 * time.Minute)
+	if err := m.finishSetup(); err != nil {
+		return err
+	}
 	if err := m.finish(); err != nil {
 		return err
 	}
@@ -276,6 +280,8 @@ func (m *Machine) unpack(f txtar.File) error {
 				return err
 			}
 		}
+	case name == "media.json":
+		return m.unpackMedia(f.Data)
 	case name == "cache.json":
 		return json.Unmarshal(f.Data, &m.now.Cache)
 	case name == "clock":

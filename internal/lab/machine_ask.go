@@ -35,6 +35,10 @@ func (m *Machine) Ask(ctx context.Context, q host.Question) (host.Answer, error)
 		}
 		v = found
 	default:
+		var ok bool
+		if v, ok = m.setupAnswer(strings.ToLower(q.Name)); ok {
+			break
+		}
 		return host.Answer{}, fmt.Errorf("answer %s: %w", q.Name, host.ErrNotRecorded)
 	}
 	b, err := json.Marshal(v)

@@ -90,7 +90,7 @@ func (m *Machine) makeTimes() error {
 var looked = []string{
 	`C:\Windows\WindowsUpdate.log`, `C:\Windows\Logs\*`, `C:\Windows\Panther\*`, `C:\Windows\INF\setupapi*.log`,
 	`C:\Windows\System32\drivers\etc\hosts`, `C:\Windows\SoftwareDistribution\ReportingEvents.log`,
-	`C:\Windows\System32\winevt\Logs\*`, `C:\$WINDOWS.~BT\Sources\Panther\*`,
+	`C:\Windows\System32\winevt\Logs\*`, `C:\$WINDOWS.~BT\Sources\Panther\*`, `C:\$WINDOWS.~BT\Sources\Rollback\*`,
 	`C:\Users\Default\AppData\Local\Microsoft\Windows\WSUS\SetupConfig.ini`, `C:\Windows\CCM\Logs\*`, `C:\Users\*\notes.txt`,
 }
 
@@ -98,6 +98,7 @@ var looked = []string{
 func writtenByWindows(p string) bool {
 	for _, pattern := range []string{
 		`C:\Windows\WindowsUpdate.log`, `C:\Windows\Logs\*`, `C:\Windows\System32\winevt\Logs\*`, `*\ReportingEvents.log`,
+		`C:\$WINDOWS.~BT*`, // of setup
 	} {
 		if wild(pattern, p) {
 			return true

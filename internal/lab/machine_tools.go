@@ -31,6 +31,8 @@ func (m *Machine) tool(ctx context.Context, name string, args []string) error {
 		}
 	case "gpupdate":
 		return m.refreshPolicy()
+	case "setup":
+		return m.setup(args)
 	case "dism":
 		return m.dism(ctx, line)
 	case "cleanmgr":
