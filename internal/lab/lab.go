@@ -71,6 +71,9 @@ func UpgradeNames() []string { return named("upgrade-") }
 // that could be done on it.
 func RelayNames() []string { return named("relay-") }
 
+// StoreNames lists the scenarios with a machine whose component store is damaged.
+func StoreNames() []string { return named("store-") }
+
 func named(kind string) []string {
 	entries, err := scenarios.ReadDir("scenarios")
 	if err != nil {
@@ -80,7 +83,7 @@ func named(kind string) []string {
 	for _, e := range entries {
 		name := strings.TrimSuffix(e.Name(), ".txtar")
 		own := ""
-		for _, prefix := range []string{"treat-", "upgrade-", "relay-"} {
+		for _, prefix := range []string{"treat-", "upgrade-", "relay-", "store-"} {
 			if strings.HasPrefix(name, prefix) {
 				own = prefix
 			}

@@ -125,6 +125,7 @@ const (
 //	machine/cache.json      {"NAME": "ADDRESS"}: what the DNS client remembers; "" is "no such name"
 //	machine/gone            files and folders that are missing, one a line
 //	machine/clock           how far the clock is ahead: "-26280h"
+//	machine/store.json      what of the component store is damaged, who has it, and images: see storeSection
 //	machine/files/C/...     text; line ends become those of Windows. An empty one is a folder if its name ends in a slash
 //	world.json              the network
 //	cure.json               [Cure]
@@ -284,6 +285,8 @@ func (m *Machine) unpack(f txtar.File) error {
 		return m.unpackMedia(f.Data)
 	case name == "cache.json":
 		return json.Unmarshal(f.Data, &m.now.Cache)
+	case name == "store.json":
+		return m.unpackStore(f.Data)
 	case name == "clock":
 		return m.now.Clock.UnmarshalText(bytes.TrimSpace(f.Data))
 	case strings.HasPrefix(name, "files/"):

@@ -28,6 +28,12 @@ func (m *Machine) Ask(ctx context.Context, q host.Question) (host.Answer, error)
 		v = host.ReadInstalled(ctx, m, q.Args, read(m, func(s *state) []host.InstallEvent { return slices.Clone(s.Installs) }), nil)
 	case host.AskStore:
 		return host.AnswerStore(ctx, m)
+	case host.AskImage:
+		img, err := m.image(q.Args["path"])
+		if err != nil {
+			return host.Answer{}, fmt.Errorf("answer %s: %w", q.Name, err)
+		}
+		v = img
 	case host.AskLeftovers:
 		found, err := host.FindLeftovers(ctx, m, drives{m}, `C:\Windows`, m.Now())
 		if err != nil {

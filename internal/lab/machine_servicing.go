@@ -60,7 +60,11 @@ func (m *Machine) stage(o offer) (string, codes.HRESULT) {
 	if what, symbol, h := m.stumble(); h.Failed() {
 		return fail(h, symbol, what)
 	}
-	if store, _ := m.setting(setStore); store != "sound" {
+	if lost, ok := m.missingPackage(o.KB); ok {
+		_ = m.servicing("Error", "Store corruption, manifest missing for package: %s", lost)
+		return fail(eStoreLacks, "CBS_E_STORE_CORRUPTION", "Failed to resolve package '"+lost+"'")
+	}
+	if store, _ := m.setting(setStore); store != "sound" && !m.whole(o.KB) {
 		if store == "files" {
 			return fail(eStoreCorrupt, "ERROR_SXS_COMPONENT_STORE_CORRUPT", "Failed to commit the changes")
 		}

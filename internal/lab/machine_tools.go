@@ -2,7 +2,6 @@ package lab
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -34,14 +33,14 @@ func (m *Machine) tool(ctx context.Context, name string, args []string) error {
 	case "setup":
 		return m.setup(args)
 	case "dism":
-		return m.dism(ctx, line)
+		return m.dism(ctx, line, args)
 	case "cleanmgr":
 		return m.cleanup(line)
 	case "sfc":
 		if h := m.need("TrustedInstaller"); h.Failed() {
 			return h
 		}
-		return m.repairStore(false)
+		return m.checkFiles(!strings.Contains(line, "verify"))
 	case "mpcmdrun":
 		return m.change(func(s *state) error { // definitions come by another way
 			for _, o := range s.Offers {
@@ -130,17 +129,15 @@ func (m *Machine) refreshPolicy() error {
 }
 
 // dism works on the component store.
-func (m *Machine) dism(ctx context.Context, line string) error {
+func (m *Machine) dism(ctx context.Context, line string, args []string) error {
 	if h := m.need("TrustedInstaller"); h.Failed() {
 		return h
 	}
 	switch {
 	case strings.Contains(line, "restorehealth"):
-		const noSource codes.HRESULT = 0x800F081F
-		if store, _ := m.setting(setStore); store == "damaged" && !m.reachable(ctx) {
-			return noSource
-		}
-		return m.repairStore(true)
+		return m.restoreHealth(ctx, args)
+	case strings.Contains(line, "scanhealth"):
+		return m.storeLook()
 	case strings.Contains(line, "startcomponentcleanup"):
 		return m.change(func(s *state) error {
 			delete(s.Settings, "state/deltas")
@@ -160,17 +157,4 @@ func (m *Machine) dism(ctx context.Context, line string) error {
 func (m *Machine) reachable(ctx context.Context) bool {
 	_, h := m.search(ctx)
 	return !h.Failed()
-}
-
-// repairStore puts in order what is damaged; SFC finds its files in the store, and so
-// mends only what lies outside of it.
-func (m *Machine) repairStore(store bool) error {
-	err := m.change(func(s *state) error {
-		damage := s.Settings[setStore]
-		if damage == "damaged" && store || damage == "files" && !store {
-			s.Settings[setStore] = "sound"
-		}
-		return nil
-	})
-	return errors.Join(err, m.servicing("Info", "Repr: CBS Store check completes"))
 }
