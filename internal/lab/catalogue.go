@@ -96,7 +96,7 @@ func (w *World) buildCatalogue() error {
 		if w.spec.Catalogue.Fault == CatalogueForeign {
 			organization, name = "Fabrikam Software", "Fabrikam Software"
 		}
-		p, err := NewPublisher(organization, name, w.start)
+		p, err := w.newPublisher(organization, name)
 		if err == nil {
 			p.Stamped = w.start.Add(-24 * time.Hour)
 		}

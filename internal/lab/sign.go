@@ -13,14 +13,19 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/binary"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"math/big"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
 	tags "golang.org/x/crypto/cryptobyte/asn1"
+
+	"updoc/internal/durable"
 )
 
 // Publisher signs packages the way Microsoft signs updates, under a root that nobody
@@ -447,4 +452,79 @@ func Program64(data []byte) []byte {
 	le.PutUint32(s[36:], 0x40000040) // initialised data, readable
 	copy(out[align:], data)
 	return out
+}
+
+// publisherFile holds the keys of the packages of a machine's world, so that what was
+// signed in one run of updoc is good in the next.
+const publisherFile = "publisher.pem"
+
+// Publisher is who signs the packages of the world's catalogue.
+func (w *World) Publisher() (*Publisher, error) { return w.catalogue.publisher() }
+
+// newPublisher makes who signs the packages of the world; a machine's folder keeps it.
+func (w *World) newPublisher(organization, name string) (*Publisher, error) {
+	if w.own == nil {
+		return NewPublisher(organization, name, w.start)
+	}
+	path := filepath.Join(w.own.dir, publisherFile)
+	if b, err := os.ReadFile(path); err == nil {
+		if p, err := readPublisher(b); err == nil && p.leaf.Subject.CommonName == name {
+			return p, nil
+		}
+	}
+	p, err := NewPublisher(organization, name, w.start)
+	if err != nil {
+		return nil, err
+	}
+	b, err := p.pem()
+	if err == nil {
+		err = durable.WriteFile(durable.OS{}, path, b)
+	}
+	return p, err
+}
+
+func (p *Publisher) pem() ([]byte, error) {
+	var out []byte
+	for _, c := range []*x509.Certificate{p.Root, p.issuing, p.leaf, p.tsa} {
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	}
+	for _, k := range []crypto.Signer{p.key, p.tsaKey} {
+		b, err := x509.MarshalPKCS8PrivateKey(k)
+		if err != nil {
+			return nil, fmt.Errorf("keep publisher: %w", err)
+		}
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: b})...)
+	}
+	return out, nil
+}
+
+func readPublisher(b []byte) (*Publisher, error) {
+	var certs []*x509.Certificate
+	var keys []crypto.Signer
+	for {
+		block, rest := pem.Decode(b)
+		if block == nil {
+			break
+		}
+		b = rest
+		if block.Type == "CERTIFICATE" {
+			c, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return nil, fmt.Errorf("read publisher: %w", err)
+			}
+			certs = append(certs, c)
+			continue
+		}
+		k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("read publisher: %w", err)
+		}
+		if s, ok := k.(crypto.Signer); ok {
+			keys = append(keys, s)
+		}
+	}
+	if len(certs) != 4 || len(keys) != 2 {
+		return nil, errors.New("read publisher: it is not whole")
+	}
+	return &Publisher{Root: certs[0], issuing: certs[1], leaf: certs[2], tsa: certs[3], key: keys[0], tsaKey: keys[1]}, nil
 }
