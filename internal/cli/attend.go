@@ -110,8 +110,23 @@ func (a attendance) others(run string, on bool, at time.Time) (bool, time.Time) 
 }
 
 // tidy takes away the copies of updoc that no task starts. The one that runs now
-// cannot be: the next time takes it.
-func (a attendance) tidy(ctx context.Context) {
+// cannot be: whoever opens the machine next takes it.
+func (a attendance) tidy(ctx context.Context) { a.tidyOld(ctx, time.Now()) }
+
+// fresh is how long a copy stays that no task starts: another updoc may be about to
+// make the task.
+const fresh = 10 * time.Minute
+
+// tidyOld takes away those of the copies that were there before a time.
+func (a attendance) tidyOld(ctx context.Context, before time.Time) {
+	copies, _ := filepath.Glob(filepath.Join(a.state, copied+"*.exe"))
+	copies = slices.DeleteFunc(copies, func(c string) bool {
+		info, err := os.Stat(c)
+		return err != nil || info.ModTime().After(before)
+	})
+	if len(copies) == 0 {
+		return
+	}
 	var keep []string
 	for _, name := range []string{host.TaskResume, host.TaskCheck} {
 		t, err := a.p.Scheduled(ctx, name)
@@ -120,7 +135,6 @@ func (a attendance) tidy(ctx context.Context) {
 		}
 		keep = append(keep, filepath.Base(strings.ReplaceAll(t.Program, `\`, "/")))
 	}
-	copies, _ := filepath.Glob(filepath.Join(a.state, copied+"*.exe"))
 	for _, c := range copies {
 		if !slices.Contains(keep, filepath.Base(c)) {
 			_ = os.Remove(c)
@@ -163,7 +177,12 @@ func (livePatient) Program(state string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("copy updoc: %w", err)
 	}
-	return install(durable.OS{}, self, state)
+	to, err := install(durable.OS{}, self, state)
+	if err == nil { // one that was there already is wanted again: see fresh
+		now := time.Now()
+		_ = os.Chtimes(to, now, now)
+	}
+	return to, err
 }
 
 // Program implements [Patient]: nothing runs on a simulated machine.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -260,5 +261,28 @@ func TestInstall(t *testing.T) {
 	a.tidy(t.Context())
 	if left, _ := filepath.Glob(filepath.Join(state, "*")); len(left) != 0 {
 		t.Errorf("left: %v", left)
+	}
+}
+
+// A copy that could not be deleted while it ran goes when the machine is opened next;
+// one that somebody has just made stays.
+func TestLeftCopies(t *testing.T) {
+	_, dir := sickPC(t, "treat-services-disabled")
+	state := filepath.Join(dir, "updoc")
+	if err := os.MkdirAll(state, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, age := range map[string]time.Duration{"updoc-0011223344556677.exe": time.Hour, "updoc-8899aabbccddeeff.exe": 0, "updoc.lock": time.Hour} {
+		p, at := filepath.Join(state, name), time.Now().Add(-age)
+		if err := errors.Join(os.WriteFile(p, []byte("MZ"), 0o600), os.Chtimes(p, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, out := atLab(t, "history", "--lab", dir); code != ExitHealthy {
+		t.Fatalf("exit %d\n%s", code, out)
+	}
+	left, err := filepath.Glob(filepath.Join(state, "updoc*"))
+	if want := []string{filepath.Join(state, "updoc-8899aabbccddeeff.exe"), filepath.Join(state, "updoc.lock")}; err != nil || !slices.Equal(left, want) {
+		t.Errorf("left %v, %v, want %v", left, err, want)
 	}
 }

@@ -106,9 +106,14 @@ func (t *treating) check() error {
 // patient opens the machine and the directory of its journals.
 func (t *treating) patient(ctx context.Context, env *Env) (p Patient, state string, err error) {
 	if t.lab != "" {
-		return openLab(t.lab)
+		p, state, err = openLab(t.lab)
+	} else {
+		p, state, err = env.openPatient(ctx)
 	}
-	return env.openPatient(ctx)
+	if err == nil {
+		attendance{env: env, p: p, state: state}.tidyOld(ctx, time.Now().Add(-fresh))
+	}
+	return p, state, err
 }
 
 // hold keeps other updocs away from the machine until release.
