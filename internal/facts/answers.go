@@ -40,6 +40,7 @@ type Answers struct {
 	Power      Fact[host.Power]            // mains or battery
 	Store      Fact[host.Store]            // the component store, by servicing's own log and registry
 	Leftovers  Fact[host.Leftovers]        // what the registry names and the disk lacks, and old files
+	Startup    Fact[host.Startup]          // what starts with Windows; of a live machine only if somebody asks for it
 }
 
 // answerTime is how long a live machine may take to answer all questions; the slowest,
@@ -120,6 +121,7 @@ func answerQuestions() []question {
 		asks(host.AskBITS, func(f *Facts, _ *reading, v Fact[host.TransferQueue]) { f.Transfers = v }),
 		asks(host.AskStore, func(f *Facts, _ *reading, v Fact[host.Store]) { f.Store = v }),
 		asks(host.AskLeftovers, func(f *Facts, _ *reading, v Fact[host.Leftovers]) { f.Leftovers = v }),
+		asks(host.AskStartup, func(f *Facts, _ *reading, v Fact[host.Startup]) { f.Startup = v }),
 		asks(host.AskAgent, func(f *Facts, _ *reading, v Fact[host.AgentState]) { f.Agent = v }),
 		asks(host.AskProxyFor, func(f *Facts, _ *reading, v Fact[host.ProxyFor]) { f.ProxyFor = v }),
 	}
@@ -135,7 +137,8 @@ func (f *Facts) readAnswers(ctx context.Context, h host.Reader) []*reading {
 	var wg sync.WaitGroup
 	places := make(chan struct{}, answersAtOnce)
 	for i, q := range slices.Backward(list) {
-		if q.name == host.AskProxyFor && f.Machine.Source == "live" {
+		// Nor what takes long: to know who made a program is to read it.
+		if (q.name == host.AskProxyFor || q.name == host.AskStartup) && f.Machine.Source == "live" {
 			out[i] = newReading(host.File{}, nil, noiseTable{})
 			continue
 		}

@@ -38,7 +38,7 @@ func Questions() []Question {
 	var out []Question
 	for _, name := range []string{
 		AskCaller, AskEdition, AskAdapters, AskProxy, AskUserProxy, AskRestart, AskFilters, AskTLS, AskManagement, AskPowerState,
-		AskVolumes, AskTime, AskFirewall, AskSecurity, AskBITS, AskStore, AskLeftovers, AskAgent, AskProxyFor,
+		AskVolumes, AskTime, AskFirewall, AskSecurity, AskBITS, AskStore, AskLeftovers, AskStartup, AskAgent, AskProxyFor,
 	} {
 		out = append(out, Question{Name: name})
 	}

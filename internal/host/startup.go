@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -526,4 +527,30 @@ func (x *starter) images() {
 	slices.SortStableFunc(x.out.Entries, func(a, b StartupEntry) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), cmp.Compare(a.Where, b.Where))
 	})
+}
+
+// Guardian stands guard over a machine while a run has changed what starts with it.
+type Guardian interface {
+	// Guard has the machine start a program at each start, before anybody signs in and
+	// in safe mode too, in the place of the guard that stood there.
+	Guard(ctx context.Context, g Guard) error
+	// Unguard ends that; that there is no guard is no error.
+	Unguard(ctx context.Context) error
+}
+
+// Guard is what is started.
+type Guard struct {
+	Program string `json:"program"` // full path of updoc
+	Run     string `json:"run"`     // that is taken back if Windows came up in safe mode, or if nobody goes on with it in time
+}
+
+// Check refuses a guard that updoc never sets up.
+func (g Guard) Check() error {
+	switch {
+	case !localPath(g.Program) || strings.Contains(g.Program, `"`):
+		return fmt.Errorf("guard: %w: no full path of a program", ErrRefused)
+	case g.Run == "" || len(g.Run) > 64 || strings.Trim(g.Run, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-") != "" || g.Run[0] == '-':
+		return fmt.Errorf("guard: %w: %q is no name of a run", ErrRefused, g.Run)
+	}
+	return nil
 }

@@ -74,6 +74,10 @@ func RelayNames() []string { return named("relay-") }
 // StoreNames lists the scenarios with a machine whose component store is damaged.
 func StoreNames() []string { return named("store-") }
 
+// IsolateNames lists the scenarios with a machine on which a program that starts with
+// Windows is in the way.
+func IsolateNames() []string { return named("isolate-") }
+
 func named(kind string) []string {
 	entries, err := scenarios.ReadDir("scenarios")
 	if err != nil {
@@ -83,7 +87,7 @@ func named(kind string) []string {
 	for _, e := range entries {
 		name := strings.TrimSuffix(e.Name(), ".txtar")
 		own := ""
-		for _, prefix := range []string{"treat-", "upgrade-", "relay-", "store-"} {
+		for _, prefix := range []string{"isolate-", "treat-", "upgrade-", "relay-", "store-"} {
 			if strings.HasPrefix(name, prefix) {
 				own = prefix
 			}

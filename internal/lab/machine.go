@@ -100,6 +100,7 @@ type state struct {
 	Present  []string                 `json:"present"`  // updates that are installed, by id and by KB, in lower case
 	Events   int                      `json:"events"`   // that were logged, for their numbers
 	Started  time.Time                `json:"started"`  // true time of the last start of Windows
+	Startup  *startup                 `json:"startup,omitempty"`
 	Pending  []offer                  `json:"pending"`  // installs that the next restart finishes
 	Installs []host.InstallEvent      `json:"installs"` // that ended, as the log System has them, newest first
 }
@@ -122,6 +123,7 @@ const (
 //	machine/services.json   {"wuauserv": {"start": 4}}; null takes away
 //	machine/settings.json   {"firewall-rule/NAME": "on"}; see [host.Setting]
 //	machine/media.json      installation media by their path: {"C:\\Media": {...}}, see [MediaSpec]
+//	machine/startup.json    what others put on it that starts with Windows, see [startupSpec]
 //	machine/cache.json      {"NAME": "ADDRESS"}: what the DNS client remembers; "" is "no such name"
 //	machine/gone            files and folders that are missing, one a line
 //	machine/clock           how far the clock is ahead: "-26280h"
@@ -152,6 +154,7 @@ func NewMachine(dir string, s *Scenario) (*Machine, error) {
 		}
 	}
 	m.world.SetMachineClock(time.Duration(m.now.Clock))
+	m.begun(&m.now)
 	if err := errors.Join(m.stores(), m.makeTimes()); err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
@@ -246,6 +249,7 @@ func (m *Machine) Restart() error {
 				s.Registry.set(cbsKey+`\SessionsPending`, "Exclusive", dword(0))
 			}
 		}
+		m.begun(s)
 		clear(s.Cache)
 		return nil
 	})
@@ -265,6 +269,8 @@ func (m *Machine) unpack(f txtar.File) error {
 		return m.now.Registry.read(f.Data)
 	case name == "services.json":
 		return m.unpackServices(f.Data)
+	case name == "startup.json":
+		return m.unpackStartup(f.Data)
 	case name == "settings.json":
 		var settings map[string]*string
 		if err := json.Unmarshal(f.Data, &settings); err != nil {

@@ -244,6 +244,10 @@ func (m *Machine) search(ctx context.Context) ([]offer, codes.HRESULT) {
 			m.trace("Agent", "Windows Update access disabled: Yes")
 			return nil, ePolicyOff
 		}
+		if h := m.interferes("scan"); h.Failed() {
+			m.trace("ProtocolTalker", "*FAILED* [%08X] The connection was closed by somebody else", uint32(h))
+			return nil, h
+		}
 		via := m.proxy(ctx)
 		if !wsus {
 			m.locate(ctx, via)
@@ -613,6 +617,10 @@ func (m *Machine) deploy(o offer) (string, codes.HRESULT) {
 		return "verify", eNoSignature
 	}
 	if h := m.need("TrustedInstaller"); h.Failed() {
+		return "install", h
+	}
+	if h := m.interferes("install"); h.Failed() {
+		_ = m.servicing("Error", "Failed to install %s [HRESULT = 0x%08x]", o.KB, uint32(h))
 		return "install", h
 	}
 	if b, err := headOf(m.place(setupConfig)); err == nil && !strings.Contains(string(b), "[SetupConfig]") {

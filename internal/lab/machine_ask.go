@@ -34,6 +34,12 @@ func (m *Machine) Ask(ctx context.Context, q host.Question) (host.Answer, error)
 			return host.Answer{}, fmt.Errorf("answer %s: %w", q.Name, err)
 		}
 		v = img
+	case host.AskStartup:
+		found, err := m.starts(ctx)
+		if err != nil {
+			return host.Answer{}, fmt.Errorf("answer %s: %w", q.Name, err)
+		}
+		v = found
 	case host.AskLeftovers:
 		found, err := host.FindLeftovers(ctx, m, drives{m}, `C:\Windows`, m.Now())
 		if err != nil {

@@ -43,7 +43,7 @@ type fit struct {
 func fitters() map[string]fitter {
 	all := map[string]fitter{}
 	for _, family := range []map[string]fitter{
-		fitAgent(), fitNetwork(), fitPolicy(), fitProxy(), fitServices(), fitServicing(), fitState(), fitSystem(),
+		fitAgent(), fitIsolate(), fitNetwork(), fitPolicy(), fitProxy(), fitServices(), fitServicing(), fitState(), fitSystem(),
 	} {
 		for id, f := range family {
 			all[id] = f

@@ -40,7 +40,6 @@ func fitSystem() map[string]fitter {
 		"tell-security-team-blocking":     because,
 		"tell-vendor-conflict":            fitFilters,
 		"stop-interfering-program":        guide("program-blamed", "filter-blamed", "task-touches-updates", "service-stopped-by", "program-toggled", "update-blocker", "restart-by-program", "thawed-at-restart"),
-		"run-clean-boot":                  guide(),
 		"uninstall-blocking-program":      guide("app-block", "app-block-screen", "note-app-blocks", "app-still-blocked", "program-blamed"),
 		"undo-tweak-tool-settings":        fitTweaks,
 		"unplug-devices":                  guide("note-two-boot-disks", "two-boot-disks-helped"),
