@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"updoc/internal/cli"
 	"updoc/internal/host"
 )
 
@@ -22,6 +23,8 @@ var (
 	state func() (string, error)
 	as    func(context.Context, string) (host.Exchanger, func(), error)
 	admit func(client, self netip.AddrPort) error
+
+	rights cli.Rights
 )
 
 // serve has no service to play.

@@ -2,10 +2,16 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
 	"net/netip"
+	"os"
 	"time"
 
+	"updoc/internal/cli"
 	"updoc/internal/host"
 	"updoc/internal/host/winhost"
 	"updoc/internal/route"
@@ -51,3 +57,69 @@ func admit(client, self netip.AddrPort) error { return winhost.AdmitUpdater(clie
 func serve(ctx context.Context, args []string) (code int, ok bool) {
 	return winhost.ServeWalk(ctx, args, witness())
 }
+
+// rights gets an administrator's for what needs them.
+var rights cli.Rights = elevation{}
+
+type elevation struct{}
+
+func (elevation) Elevated() bool { return win.Elevated() }
+
+// Elevate starts this program again, for this user, and tells it by name where the two
+// meet: a name that nobody else knows.
+func (elevation) Elevate(ctx context.Context) (io.ReadWriteCloser, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	user, err := win.User()
+	if err != nil {
+		return nil, err
+	}
+	pin, err := win.Pin() // until the other one runs, nobody puts another program in its place
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = pin.Close() }()
+	name := make([]byte, 16)
+	if _, err := rand.Read(name); err != nil {
+		return nil, err
+	}
+	meet := hex.EncodeToString(name)
+	p, err := win.Elevate(exe, "elevated", meet, user)
+	switch {
+	case errors.Is(err, win.ErrDeclined):
+		return nil, fmt.Errorf("%w: %w", cli.ErrDeclined, err)
+	case err != nil:
+		return nil, err
+	}
+	defer func() { _ = p.Close() }()
+	const start = 30 * time.Second // a scanner may look at the program first
+	ctx, stop := context.WithTimeout(ctx, start)
+	defer stop()
+	return win.Dial(ctx, meet, p.PID)
+}
+
+// Await keeps the program's file as it is for as long as the two talk.
+func (elevation) Await(ctx context.Context, name, user string) (io.ReadWriteCloser, error) {
+	pin, err := win.Pin()
+	if err != nil {
+		return nil, err
+	}
+	pipe, err := win.Listen(name, user)
+	if err != nil {
+		return nil, errors.Join(err, pin.Close())
+	}
+	if _, err := pipe.Accept(ctx, user); err != nil {
+		return nil, errors.Join(err, pipe.Close(), pin.Close())
+	}
+	return pinned{pipe, pin}, nil
+}
+
+// pinned is a connection that keeps a program in its place.
+type pinned struct {
+	*win.Pipe
+	pin io.Closer
+}
+
+func (p pinned) Close() error { return errors.Join(p.Pipe.Close(), p.pin.Close()) }

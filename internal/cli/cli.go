@@ -60,6 +60,9 @@ type Env struct {
 	// Sleep waits, or returns the context's error; nil waits by the clock.
 	Sleep func(context.Context, time.Duration) error
 
+	// Rights gets an administrator's; nil where there is no Windows.
+	Rights Rights
+
 	// Browse opens an address in the person's browser; nil does it as the system does.
 	Browse func(url string) error
 
@@ -175,7 +178,7 @@ fix, reset, undo, resume and relay --set change anything.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Sprintf("'%s --help' lists the flags", cmd.CommandPath()), "%w", err)
 	})
-	root.AddCommand(newDiagnose(env), newTrace(env), newCollect(env), newExplain(env), newFix(env), newUndo(env), newResume(env), newHistory(env), newReset(env), newCheck(env), newPage(env), newDemo(env), newLab(env), newRelay(env), newCauses(env), newRemedies(env))
+	root.AddCommand(newDiagnose(env), newTrace(env), newCollect(env), newExplain(env), newFix(env), newUndo(env), newResume(env), newHistory(env), newReset(env), newCheck(env), newPage(env), newElevated(env), newDemo(env), newLab(env), newRelay(env), newCauses(env), newRemedies(env))
 	return root
 }
 

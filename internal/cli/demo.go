@@ -35,9 +35,11 @@ it did.
 
 Scenarios that hold evidence alone are diagnosed; those whose names begin with
 treat- are machines, and are cured. With --page such a machine is shown on the page in
-the browser that 'updoc' opens on Windows, and is yours to cure.`,
+the browser that 'updoc' opens on Windows, with --terminal on the terminal, and is
+yours to cure.`,
 		Example: `  updoc demo
   updoc demo --page
+  updoc demo --terminal
   updoc demo --list
   updoc demo clock-skew`,
 		Args: cobra.MaximumNArgs(1),
@@ -60,7 +62,7 @@ the browser that 'updoc' opens on Windows, and is yours to cure.`,
 			if err != nil {
 				return err
 			}
-			if page {
+			if page || how.terminal {
 				if err := how.check(); err != nil {
 					return err
 				}

@@ -26,17 +26,20 @@ import (
 	"updoc/internal/repair"
 	"updoc/internal/report"
 	"updoc/internal/ui"
+	uiterm "updoc/internal/ui/term"
 	"updoc/internal/ui/web"
 )
 
 // pageFlags say how the page is opened.
 type pageFlags struct {
 	noBrowser bool
+	terminal  bool
 	lang      string
 }
 
 func (f *pageFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.noBrowser, "no-browser", false, "only say the page's address")
+	cmd.Flags().BoolVar(&f.terminal, "terminal", false, "show it on this terminal and not in a browser")
 	cmd.Flags().StringVar(&f.lang, "lang", "", "language of the page: en or de (default: the browser's)")
 	_ = cmd.RegisterFlagCompletionFunc("lang", cobra.FixedCompletions([]string{"en", "de"}, cobra.ShellCompDirectiveNoFileComp)) // fails only for a flag that is not there
 }
@@ -59,7 +62,8 @@ the plan of its cure, and what was done. It looks first and changes nothing unti
 press "Fix it". The page is served on this machine alone, to you alone, and ends with
 its last window. On Windows 'updoc' without a command does the same.`,
 		Example: `  updoc page
-  updoc page --no-browser    only say the address`,
+  updoc page --no-browser    only say the address
+  updoc page --terminal      the same on a terminal: over SSH, on Server Core`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.check(); err != nil {
@@ -82,22 +86,22 @@ func (env *Env) page(ctx context.Context, f pageFlags, t treating) error {
 			return err
 		}
 		defer p.Close()
-		return env.servePage(ctx, f, &labDoctor{&doctor{env: env, p: p, state: state, blind: t.blind}})
+		return env.visit(ctx, f, &labDoctor{&doctor{env: env, p: p, state: state, blind: t.blind}})
 	}
-	h, done, err := env.openLive(ctx)
+	if env.Rights != nil && env.Rights.Elevated() && !f.terminal {
+		return &hinted{errors.New("the page is for a person's own rights, and this is an administrator's"), "start updoc without 'Run as administrator', it asks when it needs to; or use 'updoc page --terminal'", ExitNotAllowed}
+	}
+	d, done, err := env.liveDoctor(ctx, t.blind)
 	if err != nil {
 		return err
 	}
 	defer done()
-	d := &doctor{env: env, blind: t.blind, h: h}
-	if t, ok := h.(treatable); ok {
-		p := livePatient{t, env, &bar{to: d.worked}}
-		if w, ok := h.(interface{ Watch(func(host.Work)) }); ok {
-			w.Watch(p.bar.long)
-		}
-		d.h, d.p = p, p
+	if env.Rights == nil || env.Rights.Elevated() {
+		return env.visit(ctx, f, d)
 	}
-	return env.servePage(ctx, f, d)
+	asking := env.asking(d)
+	defer asking.Close()
+	return env.visit(ctx, f, asking)
 }
 
 // labPace is how long the demo shows each event: a simulated machine is faster than
@@ -119,7 +123,19 @@ func (env *Env) demoPage(ctx context.Context, f pageFlags, open func(dir string)
 	if _, err := p.Try(ctx, host.Attempt{Stage: fails}); err != nil {
 		return err
 	}
-	return env.servePage(ctx, f, &labDoctor{&doctor{env: env, p: p, state: state, pace: labPace}})
+	return env.visit(ctx, f, &labDoctor{&doctor{env: env, p: p, state: state, wait: func() { time.Sleep(labPace) }}})
+}
+
+// visit shows a machine where the flags say.
+func (env *Env) visit(ctx context.Context, f pageFlags, d ui.Doctor) error {
+	if !f.terminal {
+		return env.servePage(ctx, f, d)
+	}
+	if !env.fullScreen() {
+		return usage("use 'updoc diagnose' and 'updoc fix' where there is none", "this is no terminal that can be drawn on")
+	}
+	_, err := env.terminal(ctx, d, uiterm.Today)
+	return err
 }
 
 // servePage serves a visit until its last window is closed.
@@ -167,7 +183,8 @@ type doctor struct {
 	p     Patient     // this machine, to be treated; nil: it cannot be
 	state string      // directory of the journals; "": it is asked for when it is needed
 	blind bool        // do not use the network to find out more
-	pace  time.Duration
+	user  string      // whose registry HKCU is; "": of whoever runs this process
+	wait  func()      // before each event is told; nil: it is told at once
 
 	mu   sync.Mutex
 	plan *repair.Plan // that was shown last
@@ -283,12 +300,15 @@ func (d *doctor) runner(open func(p Patient, state string) (*repair.Journal, err
 	if err != nil {
 		return nil, nil, errors.Join(err, release())
 	}
-	user, _ := p.Account() // without it, whoever goes on takes HKCU as it is
+	user := d.user
+	if user == "" {
+		user, _ = p.Account() // without it, whoever goes on takes HKCU as it is
+	}
 	r = &repair.Runner{
 		Host: p, Agent: p, Journal: j, Now: p.Now, Started: p.Started, Approve: w.Ask,
 		Tell: func(e repair.Event) {
-			if d.pace > 0 {
-				time.Sleep(d.pace)
+			if d.wait != nil {
+				d.wait()
 			}
 			if w.Tell != nil {
 				w.Tell(e)
@@ -408,6 +428,20 @@ func (d *doctor) Pack(ctx context.Context, keepHosts bool, tell func(ui.Work)) (
 		return out, nil
 	}
 	return pack, nil
+}
+
+// Restart implements [ui.Restarter].
+func (d *doctor) Restart(ctx context.Context) error {
+	p := d.p
+	if u, ok := p.(userPatient); ok {
+		p = u.Patient
+	}
+	if l, ok := p.(livePatient); ok {
+		if r, ok := l.treatable.(ui.Restarter); ok {
+			return r.Restart(ctx)
+		}
+	}
+	return ui.ErrNotAllowed
 }
 
 // labDoctor treats a simulated machine, which it can restart.

@@ -112,9 +112,9 @@ func (m *model) tabs() string {
 func (m *model) foot() string {
 	switch {
 	case m.asked() != nil:
-		return m.asked().text
+		return report.Clean(m.asked().text)
 	case m.err != nil:
-		return problem(m.err)
+		return report.Clean(problem(m.err))
 	}
 	var keys []string
 	key := func(ok bool, id string, args ...any) {
@@ -139,7 +139,7 @@ func (m *model) foot() string {
 	key(m.view == Other, "enter", "what", say("term.open.what"))
 	all := ""
 	if len(keys) > 0 {
-		all = strings.Join(keys, "  ") + "  "
+		all = strings.Join(keys, " | ") + " | "
 	}
 	id := "term.keys"
 	if m.width < 100 {
@@ -150,7 +150,7 @@ func (m *model) foot() string {
 
 // footed gives the last line its look.
 func (m *model) footed(line string) string {
-	line = m.plain(report.Clean(line))
+	line = m.plain(line)
 	if r := []rune(line); len(r) > m.width {
 		line = string(r[:m.width])
 	}

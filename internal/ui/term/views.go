@@ -31,7 +31,9 @@ func (w *writer) paint(code, s string) string {
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-func (w *writer) title(s string) { w.line(w.paint("1", w.clean(s))); w.line("") }
+func (w *writer) heading(s string) { w.line(w.paint("1", w.clean(s))) }
+
+func (w *writer) title(s string) { w.heading(s); w.line("") }
 
 func (w *writer) faint(s string) string { return w.paint("2", s) }
 
@@ -175,7 +177,9 @@ func (m *model) today(w *writer) {
 		m.standing(w)
 		style := w.style
 		style.Plan = m.mayFix()
-		w.told(report.Text(w.b, p.Doc, style))
+		doc := *p.Doc
+		doc.Rejected = nil // that is the next view's
+		w.told(report.Text(w.b, &doc, style))
 		if m.mayFix() {
 			t := p.Plan.Treatments[slices.IndexFunc(p.Plan.Treatments, func(t repair.Treatment) bool {
 				return t.Risk != repair.RiskOutside && t.How != repair.Advice
@@ -259,14 +263,14 @@ func (m *model) head(w *writer) {
 	st := &m.state
 	switch {
 	case st.Phase == ui.Undoing:
-		w.title(say("ui.undoing"))
+		w.heading(say("ui.undoing"))
 	case st.Phase == ui.Undone:
-		w.title(say("ui.result.undone"))
+		w.heading(say("ui.result.undone"))
 	case st.Phase == ui.Waiting && st.Result == repair.Restart:
-		w.title(say("ui.restart"))
+		w.heading(say("ui.restart"))
 		w.text("", "", say("ui.result-lead.restart"))
 	case st.Phase == ui.Waiting:
-		w.title(say("ui.unfinished"))
+		w.heading(say("ui.unfinished"))
 		w.text("", "", say("ui.unfinished-lead"))
 	case st.Phase == ui.Over && st.Result != "":
 		code := "1"
@@ -280,11 +284,11 @@ func (m *model) head(w *writer) {
 			w.text("", "1;31", problem(st.Err))
 		}
 	case st.Stopping:
-		w.title(say("ui.stopping"))
+		w.heading(say("ui.stopping"))
 	case st.Paused:
-		w.title(say("ui.paused"))
+		w.heading(say("ui.paused"))
 	case st.Question != nil:
-		w.title(say("ui.ask"))
+		w.heading(say("ui.ask"))
 	default:
 		w.line(w.paint("1", say("ui.working")) + w.bar(ui.Work{Done: int64(st.Progress() * 1000), Total: 1000}))
 		if this, all := st.Left(m.session.Now()); this > 0 {
