@@ -57,6 +57,10 @@ type Env struct {
 	// part of updating it; nil where nobody can tell programs apart.
 	Admit func(client, self netip.AddrPort) error
 
+	// Trust says whether Windows itself trusts the signature of a file; nil where there is
+	// no Windows.
+	Trust func(path string) error
+
 	// Sleep waits, or returns the context's error; nil waits by the clock.
 	Sleep func(context.Context, time.Duration) error
 

@@ -288,8 +288,12 @@ func (t *treating) runner(env *Env, p Patient, state string, j *repair.Journal) 
 		user, _ = p.Account() // without it, whoever goes on takes HKCU as it is
 	}
 	r := &repair.Runner{
-		Host: forUser(p, t.user), Agent: p, Journal: j, Now: p.Now, Started: p.Started,
-		Tell: func(e repair.Event) { last = t.tell(env, e, last) },
+		Host: forUser(p, t.user), Agent: j.Plan().Proved(p, p), Journal: j, Now: p.Now, Started: p.Started,
+		Tell: func(e repair.Event) {
+			if last = t.tell(env, e, last); e.Kind == repair.EntryEnd {
+				dropPackages(p, state, j.Plan().Run)
+			}
+		},
 	}
 	if f, ok := p.(fetcher); ok {
 		r.Fetch = f.Fetch
@@ -380,6 +384,7 @@ type asker struct {
 	in   *bufio.Reader
 	here bool
 	wait bool // what needs a person waits for one, and is not passed over
+	sure bool // the person named just this, and agreed to it
 }
 
 var errNobody = errors.New("nobody is there to ask")
@@ -420,6 +425,9 @@ func (a *asker) yes(ctx context.Context, question string) (bool, error) {
 func (a *asker) treatment(ctx context.Context, t repair.Treatment) (bool, error) {
 	if t.Risk == repair.RiskOutside || t.How == repair.Advice {
 		return false, nil
+	}
+	if a.sure {
+		return true, nil
 	}
 	question := "Do this now?"
 	if t.Risk == repair.RiskPermanent {
