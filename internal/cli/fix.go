@@ -295,6 +295,9 @@ func (t *treating) runner(env *Env, p Patient, state string, j *repair.Journal) 
 			}
 		},
 	}
+	if m, ok := p.(host.RestorePoints); ok {
+		r.Points = m
+	}
 	if f, ok := p.(fetcher); ok {
 		r.Fetch = f.Fetch
 	}

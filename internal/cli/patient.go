@@ -71,6 +71,15 @@ func (env *Env) openPatient(ctx context.Context) (Patient, string, error) {
 	return p, state, nil
 }
 
+// RestorePoint implements [host.RestorePoints].
+func (p livePatient) RestorePoint(ctx context.Context, name string) (host.RestorePoint, error) {
+	m, ok := p.treatable.(host.RestorePoints)
+	if !ok {
+		return host.RestorePoint{}, host.ErrNotExist
+	}
+	return m.RestorePoint(ctx, name)
+}
+
 // Now implements [Patient].
 func (livePatient) Now() time.Time { return time.Now() }
 

@@ -103,6 +103,7 @@ type state struct {
 	Startup  *startup                 `json:"startup,omitempty"`
 	Pending  []offer                  `json:"pending"`  // installs that the next restart finishes
 	Installs []host.InstallEvent      `json:"installs"` // that ended, as the log System has them, newest first
+	Points   uint32                   `json:"points"`   // restore points that were made
 }
 
 //go:embed machine-base.txtar

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -161,6 +162,11 @@ func (j *Journal) Story() []Told {
 		if d := p.courses[i]; d != nil && len(d.done) > 0 {
 			if pr, err := t.Course.Procedure(); err == nil {
 				lines = pr.Story(d.done)
+			}
+		}
+		for _, e := range j.entries {
+			if e.Kind == EntryPoint && e.Treatment == i && e.Point != nil && e.Point.New {
+				lines = append(slices.Clone(lines), line("point.made", []string{"n", strconv.Itoa(int(e.Point.Sequence))}))
 			}
 		}
 		if against := p.tried[i].Against; len(against) > 0 {

@@ -37,6 +37,7 @@ const (
 	EntryConflict EntryKind = "conflict" // it was not: somebody changed the same thing since
 	EntryAct      EntryKind = "act"      // an act of a course is over that changed nothing, or could not be done
 	EntryStarted  EntryKind = "started"  // the machine was restarted, and the course goes on
+	EntryPoint    EntryKind = "point"    // a restore point of Windows was wished for
 	EntryWitness  EntryKind = "witness"  // what Windows says of installs before a treatment
 	EntryEnd      EntryKind = "end"      // the run is over
 )
@@ -58,6 +59,8 @@ type Entry struct {
 	Result    Result        `json:"result,omitempty"`
 	Err       string        `json:"err,omitempty"`
 	Code      string        `json:"code,omitempty"` // of Err: "0x80070020"
+
+	Point *host.RestorePoint `json:"point,omitempty"` // point: what came of it
 
 	// Of the proof of an install.
 	Witness *host.Installed `json:"witness,omitempty"` // witness, tried: what Windows says

@@ -49,6 +49,8 @@ type Runner struct {
 	AtStart func(ctx context.Context, on bool, at time.Time) error
 	// Awake, if not nil, keeps the machine from going to sleep until release.
 	Awake func() (release func())
+	// Points, if not nil, makes restore points.
+	Points host.RestorePoints
 	// Fetch, if not nil, brings a file to where it says on the machine, whole and verified,
 	// and leaves what is there already and is that file. Stopped, it goes on where it
 	// was when it is called again. Without it courses cannot fetch.
@@ -78,6 +80,8 @@ type Event struct {
 	// Of an install that was tried: what Windows itself says for it and against it.
 	Said    []Line `json:"said,omitempty"`
 	Against []Line `json:"against,omitempty"`
+
+	Point *host.RestorePoint `json:"point,omitempty"` // what came of the wish for one; nil: Err
 }
 
 // progress is where a run stands, by its journal.
@@ -91,11 +95,12 @@ type progress struct {
 	waits   map[int]Entry    // restarts that were asked for
 	courses map[int]*doings  // what courses did
 	witness map[int]*host.Installed
+	pointed bool // a restore point was wished for
 	end     Result
 }
 
 func (j *Journal) progress() progress {
-	p := progress{map[[2]int]Entry{}, map[[2]int]bool{}, map[int]bool{}, map[int]bool{}, map[int]bool{}, map[int]Entry{}, map[int]Entry{}, map[int]*doings{}, map[int]*host.Installed{}, ""}
+	p := progress{map[[2]int]Entry{}, map[[2]int]bool{}, map[int]bool{}, map[int]bool{}, map[int]bool{}, map[int]Entry{}, map[int]Entry{}, map[int]*doings{}, map[int]*host.Installed{}, false, ""}
 	treatments := j.Plan().Treatments
 	for _, e := range j.entries {
 		at := [2]int{e.Treatment, e.Step}
@@ -126,6 +131,8 @@ func (j *Journal) progress() progress {
 			p.over[e.Treatment], p.broken[e.Treatment] = true, true
 		case EntryPassed:
 			p.over[e.Treatment] = true
+		case EntryPoint:
+			p.pointed = true
 		case EntryWitness:
 			p.witness[e.Treatment] = e.Witness
 		case EntryTreated:
@@ -164,7 +171,7 @@ func (r *Runner) Run(ctx context.Context) (Result, error) {
 		var err error
 		if p.over[i] {
 			res = p.result(i, t)
-		} else if res, err = r.treat(ctx, i, t, p); err != nil {
+		} else if res, err = r.treat(ctx, i, t, &p); err != nil {
 			return "", err
 		}
 		// An experiment ends here, whatever it showed, and also if the process that
@@ -238,7 +245,7 @@ func (r *Runner) write(e Entry, ev Event) error {
 // treat carries out one treatment, or what is left of it, and tries whether it
 // helped. The result is Cured, NotCured, Unproven, Broken, Restart, or "" if it
 // was passed over.
-func (r *Runner) treat(ctx context.Context, i int, t Treatment, p progress) (Result, error) {
+func (r *Runner) treat(ctx context.Context, i int, t Treatment, p *progress) (Result, error) {
 	asks := t.How != Automatic || t.Risk == RiskPermanent // what cannot be taken back has a question of its own
 	if asks && !p.treated[i] && !p.started(i) {
 		ok, err := r.approved(ctx, t)
@@ -254,16 +261,19 @@ func (r *Runner) treat(ctx context.Context, i int, t Treatment, p progress) (Res
 		return "", r.write(Entry{Kind: EntryPassed, Treatment: i}, Event{Treatment: t.ID})
 	}
 	if !p.treated[i] {
-		if err := r.before(ctx, i, p); err != nil {
+		if err := r.point(ctx, i, t, p); err != nil {
+			return "", err
+		}
+		if err := r.before(ctx, i, *p); err != nil {
 			return "", err
 		}
 	}
 	if t.Course != nil && !p.treated[i] {
-		if res, over, err := r.course(ctx, i, t, p); over || err != nil {
+		if res, over, err := r.course(ctx, i, t, *p); over || err != nil {
 			return res, err
 		}
 	} else if !p.treated[i] {
-		restart, err := r.steps(ctx, i, t, p)
+		restart, err := r.steps(ctx, i, t, *p)
 		var failed *stepError
 		switch {
 		case errors.As(err, &failed):
@@ -301,7 +311,7 @@ func (r *Runner) treat(ctx context.Context, i int, t Treatment, p progress) (Res
 			return Restart, nil
 		}
 	}
-	return r.prove(ctx, i, t, p)
+	return r.prove(ctx, i, t, *p)
 }
 
 // started reports that a treatment was approved and begun before.

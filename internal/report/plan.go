@@ -39,6 +39,10 @@ func PlanText(w io.Writer, plan *repair.Plan, whole bool, style Style) error {
 	}
 	switch {
 	case doing > 0:
+		if plan.WantsPoint() {
+			p.line("")
+			p.wrap("  ", p.words.Text("point.plan"))
+		}
 		p.line("")
 		p.wrap("  ", p.words.Text("fix.prove", "stage", string(plan.Failure.Stage)))
 	case !telling:
@@ -213,6 +217,16 @@ func EventText(e repair.Event) string {
 		return words.Text("fix.begin", "change", change) // "" of a question
 	case repair.EntrySkipped, repair.EntryUndone, repair.EntryConflict:
 		return words.Text("fix."+string(e.Kind), "change", change)
+	case repair.EntryPoint:
+		switch {
+		case e.Point == nil:
+			return words.Text("point.failed", "error", WithoutPasswords(e.Err))
+		case e.Point.New:
+			return words.Text("point.made", "n", e.Point.Sequence)
+		case e.Point.Sequence > 0:
+			return words.Text("point.skipped", "n", e.Point.Sequence)
+		}
+		return words.Text("point.none")
 	case repair.EntryStarted:
 		return words.Text("course.restarted")
 	case repair.EntryAct:
