@@ -367,8 +367,9 @@ func (p *Package) Misfit(t Target) (message.Line, bool) {
 	}
 	on := p.For
 	if p.Build != "" {
-		build, _, _ := strings.Cut(p.Build, ".")
-		on = append(slices.Clone(on), build)
+		if build, _, _ := strings.Cut(p.Build, "."); !slices.Contains(on, build) {
+			on = append(slices.Clone(on), build)
+		}
 	}
 	fits := func(b string) bool {
 		n, err := strconv.Atoi(b)

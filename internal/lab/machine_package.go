@@ -2,12 +2,16 @@ package lab
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/tools/txtar"
 
 	"updoc/internal/cab"
 	"updoc/internal/codes"
@@ -258,4 +262,16 @@ func (s *state) finishPackages() {
 			}
 		}
 	}
+}
+
+// With returns the scenario with settings of its machine that are others; see
+// [host.Setting], and the settings of machine_*.go.
+func (s *Scenario) With(settings map[string]string) *Scenario {
+	b, err := json.Marshal(settings)
+	if err != nil || len(settings) == 0 { // text can always be marshalled
+		return s
+	}
+	other := *s
+	other.machine = append(slices.Clone(s.machine), txtar.File{Name: "machine/settings.json", Data: b})
+	return &other
 }
