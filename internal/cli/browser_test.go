@@ -50,11 +50,14 @@ func chromium(t testing.TB) context.Context {
 // drive carries out actions in a browser within a time that no test needs.
 func drive(t testing.TB, ctx context.Context, actions ...chromedp.Action) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	outer := ctx
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	if err := chromedp.Run(ctx, actions...); err != nil {
 		var text string
-		_ = chromedp.Run(ctx, chromedp.Text("main", &text, chromedp.ByQuery))
+		after, cancel := context.WithTimeout(outer, time.Second)
+		defer cancel()
+		_ = chromedp.Run(after, chromedp.Evaluate(`location.href + "\n" + document.body.innerText`, &text))
 		t.Fatalf("%v; the page says:\n%s", err, text)
 	}
 }

@@ -65,6 +65,28 @@ func visitDoctor(t testing.TB, d *labDoctor, s web.Server) *visit {
 	return v
 }
 
+// gate holds a run at each event until it is let on.
+type gate struct {
+	turns chan struct{}
+	once  sync.Once
+}
+
+func (g *gate) let(n int) {
+	for range n {
+		g.turns <- struct{}{}
+	}
+}
+
+func (g *gate) open() { g.once.Do(func() { close(g.turns) }) }
+
+// hold has the runs of a visit wait at each event.
+func (d *labDoctor) hold(t testing.TB) *gate {
+	g := &gate{turns: make(chan struct{})}
+	t.Cleanup(g.open)
+	d.wait = func() { <-g.turns }
+	return g
+}
+
 // visible waits until a text stands on the page.
 func visible(pattern string) chromedp.Action {
 	return chromedp.ActionFunc(func(ctx context.Context) error {
@@ -110,4 +132,60 @@ func TestPageStory(t *testing.T) {
 	drive(t, b, chromedp.Click(`//nav//a[contains(.,"Explain")]`, chromedp.BySearch), visible("Type the code"),
 		chromedp.SendKeys("#code", "0x80070422\r", chromedp.ByQuery), visible("What is usually behind it"))
 	shot(t, b, "explain")
+}
+
+// TestPageProgress: what is done is seen while it is done, in two windows; it can be
+// held, loaded anew, stopped and gone on with.
+func TestPageProgress(t *testing.T) {
+	b := chromium(t)
+	v := visitLab(t, "treat-services-disabled", web.Server{})
+	held := v.doctor.hold(t)
+	drive(t, b, chromedp.Navigate(v.url), visible("Fix it"), press("Fix it"), visible("Repairing"))
+	held.let(3)
+	drive(t, b, visible("Being done now"))
+	two, cancel := chromedp.NewContext(b)
+	defer cancel()
+	if err := chromedp.Run(two); err != nil { // the tab lives as long as this context
+		t.Fatal(err)
+	}
+	var at string
+	drive(t, b, chromedp.Location(&at))
+	at = at[:len(at)-len("plan?begun")]
+	drive(t, two, chromedp.Navigate(at+"plan"), visible("Repairing"), visible("Being done now"))
+	shot(t, b, "progress")
+	drive(t, b, press("Pause"), visible("Paused"), chromedp.Reload(), visible("Paused"))
+	drive(t, two, visible("Paused"), press("Go on"), visible("Repairing"))
+	drive(t, b, visible("Repairing"), press("Stop"))
+	held.open()
+	drive(t, b, visible("Stopped"), visible("everything is whole"))
+	drive(t, two, visible("Stopped"), press("Go on"), visible("Cured: updating works again"))
+	drive(t, b, visible("Cured: updating works again"))
+	if runs, err := v.doctor.Runs(t.Context()); err != nil || len(runs) != 1 || runs[0].Result != "cured" {
+		t.Errorf("%+v, %v", runs, err)
+	}
+}
+
+// TestPageRestart: the program ends while a repair waits for a restart of the machine,
+// and a new page begins where the old one was.
+func TestPageRestart(t *testing.T) {
+	b := chromium(t)
+	v := visitLab(t, "treat-ipv6-dead", web.Server{})
+	drive(t, b, chromedp.Navigate(v.url), visible("Fix it"), press("Fix it"), visible("May updoc do this"), press("Yes, do it"), visible("Please restart this PC"))
+	shot(t, b, "restart")
+	drive(t, b, chromedp.Click(`//nav//a[contains(.,"Today")]`, chromedp.BySearch), visible("A repair is not finished"))
+	v.close()
+	drive(t, b, chromedp.WaitVisible("#gone .gone", chromedp.ByQuery))
+	shot(t, b, "gone")
+	if err := v.doctor.p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Dir(v.doctor.state)
+	p, state, err := openLab(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	again := visitDoctor(t, &labDoctor{&doctor{env: v.doctor.env, p: p, state: state}}, web.Server{})
+	drive(t, b, chromedp.Navigate(again.url), visible("A repair is not finished"), press("See how far it came"), visible("Please restart this PC"),
+		press("Restart now"), visible("Cured: updating works again"))
 }

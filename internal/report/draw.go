@@ -29,6 +29,7 @@ func Look() string { return lookStyle + routeStyle }
 //	stages     a Drawing            timeline   Drawing.Time
 //	evidence   an Evidence          waterfall  Drawing.Fall
 //	quote      a Seen               advice     a RouteDocument
+//	waterfall-picture  the same without its heading
 //	route-group  one of Drawing.Broken
 //
 // The functions are say (a text of the catalogue), shown (text of a stranger made safe

@@ -59,6 +59,14 @@ func (p *Page) drawing(ctx context.Context, words *message.Catalog, view string,
 	return d
 }
 
+// count says how many of something there are; one has a sentence of its own.
+func (d *draws) count(key string, n int, args ...any) string {
+	if n == 1 {
+		key += "-1"
+	}
+	return d.words.Text(key, append(args, "n", n)...)
+}
+
 func (d *draws) say(key string, args ...any) string { return d.words.Text(key, args...) }
 
 func (d *draws) render(name string, data any) (template.HTML, error) {
@@ -69,9 +77,10 @@ func (d *draws) render(name string, data any) (template.HTML, error) {
 
 // layout is the frame around the parts.
 type layout struct {
-	Lang, Title, Root, View, Phase, CSRF, Machine string
-	Nav                                           []navItem
-	Parts                                         []part
+	Lang, Title, Root, View, Phase, CSRF string
+	PC                                   template.HTML
+	Nav                                  []navItem
+	Parts                                []part
 }
 
 type navItem struct {
@@ -81,9 +90,13 @@ type navItem struct {
 }
 
 func (d *draws) layout(parts []part) layout {
-	out := layout{Lang: d.words.Lang, Root: d.page.base, View: d.view, Phase: string(d.st.Phase), CSRF: d.page.csrf, Parts: parts}
-	if d.patient != nil {
-		out.Machine = d.patient.Doc.Machine.Name
+	out := layout{Lang: d.words.Lang, Root: d.page.base, View: d.view, Phase: string(d.st.Phase), CSRF: d.page.csrf}
+	for _, x := range parts {
+		if x.ID == "pc" {
+			out.PC = x.HTML
+		} else {
+			out.Parts = append(out.Parts, x)
+		}
 	}
 	item := func(view, icon string) {
 		url := d.page.base + view
@@ -133,6 +146,20 @@ func (d *draws) here() string {
 
 // parts draws the view; ErrGone: there is nothing to draw.
 func (d *draws) parts() ([]part, error) {
+	name := ""
+	if d.patient != nil {
+		name = d.patient.Doc.Machine.Name
+	}
+	pc, err := d.render("pc", name)
+	if err != nil {
+		return nil, err
+	}
+	list, err := d.main()
+	return append([]part{{ID: "pc", HTML: pc}}, list...), err
+}
+
+// main draws what is the view's own.
+func (d *draws) main() ([]part, error) {
 	switch d.name {
 	case "today":
 		return d.one("today", d.today())
@@ -173,7 +200,7 @@ type common struct {
 	When             time.Time
 	Hash             string
 	Headline, Lead   string
-	Busy             bool
+	Busy, Restarts   bool
 	Promille         int // of a bar; -1: nobody knows
 	WorkText         string
 	Error, ErrorText string
@@ -182,7 +209,7 @@ type common struct {
 }
 
 func (d *draws) common() common {
-	c := common{Root: d.page.base, Here: d.here(), CSRF: d.page.csrf, File: d.file != nil, Promille: -1, Busy: d.st.Phase.Busy() && d.file == nil}
+	c := common{Root: d.page.base, Here: d.here(), CSRF: d.page.csrf, File: d.file != nil, Promille: -1, Busy: d.st.Phase.Busy() && d.file == nil, Restarts: d.st.Phase == ui.Waiting && d.st.Result == repair.Restart}
 	switch {
 	case d.file != nil:
 		c.Screen = "ready"
@@ -285,8 +312,8 @@ func (d *draws) today() common { return d.common() }
 // whyData is the view of the evidence.
 type whyData struct {
 	common
-	Lines     lineList
-	LineCount int
+	Lines    lineList
+	LineText string
 }
 
 // lineList is some of the lines that speak for or against a cause.
@@ -301,7 +328,7 @@ const linesAtOnce = 40
 func (d *draws) why() whyData {
 	w := whyData{common: d.common()}
 	if d.patient != nil && len(d.patient.Doc.Causes) > 0 {
-		w.LineCount = len(d.patient.Doc.Causes[0].Evidence)
+		w.LineText = d.count("ui.why.lines", len(d.patient.Doc.Causes[0].Evidence))
 		w.Lines = d.lines(0)
 	}
 	return w
@@ -336,7 +363,33 @@ type treatment struct {
 	Permanent bool
 	Open      bool // its changes are shown
 	Steps     []change
-	Leads     []report.PlanLead
+	Leads     []lead
+}
+
+// lead is what a person should know: paragraphs, and what to paste.
+type lead struct {
+	Paras []para
+	Paste string
+}
+
+// para is a paragraph; a long list in it folds out.
+type para struct {
+	Begin, Text string
+	Long        bool
+}
+
+func newLead(text, paste string) lead {
+	l := lead{Paste: paste}
+	for p := range strings.SplitSeq(text, "\n\n") {
+		x := para{Text: report.Clean(p)}
+		if strings.Count(x.Text, ";") > 6 && len(x.Text) > 240 {
+			x.Long = true
+			cut := strings.IndexByte(x.Text, ';')
+			x.Begin = strings.TrimRight(x.Text[:cut], "\"") + " …"
+		}
+		l.Paras = append(l.Paras, x)
+	}
+	return l
 }
 
 type cost struct{ Icon, Text string }
@@ -355,7 +408,7 @@ func (d *draws) treatment(i int, t repair.Treatment) treatment {
 		x.Steps = append(x.Steps, d.step(s, ui.MarkWaits))
 	}
 	for _, l := range t.Lead {
-		x.Leads = append(x.Leads, report.PlanLead{Text: report.Clean(report.Sentence(l)), Paste: report.WithoutPasswords(l.Paste)})
+		x.Leads = append(x.Leads, newLead(report.Sentence(l), report.WithoutPasswords(l.Paste)))
 	}
 	return x
 }
@@ -420,13 +473,13 @@ func iconOf(m ui.Mark) string {
 // planHead is the top of a plan: what it is at, and the commands.
 type planHead struct {
 	common
-	MachineName          string
-	Summary              string
-	LeftText             string
-	Paused, Stopping     bool
-	Undoing              bool
-	Restarts, CanRestart bool
-	Run                  string
+	MachineName      string
+	Summary          string
+	LeftText         string
+	Paused, Stopping bool
+	Undoing, Asking  bool
+	CanRestart       bool
+	Run              string
 }
 
 // question is what a person is asked.
@@ -450,7 +503,10 @@ type planRest struct {
 	LogMore   bool
 }
 
-type leftOut struct{ Title, Why string }
+type leftOut struct {
+	Titles []string
+	Why    string
+}
 
 type logLine struct {
 	Time time.Time
@@ -469,7 +525,7 @@ func (d *draws) plan() ([]part, error) {
 	if plan == nil {
 		return d.one("nothing-yet", nil)
 	}
-	head := planHead{common: c, Paused: d.st.Paused, Stopping: d.st.Stopping, Undoing: d.st.Phase == ui.Undoing, Run: d.st.Run, Restarts: d.st.Result == repair.Restart}
+	head := planHead{common: c, Paused: d.st.Paused, Stopping: d.st.Stopping, Undoing: d.st.Phase == ui.Undoing, Asking: d.st.Question != nil, Run: d.st.Run}
 	_, head.CanRestart = d.page.Session.Doctor().(ui.Restarter)
 	if head.MachineName = plan.Machine.Name; head.MachineName == "" {
 		head.MachineName = d.say("ui.this-pc")
@@ -502,10 +558,15 @@ func (d *draws) plan() ([]part, error) {
 	case n == 0:
 		head.Summary = d.say("ui.plan.empty")
 	default:
-		head.Summary = d.say("ui.plan.summary", "n", n, "minutes", minutes, "stage", d.stage(plan))
+		head.Summary = d.count("ui.plan.summary", n, "minutes", minutes, "stage", d.stage(plan))
 	}
 	for _, l := range plan.LeftOut {
-		rest.LeftOut = append(rest.LeftOut, leftOut{report.RemedyTitle(l.ID), report.Clean(report.Sentence(l.Why))})
+		why, n := report.Clean(report.Sentence(l.Why)), len(rest.LeftOut)
+		if n == 0 || rest.LeftOut[n-1].Why != why {
+			rest.LeftOut = append(rest.LeftOut, leftOut{Why: why})
+			n++
+		}
+		rest.LeftOut[n-1].Titles = append(rest.LeftOut[n-1].Titles, report.RemedyTitle(l.ID))
 	}
 	if d.running() != nil {
 		log := d.st.Log
@@ -677,6 +738,9 @@ func (d *draws) after(run string) ([]part, error) {
 			}
 		case repair.EntryDone:
 			set(ui.MarkDone)
+			if i, ok := last[at]; ok {
+				a.Changed[i].MarkText = "" // which is what the heading says
+			}
 		case repair.EntryUndone:
 			set(ui.MarkBack)
 		case repair.EntryConflict:
@@ -740,7 +804,7 @@ type historyData struct {
 
 type runItem struct {
 	repair.Summary
-	Mark, Icon, Headline, Cause string
+	Mark, Icon, Headline, Cause, StandingText string
 }
 
 func (d *draws) history() historyData {
@@ -752,7 +816,10 @@ func (d *draws) history() historyData {
 	}
 	const most = 200
 	for _, s := range list[:min(len(list), most)] {
-		x := runItem{Summary: s, Icon: "dash"}
+		x := runItem{Summary: s, Icon: "dash", StandingText: d.say("ui.history.none")}
+		if s.Standing > 0 {
+			x.StandingText = d.count("ui.history.standing", s.Standing)
+		}
 		undone := s.Helped != "" && s.Standing == 0
 		_, x.Headline, _ = d.outcome(s.Result, undone, d.say("stage.any"))
 		switch {
