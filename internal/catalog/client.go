@@ -26,15 +26,16 @@ const (
 // How often and how long the site is asked again when it is busy.
 const (
 	siteTries = 5
+	netTries  = 3                // where nothing answers at all
 	siteTime  = 60 * time.Second // of one page: it has been seen to take twenty
 	sitePause = 2 * time.Second  // doubled each time
 )
 
 // Client asks the site. The zero value uses the system's network.
 type Client struct {
-	HTTP  *http.Client // nil: the zero http.Client
-	Base  string       // "" is [Site]
-	Sleep func(context.Context, time.Duration) error
+	Transport http.RoundTripper // nil: [Network]'s zero value
+	Base      string            // "" is [Site]
+	Sleep     func(context.Context, time.Duration) error
 	// Page, if not nil, is told which page of a search is asked for next, and how many
 	// there are; 0 unknown.
 	Page func(n, of int)
@@ -192,9 +193,9 @@ func ask[T any](ctx context.Context, c *Client, ref, form string, read func(io.R
 			again = site.Code == passing
 		case errors.As(err, &status):
 			again = status.Status >= 500 || status.Status == http.StatusTooManyRequests
-		case errors.As(err, &page), errors.Is(err, ErrSignIn), errors.Is(err, ErrElsewhere), errors.Is(err, ErrName), errors.Is(err, ErrNoUpdate):
+		case errors.As(err, &page), errors.Is(err, ErrSignIn), errors.Is(err, ErrWay), errors.Is(err, ErrElsewhere), errors.Is(err, ErrName), errors.Is(err, ErrNoUpdate):
 		default: // the network
-			again = true
+			again = try < netTries
 		}
 		if !again || try == siteTries {
 			return v, err
@@ -228,9 +229,11 @@ func askOnce[T any](ctx context.Context, c *Client, ref, form string, read func(
 	if form != "" {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	h := http.Client{}
-	if c.HTTP != nil {
-		h = *c.HTTP
+	h := http.Client{Transport: c.Transport}
+	if c.Transport == nil {
+		t := Network{}.Transport()
+		defer t.CloseIdleConnections()
+		h.Transport = t
 	}
 	h.CheckRedirect = func(next *http.Request, via []*http.Request) error {
 		switch {
@@ -245,7 +248,7 @@ func askOnce[T any](ctx context.Context, c *Client, ref, form string, read func(
 	}
 	resp, err := h.Do(req)
 	if err != nil {
-		return none, err
+		return none, plain(err)
 	}
 	defer resp.Body.Close()
 	switch {

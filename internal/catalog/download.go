@@ -491,15 +491,15 @@ func (d *download) request(ctx context.Context, j *job, buf []byte) error {
 
 // netError tells errors of rules from those of the network.
 func (d *download) netError(ctx context.Context, err error) error {
-	for _, rule := range []error{ErrHost, ErrClear, ErrSignIn} {
+	for _, rule := range []error{ErrHost, ErrClear, ErrSignIn, ErrWay} {
 		if errors.Is(err, rule) {
-			return final(err)
+			return final(plain(err))
 		}
 	}
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		return cause
 	}
-	return err
+	return plain(err)
 }
 
 // maxRefused is how many answers in a row may be none to the range that was asked for,

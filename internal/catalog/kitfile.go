@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -134,6 +137,110 @@ func (k *Kit) Check() error {
 		}
 		if targets != 1 || !u.Files[len(u.Files)-1].Target {
 			return bad("%s does not say which file is to be installed", u.ID)
+		}
+	}
+	return nil
+}
+
+// Add puts an update into the kit, in the place of the one with the same id.
+func (k *Kit) Add(u KitUpdate) {
+	for i := range k.Updates {
+		if old := &k.Updates[i]; old.ID == u.ID {
+			*old = u
+			return
+		}
+	}
+	k.Updates = append(k.Updates, u)
+}
+
+// Write puts kit.json, and an instruction for people, into the folder of a kit.
+func (k *Kit) Write(dir, instruction string) error {
+	k.Schema = KitSchema
+	if err := k.Check(); err != nil {
+		return fmt.Errorf("write %s: %w", KitName, err)
+	}
+	b, err := json.MarshalIndent(k, "", "  ")
+	if err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for name, text := range map[string][]byte{KitName: append(b, '\n'), "README.txt": []byte(strings.ReplaceAll(instruction, "\n", "\r\n"))} {
+		// Anew and then in its place: a link there is replaced, and not followed.
+		if err := root.WriteFile(name+".new", text, 0o644); err != nil {
+			return err
+		}
+		if err := root.Rename(name+".new", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// OpenKit reads the kit in a folder; the error is an [io/fs.ErrNotExist] if there is none.
+func OpenKit(dir string) (*Kit, error) {
+	f, err := os.Open(filepath.Join(dir, KitName))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return ReadKit(f)
+}
+
+// FolderOf is the folder of an update in the kit: its article, unless another update of
+// that article has it.
+func (k *Kit) FolderOf(u Row) string {
+	folder := u.KB
+	if folder == "" {
+		folder = u.ID
+	}
+	for i := range k.Updates {
+		switch o := &k.Updates[i]; {
+		case o.ID == u.ID:
+			return o.Folder
+		case strings.EqualFold(o.Folder, folder):
+			folder += "-" + u.ID[:8]
+		}
+	}
+	return folder
+}
+
+// Clear removes from an update's folder what an earlier download of it put there and the
+// update no longer has. The error names what is there besides: nothing else may be.
+func (k *Kit) Clear(dir string, u *KitUpdate) error {
+	root, err := os.OpenRoot(filepath.Join(dir, u.Folder))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	old := map[string]bool{}
+	for i := range k.Updates {
+		if k.Updates[i].ID == u.ID {
+			for _, f := range k.Updates[i].Files {
+				old[strings.ToLower(f.Name)] = true
+			}
+		}
+	}
+	now := map[string]bool{}
+	for _, f := range u.Files {
+		now[strings.ToLower(f.Name)] = true
+	}
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		switch name := strings.ToLower(e.Name()); {
+		case now[name]:
+		case old[name]:
+			if err := root.Remove(e.Name()); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("%w: %s is in %s, where only the packages of the update may be", ErrKit, e.Name(), u.Folder)
 		}
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,7 +27,7 @@ func site(t testing.TB, spec lab.WorldSpec) (*lab.World, *Client, *Fetcher) {
 	at := n.Transport()
 	t.Cleanup(at.CloseIdleConnections)
 	quick := func(ctx context.Context, _ time.Duration) error { return ctx.Err() }
-	return w, &Client{HTTP: &http.Client{Transport: at}, Sleep: quick}, &Fetcher{Transport: at, Sleep: quick}
+	return w, &Client{Transport: at, Sleep: quick}, &Fetcher{Transport: at, Sleep: quick}
 }
 
 func TestSearch(t *testing.T) {

@@ -14,11 +14,16 @@ import (
 // ErrSignIn says that a proxy wants a sign-in.
 var ErrSignIn = errors.New("the proxy wants a sign-in")
 
+// ErrWay says that nobody knows a way to a host: [Network].Proxy found none. What it said
+// is wrapped as well.
+var ErrWay = errors.New("no way there")
+
 // Network is the way to the site and to the content. The zero value is the system's,
 // directly.
 type Network struct {
-	Dial  func(ctx context.Context, network, addr string) (net.Conn, error)
-	Proxy func(*http.Request) (*url.URL, error) // as [http.Transport] has it
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Proxy says which proxy an address is asked through: one by HTTP, or nil.
+	Proxy func(ctx context.Context, target *url.URL) (*url.URL, error)
 	TLS   *tls.Config
 }
 
@@ -29,11 +34,14 @@ const (
 	idleTime      = 60 * time.Second
 )
 
+// proxied stands for the host in a [StatusError] where the proxy itself refused.
+const proxied = "the proxy"
+
 // Transport makes one that suits large files: a connection for each range, since one
 // connection that all ranges share is as slow as one range, and bytes as they are.
 func (n Network) Transport() *http.Transport {
 	t := &http.Transport{
-		Proxy: n.Proxy, DialContext: n.Dial, TLSClientConfig: n.TLS,
+		DialContext: n.Dial, TLSClientConfig: n.TLS,
 		DisableCompression: true, Protocols: new(http.Protocols),
 		TLSHandshakeTimeout: handshakeTime, IdleConnTimeout: idleTime,
 		MaxIdleConnsPerHost: maxConnections, ReadBufferSize: 64 << 10, MaxResponseHeaderBytes: 64 << 10,
@@ -45,14 +53,33 @@ func (n Network) Transport() *http.Transport {
 			case http.StatusProxyAuthRequired:
 				return ErrSignIn
 			}
-			return &StatusError{resp.StatusCode, "the proxy"}
+			return &StatusError{resp.StatusCode, proxied}
 		},
 	}
 	t.Protocols.SetHTTP1(true)
+	if n.Proxy != nil {
+		t.Proxy = func(r *http.Request) (*url.URL, error) {
+			u, err := n.Proxy(r.Context(), r.URL)
+			if err != nil && r.Context().Err() == nil {
+				err = fmt.Errorf("%w: %w", ErrWay, err)
+			}
+			return u, err
+		}
+	}
 	if t.DialContext == nil {
 		t.DialContext = (&net.Dialer{Timeout: dialTime}).DialContext
 	}
 	return t
+}
+
+// plain takes from an error of net/http what it says of the request: that it was GET, and
+// the whole address.
+func plain(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err
+	}
+	return err
 }
 
 // checkHost holds an address to Microsoft's content hosts: a page that was tampered with,

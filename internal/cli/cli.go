@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -56,6 +57,9 @@ type Env struct {
 	// Admit says why the program at the other end of a connection on this machine is no
 	// part of updating it; nil where nobody can tell programs apart.
 	Admit func(client, self netip.AddrPort) error
+
+	// PackageRoots are the roots that signatures of packages must lead to; nil: Microsoft's.
+	PackageRoots []*x509.Certificate
 
 	// Trust says whether Windows itself trusts the signature of a file; nil where there is
 	// no Windows.
@@ -183,6 +187,7 @@ fix, reset, undo, resume and relay --set change anything.`,
 		return usage(fmt.Sprintf("'%s --help' lists the flags", cmd.CommandPath()), "%w", err)
 	})
 	root.AddCommand(newDiagnose(env), newTrace(env), newCollect(env), newExplain(env), newFix(env), newUndo(env), newResume(env), newHistory(env), newReset(env), newCheck(env), newPage(env), newElevated(env), newDemo(env), newLab(env), newRelay(env), newCauses(env), newRemedies(env))
+	root.AddCommand(newCatalog(env))
 	return root
 }
 
