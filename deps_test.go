@@ -13,7 +13,7 @@ var house = map[string][]string{
 	"updoc":                           {"cli", "win", "route", "route/pac", "host", "host/winhost"},
 	"updoc/internal/cli":              {"elevate", "ui", "ui/web", "ui/term", "catalog", "store", "isolate", "upgrade", "procedure", "lab", "relay", "report", "repair", "cause", "facts", "route", "route/pac", "host"},
 	"updoc/internal/lab":              {"host"},
-	"updoc/internal/report":           {"repair", "cause", "facts", "route", "host"},
+	"updoc/internal/report":           {"repair", "procedure", "cause", "facts", "route", "host"},
 	"updoc/internal/peers":            {}, // tests alone, beside programs that others wrote
 	"updoc/internal/repair":           {"store", "isolate", "upgrade", "procedure", "cause", "facts", "route", "host"},
 	"updoc/internal/store":            {"procedure", "facts", "host"},
