@@ -358,6 +358,14 @@ func (m *model) log(w *writer) {
 	}
 }
 
+// count says how many, in words of their own for one.
+func count(key string, n int) string {
+	if n == 1 {
+		return say(key + "-1")
+	}
+	return say(key, "n", n)
+}
+
 // past is the history.
 func (m *model) past(w *writer) {
 	w.title(say("ui.history"))
@@ -376,19 +384,16 @@ func (m *model) past(w *writer) {
 		if r.Err != "" {
 			about = say("ui.history.unreadable")
 		}
-		standing := say("ui.history.none")
-		if r.Standing > 0 {
-			standing = say("ui.history.standing", "n", r.Standing)
-		}
-		mark := "  "
+		line := "  " + r.Began.Local().Format("2006-01-02 15:04") + "  " + w.clean(about)
 		if i == m.chosen {
-			mark = "> "
-		}
-		line := mark + r.Began.Local().Format("2006-01-02 15:04") + "  " + w.clean(about+", "+standing)
-		if i == m.chosen {
-			line = w.paint("7", line)
+			line = w.paint("7", ">"+line[1:])
 		}
 		w.line(line)
+		standing := say("ui.history.none")
+		if r.Standing > 0 {
+			standing = count("ui.history.standing", r.Standing)
+		}
+		w.text("      ", "2", standing)
 		if r.Helped != "" {
 			w.text("      ", "2", report.RemedyTitle(r.Helped))
 		}
