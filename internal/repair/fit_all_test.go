@@ -170,7 +170,7 @@ func TestEveryRemedyOnAnyMachine(t *testing.T) {
 			if err := p.Check(); err != nil {
 				r.Errorf("%s: %v", x.ID, err)
 			}
-			if why.ID == "" && len(got.Steps) == 0 && len(got.Lead) == 0 && x.Risk != RiskNone {
+			if why.ID == "" && len(got.Changes()) == 0 && len(got.Lead) == 0 && x.Risk != RiskNone {
 				r.Errorf("%s does nothing and says nothing", x.ID)
 			}
 			for _, s := range got.Steps {
@@ -226,7 +226,7 @@ func TestAutomaticTreats(t *testing.T) {
 			}
 			if !slices.ContainsFunc(rich, func(f *facts.Facts) bool {
 				x, why := fitted(t, id, f)
-				return why.ID == "" && len(x.Steps) > 0 && x.How == Automatic
+				return why.ID == "" && len(x.Changes()) > 0 && x.How == Automatic
 			}) {
 				t.Errorf("%s is called automatic and does nothing by itself", id)
 			}

@@ -362,6 +362,9 @@ func (s Standing) Outcome() (host.Outcome, error) {
 // by the machine itself, which may have no network, and not by another attempt; of any
 // other plan it is the machine's own agent.
 func (p *Plan) Proved(r host.Reader, own host.Agent) host.Agent {
+	if p.storeOnly() {
+		return storeProof{r}
+	}
 	for _, t := range p.Treatments {
 		if t.ID != installRemedy || t.Course == nil || t.Course.Name != installCourse {
 			continue

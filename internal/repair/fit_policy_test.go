@@ -302,7 +302,7 @@ func TestFitAnything(t *testing.T) {
 			if err := p.Check(); err != nil {
 				rt.Errorf("%s: %v", r.ID, err)
 			}
-			if why.ID == "" && len(x.Steps) == 0 && len(x.Lead) == 0 && r.Risk != RiskNone {
+			if why.ID == "" && len(x.Changes()) == 0 && len(x.Lead) == 0 && r.Risk != RiskNone {
 				rt.Errorf("%s: neither steps nor words nor why not", r.ID)
 			}
 			for _, l := range append(x.Lead, why) {

@@ -16,7 +16,7 @@ func fitServicing() map[string]fitter {
 	return map[string]fitter{
 		"run-dism-scanhealth":                  fitScanStore,
 		"run-dism-restorehealth":               fitRestoreHealth,
-		"run-dism-restorehealth-from-source":   fitFromMedia,
+		"run-dism-restorehealth-from-source":   fitFromSource,
 		"run-sfc":                              fitSystemFiles,
 		"run-component-cleanup":                fitCleanStore,
 		"reset-reserved-storage":               fitReserve,
@@ -47,31 +47,6 @@ func fitServicing() map[string]fitter {
 // there is nothing to find out.
 func fitScanStore(f *fit) {
 	f.runs("plan.lasting.only-looks", "dism", "/Online", "/Cleanup-Image", "/ScanHealth")
-}
-
-// fitRestoreHealth mends the store from Windows Update. A WSUS cannot give the
-// files unless a policy sends repairs to Microsoft.
-// learn.microsoft.com: "Configure a Windows Repair Source".
-func fitRestoreHealth(f *fit) {
-	if f.restartPending() {
-		return
-	}
-	const (
-		keyWSUS   = `HKLM\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate\AU`
-		keySource = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\Servicing`
-	)
-	if f.DWord(keyWSUS, "UseWUServer").Value == 1 && f.DWord(keySource, "RepairContentServerSource").Value != 2 {
-		f.lead("plan.repairs-from-wsus")
-	}
-	f.runs("", "dism", "/Online", "/Cleanup-Image", "/RestoreHealth")
-}
-
-// fitSystemFiles: sfc takes the files from the store, and refuses while a restart
-// is pending.
-func fitSystemFiles(f *fit) {
-	if !f.restartPending() {
-		f.runs("", "sfc", "/scannow")
-	}
 }
 
 func fitCleanStore(f *fit) {

@@ -8,15 +8,10 @@ import (
 
 func TestFitServicing(t *testing.T) {
 	pending := map[string]string{"cbs.reg": export(rebootPending)}
-	wsus := map[string]string{"wsus.reg": export(`[HKEY_LOCAL_MACHINE\SOFTWARE\Policies\Microsoft\Windows\WindowsUpdate\AU]`, `"UseWUServer"=dword:00000001`)}
 	fitAll(t, []fitCase{
 		{name: "a look", remedy: "run-dism-scanhealth", steps: []string{"run dism /Online /Cleanup-Image /ScanHealth"}},
-		{name: "plain", remedy: "run-dism-restorehealth", steps: []string{"run dism /Online /Cleanup-Image /RestoreHealth"}},
 		{name: "a restart first", remedy: "run-dism-restorehealth", files: pending, why: "plan.restart-first"},
 		{name: "the agent waits for a restart", remedy: "run-dism-restorehealth", files: map[string]string{"answers/restart.json": `{"update":true}`}, why: "plan.restart-first"},
-		{name: "a file waits for one", remedy: "run-dism-restorehealth", files: map[string]string{"answers/restart.json": `{"files":3}`}, steps: []string{"run dism /Online /Cleanup-Image /RestoreHealth"}},
-		{name: "WSUS", remedy: "run-dism-restorehealth", files: wsus, steps: []string{"run dism /Online /Cleanup-Image /RestoreHealth"}, lead: []string{"plan.repairs-from-wsus"}},
-		{name: "plain", remedy: "run-sfc", steps: []string{"run sfc /scannow"}},
 		{name: "a restart first", remedy: "run-sfc", files: pending, why: "plan.restart-first"},
 		{name: "plain", remedy: "run-component-cleanup", steps: []string{"run dism /Online /Cleanup-Image /StartComponentCleanup"}},
 		{

@@ -199,8 +199,9 @@ func (x *assessing) judge() {
 	case x.out.State == "":
 		x.out.State = Unknown
 	}
-	if x.out.State == Sound && x.failedSince(dism.End) {
-		x.out.State = Unknown
+	switch { // an installation that fails for the store's sake says as much as a look
+	case x.out.State == Sound && x.failedSince(dism.End), x.out.State == Unknown && x.failedSince(time.Time{}):
+		x.out.State = Damaged
 	}
 	x.out.Wandering = wandering(x.checks)
 }
