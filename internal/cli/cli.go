@@ -158,7 +158,7 @@ func newRoot(env *Env) *cobra.Command {
 the very lines that show it: on this Windows, or from what another machine wrote
 (logs, event logs, command outputs, registry exports, a person's note). It cures it
 once you agree to the plan, proves that the cure worked, and can take it back. Only
-fix, reset, undo, resume and relay --set change anything.`,
+fix, reset, upgrade, undo, resume and relay --set change anything.`,
 		Example: `  updoc demo                                   see it work on a simulated PC
   updoc explain 0x8024401B                     what a code really means
   updoc diagnose --from evidence.zip           why updates fail on that machine
@@ -186,7 +186,7 @@ fix, reset, undo, resume and relay --set change anything.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Sprintf("'%s --help' lists the flags", cmd.CommandPath()), "%w", err)
 	})
-	root.AddCommand(newDiagnose(env), newTrace(env), newCollect(env), newExplain(env), newFix(env), newUndo(env), newResume(env), newHistory(env), newReset(env), newCheck(env), newPage(env), newElevated(env), newDemo(env), newLab(env), newRelay(env), newCauses(env), newRemedies(env))
+	root.AddCommand(newDiagnose(env), newTrace(env), newCollect(env), newExplain(env), newFix(env), newUndo(env), newResume(env), newHistory(env), newReset(env), newUpgrade(env), newCheck(env), newPage(env), newElevated(env), newDemo(env), newLab(env), newRelay(env), newCauses(env), newRemedies(env))
 	root.AddCommand(newCatalog(env))
 	return root
 }

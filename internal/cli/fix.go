@@ -387,6 +387,8 @@ type asker struct {
 	in   *bufio.Reader
 	here bool
 	wait bool // what needs a person waits for one, and is not passed over
+
+	agreed bool // to the one treatment of the plan, by whoever named it
 	sure bool // the person named just this, and agreed to it
 }
 
@@ -430,6 +432,9 @@ func (a *asker) treatment(ctx context.Context, t repair.Treatment) (bool, error)
 		return false, nil
 	}
 	if a.sure {
+		return true, nil
+	}
+	if a.agreed {
 		return true, nil
 	}
 	question := "Do this now?"

@@ -10,7 +10,8 @@ import (
 // ToolSetup is the one program that a Run may name and that is no part of Windows on the
 // machine: setup.exe of installation media. Its first argument is the media, an ISO file
 // that is mounted (see [ImageSetting]) or a folder; a live host starts it only if
-// Microsoft signed it.
+// Microsoft signed it. A look that finds nothing in the way ends with 0xC1900210
+// (MOSETUP_E_COMPAT_SCANONLY), and is done.
 const ToolSetup = "setup"
 
 // ImageSetting is the Switch of an ISO file of the machine: "on" while it is mounted as a

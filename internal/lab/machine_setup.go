@@ -202,7 +202,7 @@ func (m *Machine) setup(args []string) error {
 	}
 	if strings.Contains(line, "scanonly") {
 		l.gives(eScanClean, 0x5001B)
-		return errors.Join(l.write(setupLog), eScanClean)
+		return l.write(setupLog) // a look that ended with 0xC1900210 did what it was for
 	}
 	l.say("Info", "SP", "OPERATIONTRACK ExecuteOperations: Start execution phase Downlevel")
 	l.say("Info", "SP", "Executing operation: Apply WIM file PathForNewOSFile, index 1 to C:\\$WINDOWS.~BT\\NewOS")

@@ -38,10 +38,10 @@ func TestMachineSetup(t *testing.T) {
 		rolled          bool
 		log             string // that its logs hold
 	}{
-		{"upgrade-repairs-store", `C:\Media\windows.iso`, 0xC1900210, 0, "22631.2861", false, "Successfully processed execution phase Post OOBE"},
+		{"upgrade-repairs-store", `C:\Media\windows.iso`, 0, 0, "22631.2861", false, "Successfully processed execution phase Post OOBE"},
 		{"upgrade-program-blocks", `C:\Media`, 0xC1900208, 0xC1900208, "22631.3371", false, "Found Application Block for Fabrikam Shield 4"},
-		{"upgrade-driver-crashes", `C:\Media`, 0xC1900210, 0, "22631.3371", true, "fabraid.sys"},
-		{"upgrade-profile-twice", `C:\Media`, 0xC1900210, 0x80070002, "22631.3371", false, "Duplicate user profile"},
+		{"upgrade-driver-crashes", `C:\Media`, 0, 0, "22631.3371", true, "fabraid.sys"},
+		{"upgrade-profile-twice", `C:\Media`, 0, 0x80070002, "22631.3371", false, "Duplicate user profile"},
 		{"upgrade-media-wrong", `C:\Media\home`, 0xC1900204, 0xC1900204, "22631.3371", false, "MigChoice"},
 		{"upgrade-media-wrong", `C:\Media\german.iso`, 0xC1900204, 0xC1900204, "22631.3371", false, "MismatchedLanguage"},
 		{"upgrade-not-now", `C:\Media`, 0xC190020E, 0xC190020E, "22631.3371", false, "SystemDriveDiskSpace"},

@@ -3,6 +3,7 @@ package repair
 import (
 	"fmt"
 
+	"updoc/internal/cause"
 	"updoc/internal/facts"
 	"updoc/internal/upgrade"
 )
@@ -12,7 +13,7 @@ const upgradeRemedy = "run-in-place-upgrade"
 
 // UpgradePlan plans the installation of Windows over itself from media that passed the
 // checks: what upgrade.NewSpec decided.
-func UpgradePlan(f *facts.Facts, s upgrade.Spec, run string) (*Plan, error) {
+func UpgradePlan(f *facts.Facts, d cause.Diagnosis, s upgrade.Spec, run string) (*Plan, error) {
 	data, err := s.Encode()
 	if err != nil {
 		return nil, fmt.Errorf("plan an upgrade: %w", err)
@@ -22,10 +23,16 @@ func UpgradePlan(f *facts.Facts, s upgrade.Spec, run string) (*Plan, error) {
 		return nil, fmt.Errorf("plan an upgrade: no remedy %s", upgradeRemedy)
 	}
 	p := &Plan{Schema: Schema, Run: run, Machine: f.Machine, Failure: failure(f), Causes: []string{}, LeftOut: []LeftOut{}}
-	p.Treatments = []Treatment{{
+	t := Treatment{
 		ID: r.ID, Risk: r.Risk, How: Automatic, Minutes: r.Minutes, Restart: r.Restart, Causes: []string{},
 		Course: &Course{Name: upgrade.Name, Data: data},
-	}}
+	}
+	for _, c := range Order(d) {
+		if c.ID == upgradeRemedy {
+			t.Causes, t.Chance = c.Causes, c.Chance
+		}
+	}
+	p.Treatments = []Treatment{t}
 	return p, p.Check()
 }
 

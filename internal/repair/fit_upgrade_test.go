@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"updoc/internal/cause"
 	"updoc/internal/facts"
 	"updoc/internal/host"
 	"updoc/internal/upgrade"
@@ -20,7 +21,7 @@ func TestUpgradePlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := facts.Collect(context.Background(), h, facts.Options{})
-	p, err := UpgradePlan(f, spec, "run-1")
+	p, err := UpgradePlan(f, cause.Diagnose(f), spec, "run-1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +49,7 @@ func TestUpgradePlan(t *testing.T) {
 		}
 	}
 	spec.Media = "media"
-	if _, err := UpgradePlan(f, spec, "run-1"); err == nil {
+	if _, err := UpgradePlan(f, cause.Diagnose(f), spec, "run-1"); err == nil {
 		t.Error("media that are no path")
 	}
 }

@@ -181,7 +181,7 @@ func microsofts(address string) bool {
 // Choose picks the file for a machine, the newest of its own build. What the tool does
 // not cover is said by an error that wraps [ErrNotCovered].
 func Choose(products []Product, m Machine) (Product, error) {
-	if why := notCovered(m.Edition); why != "" {
+	if why := NotCovered(m.Edition); why != "" {
 		return Product{}, fmt.Errorf("%s: %w", why, ErrNotCovered)
 	}
 	best, found := Product{}, false
@@ -200,9 +200,10 @@ func Choose(products []Product, m Machine) (Product, error) {
 	return best, nil
 }
 
-// notCovered names the editions whose media come by another way. Their EditionIDs are
+// NotCovered names the Windows of an edition whose media come by another way, "" for
+// those that the Media Creation Tool has. Their EditionIDs are
 // those of learn.microsoft.com: "Windows edition upgrade", "Get started with Windows LTSC".
-func notCovered(edition string) string {
+func NotCovered(edition string) string {
 	e := strings.ToLower(edition)
 	switch {
 	case strings.HasPrefix(e, "server"):
