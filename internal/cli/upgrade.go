@@ -172,22 +172,22 @@ func (u *upgrading) assess(env *Env, f *facts.Facts, media *upgrade.Media) ([]up
 	}
 	w := &lines{w: env.Stdout}
 	if first {
-		w.say("%s\n\n", sentence("upgrade.first"))
+		w.say("%s\n\n", words("upgrade.first"))
 	}
 	for _, c := range checks {
 		w.say("  %-5s %s\n", mark(c), report.Sentence(c.Line()))
 	}
 	switch {
 	case upgrade.Stopped(checks):
-		w.say("\n%s\n", sentence("upgrade.stopped"))
+		w.say("\n%s\n", words("upgrade.stopped"))
 	case media != nil:
-		w.say("\n%s\n", sentence("upgrade.ready"))
+		w.say("\n%s\n", words("upgrade.ready"))
 	}
 	if media == nil {
 		if why := upgrade.NotCovered(m.Edition); why != "" {
-			w.say("\n%s\n", sentence("upgrade.not-covered", "what", why))
+			w.say("\n%s\n", words("upgrade.not-covered", "what", why))
 		} else {
-			w.say("\n%s\n", sentence("upgrade.get-media", "edition", orUnknown(m.Edition), "language", orUnknown(m.Language), "arch", orUnknown(m.Arch), "version", orUnknown(m.Version.String())))
+			w.say("\n%s\n", words("upgrade.get-media", "edition", orUnknown(m.Edition), "language", orUnknown(m.Language), "arch", orUnknown(m.Arch), "version", orUnknown(m.Version.String())))
 		}
 	}
 	return checks, w.err
@@ -216,8 +216,8 @@ func (l *lines) say(format string, args ...any) {
 	}
 }
 
-// sentence is one of the catalogue; arguments come as name, value, name, value.
-func sentence(id string, args ...string) string {
+// words is a sentence of the catalogue; arguments come as name, value, name, value.
+func words(id string, args ...string) string {
 	l := repair.Line{ID: id, Args: map[string]string{}}
 	for i := 0; i+1 < len(args); i += 2 {
 		l.Args[args[i]] = args[i+1]
