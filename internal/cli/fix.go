@@ -30,6 +30,7 @@ import (
 func newFix(env *Env) *cobra.Command {
 	var (
 		planOnly, yes bool
+		plain         bool
 		maxRisk       string
 		from          []string
 		t             treating
@@ -63,12 +64,16 @@ Exit codes: 0 cured or healthy, 1 not cured, 2 wrong usage, 3 could not find out
 			if len(from) > 0 {
 				return t.rehearse(cmd.Context(), env, from, repair.Risk(maxRisk))
 			}
+			if !planOnly && !yes && !plain && t.format == "text" && env.fullScreen() {
+				return t.fixOnTerminal(cmd.Context(), env, repair.Risk(maxRisk))
+			}
 			return t.fix(cmd.Context(), env, fixing{planOnly, yes, repair.Risk(maxRisk)})
 		},
 	}
 	f := cmd.Flags()
 	f.BoolVar(&planOnly, "plan", false, "show the plan and change nothing")
 	f.BoolVarP(&yes, "yes", "y", false, "do not ask before the plan is carried out")
+	f.BoolVar(&plain, "plain", false, "ask line by line, and do not fill the terminal")
 	f.StringVar(&maxRisk, "max-risk", "restart", "the greatest risk: reversible, restart or permanent")
 	f.StringArrayVar(&from, "from", nil, "rehearse on this bundle, folder or file; may be repeated")
 	f.BoolVar(&t.advice, "advice", false, "show all that others have to be told, with texts for their settings")

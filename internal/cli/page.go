@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -183,6 +184,7 @@ type doctor struct {
 	p     Patient     // this machine, to be treated; nil: it cannot be
 	state string      // directory of the journals; "": it is asked for when it is needed
 	blind bool        // do not use the network to find out more
+	risk  repair.Risk // the greatest of a plan; "": one with a restart
 	user  string      // whose registry HKCU is; "": of whoever runs this process
 	wait  func()      // before each event is told; nil: it is told at once
 
@@ -230,7 +232,7 @@ func (d *doctor) Examine(ctx context.Context, tell func(ui.Work)) (*ui.Patient, 
 }
 
 func (d *doctor) look(ctx context.Context, h host.Reader, blind bool, tell func(ui.Work)) (*ui.Patient, error) {
-	x, err := examine(ctx, h, repair.RiskRestart, blind, &bar{to: tell})
+	x, err := examine(ctx, h, cmp.Or(d.risk, repair.RiskRestart), blind, &bar{to: tell})
 	if err != nil {
 		return nil, err
 	}

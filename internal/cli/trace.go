@@ -40,6 +40,7 @@ type traceFlags struct {
 	as               string
 	deep, all        bool
 	advice, redacted bool
+	plain            bool
 	repeat           int
 	kerberos         kerberosFlags
 }
@@ -99,6 +100,7 @@ be walked.`,
 	f.IntVar(&t.repeat, "repeat", 0, "ask each way this many times more, to tell a steady line from a flaky one")
 	f.BoolVar(&t.all, "all", false, "draw every hop of every way")
 	f.BoolVar(&t.advice, "advice", false, "show everything that can be pasted, and not only what fits the cause")
+	f.BoolVar(&t.plain, "plain", false, "write it, and do not fill the terminal first")
 	f.StringVar(&t.format, "format", "text", "text, json, md (tickets) or html (one file)")
 	f.BoolVar(&t.redacted, "redact", false, "replace names and addresses by pseudonyms (on for md and html)")
 	f.StringVarP(&t.output, "output", "o", "", "write to this file instead of standard output")
@@ -187,6 +189,11 @@ func (env *Env) trace(ctx context.Context, t traceFlags) error {
 		return done(err)
 	}
 	doc := report.New(f, cause.Diagnose(f), report.Options{Redact: t.redacted}).Walked()
+	if t.output == "" && t.format == "text" && !t.plain && env.fullScreen() {
+		if err := env.showRoute(ctx, doc); err != nil {
+			return done(err)
+		}
+	}
 	if err := writeRoute(w, doc, t.format, env.style(w), report.RouteOptions{All: t.all, Advice: t.advice}); err != nil {
 		return done(err)
 	}

@@ -190,6 +190,7 @@ func (m *model) plain(s string) string {
 	if !m.opt.Style.ASCII {
 		return s
 	}
+	s = strings.NewReplacer("↑", "Up", "↓", "Down").Replace(s)
 	return strings.Map(func(r rune) rune {
 		if r > 0x7E {
 			return '?'

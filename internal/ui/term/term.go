@@ -445,6 +445,5 @@ func (m *model) do(err error) { m.err = err }
 // scroll moves the view.
 func (m *model) scroll(k string) {
 	page := max(m.height-frame, 1)
-	by := map[string]int{"up": -1, "down": 1, "pgup": -page, "pgdown": page, "home": -1 << 30, "end": 1 << 30}[k]
-	m.top[m.view] = min(max(m.top[m.view]+by, 0), max(len(m.body())-page, 0))
+	m.top[m.view] = scrolled(k, m.top[m.view], page, len(m.body()))
 }
