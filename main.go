@@ -36,7 +36,7 @@ func run() int {
 	return cli.Run(ctx, cli.Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Getenv: os.Getenv, GOOS: runtime.GOOS, Version: buildVersion(),
-		Live: live, State: state, As: as, Admit: admit, Offline: offline, Rights: rights,
+		Live: live, State: state, As: as, Admit: admit, Trust: trust, Offline: offline, Rights: rights,
 	}, os.Args[1:])
 }
 

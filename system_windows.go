@@ -53,6 +53,9 @@ func witness() *winhost.WinHTTP { return &winhost.WinHTTP{Judge: route.JudgeIssu
 // admit says why a program on this machine may not use the relay.
 func admit(client, self netip.AddrPort) error { return winhost.AdmitUpdater(client, self) }
 
+// trust says whether Windows trusts the signature of a file.
+func trust(path string) error { return winhost.Trusted(path) }
+
 // serve plays the helper service of a walk as another account, if that is asked for.
 func serve(ctx context.Context, args []string) (code int, ok bool) {
 	return winhost.ServeWalk(ctx, args, witness())
