@@ -135,10 +135,10 @@ func (env *Env) catalogSearch(ctx context.Context, t searchFlags, text string) e
 		}
 		out.Rows = nil
 		for _, f := range choice.Fits {
-			out.Fits = append(out.Fits, fitting{f.Row, inWords(f.Notes)})
+			out.Fits = append(out.Fits, fitting{f.Row, spellAll(f.Notes)})
 		}
 		for _, l := range choice.Left {
-			out.Left = append(out.Left, leftOut{l.Row, sentence(l.Why), strings.TrimPrefix(l.Why.ID, "catalog.left.")})
+			out.Left = append(out.Left, leftOut{l.Row, spell(l.Why), strings.TrimPrefix(l.Why.ID, "catalog.left.")})
 		}
 	}
 	bar.done()
@@ -216,8 +216,8 @@ func asked(text string) catalog.Asked {
 	return catalog.Asked{Name: kb || id}
 }
 
-// sentence is a line of the catalogue of messages, as one line.
-func sentence(l message.Line) string {
+// spell is a line of the catalogue of messages, as one line.
+func spell(l message.Line) string {
 	var args []any
 	for k, v := range l.Args {
 		args = append(args, k, report.Clean(v))
@@ -225,10 +225,10 @@ func sentence(l message.Line) string {
 	return message.English().Text(l.ID, args...)
 }
 
-func inWords(list []message.Line) []string {
+func spellAll(list []message.Line) []string {
 	var out []string
 	for _, l := range list {
-		out = append(out, sentence(l))
+		out = append(out, spell(l))
 	}
 	return out
 }

@@ -188,7 +188,7 @@ func (s *shop) order(ctx context.Context, arg, product string, target *catalog.T
 		o.details = d
 		c := catalog.Choose([]catalog.Candidate{{Row: o.row, Details: d}}, t, catalog.Asked{Name: true})
 		if target != nil && len(c.Fits) == 0 {
-			return nil, &hinted{fmt.Errorf("%s does not fit %s: %s", d.Title, t, sentence(c.Left[0].Why)), "leave --for out to fetch it all the same", ExitProblems}
+			return nil, &hinted{fmt.Errorf("%s does not fit %s: %s", d.Title, t, spell(c.Left[0].Why)), "leave --for out to fetch it all the same", ExitProblems}
 		}
 		for _, f := range c.Fits {
 			o.notes = f.Notes
@@ -209,7 +209,7 @@ func (s *shop) order(ctx context.Context, arg, product string, target *catalog.T
 		case len(choice.Fits) == 0:
 			why := ""
 			if len(choice.Left) == 1 {
-				why = ": " + sentence(choice.Left[0].Why)
+				why = ": " + spell(choice.Left[0].Why)
 			}
 			return nil, &hinted{fmt.Errorf("of %d updates for %q none fits %s%s", len(choice.Left), arg, t, why), "'updoc catalog search " + arg + " --for " + t.String() + " --all' says of each why", ExitProblems}
 		case len(choice.Fits) > 1:
@@ -342,7 +342,7 @@ func (t *haul) event(e event) error {
 }
 
 func (t *haul) chosen(o *order) error {
-	notes := inWords(slices.Concat(o.notes, o.set.Notes))
+	notes := spellAll(slices.Concat(o.notes, o.set.Notes))
 	if t.json {
 		e := event{Event: "chosen", Update: &o.row, Notes: notes}
 		for _, f := range o.set.Files {
