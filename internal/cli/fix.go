@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -293,12 +294,29 @@ func (t *treating) runner(env *Env, p Patient, state string, j *repair.Journal) 
 		user, _ = p.Account() // without it, whoever goes on takes HKCU as it is
 	}
 	r := &repair.Runner{
-		Host: forUser(p, t.user), Agent: j.Plan().Proved(p, p), Journal: j, Now: p.Now, Started: p.Started,
+		Journal: j, Now: p.Now, Started: p.Started,
 		Tell: func(e repair.Event) {
 			if last = t.tell(env, e, last); e.Kind == repair.EntryEnd {
 				dropPackages(p, state, j.Plan().Run)
 			}
 		},
+	}
+	arm(r, p, cmp.Or(t.user, j.User()))
+	attendance{env, p, state, user}.attend(r)
+	return r
+}
+
+// arm gives a runner all that a machine can do. HKCU is the registry of the user, or of
+// this process' own.
+func arm(r *repair.Runner, p Patient, user string) {
+	whose := forUser(p, user)
+	if r.User = user; user == "" {
+		r.User, _ = p.Account() // without it, whoever goes on takes HKCU as it is
+	}
+	r.Host, r.Agent = whose, r.Journal.Plan().Proved(p, p)
+	if u, ok := whose.(userPatient); ok {
+		// What is another user's and cannot be reached now waits for the user.
+		r.Able = func(c host.Change) bool { return !host.OfUser(c) || u.user.Here(context.Background()) }
 	}
 	if m, ok := p.(host.RestorePoints); ok {
 		r.Points = m
@@ -306,8 +324,6 @@ func (t *treating) runner(env *Env, p Patient, state string, j *repair.Journal) 
 	if f, ok := p.(fetcher); ok {
 		r.Fetch = f.Fetch
 	}
-	attendance{env, p, state, user}.attend(r)
-	return r
 }
 
 // fetcher is a machine to which files can be brought, see [repair.Runner].

@@ -307,7 +307,7 @@ func (d *doctor) runner(open func(p Patient, state string) (*repair.Journal, err
 		user, _ = p.Account() // without it, whoever goes on takes HKCU as it is
 	}
 	r = &repair.Runner{
-		Host: p, Agent: p, Journal: j, Now: p.Now, Started: p.Started, Approve: w.Ask,
+		Journal: j, Now: p.Now, Started: p.Started, Approve: w.Ask,
 		Tell: func(e repair.Event) {
 			if d.wait != nil {
 				d.wait()
@@ -317,6 +317,7 @@ func (d *doctor) runner(open func(p Patient, state string) (*repair.Journal, err
 			}
 		},
 	}
+	arm(r, p, cmp.Or(j.User(), d.user)) // another user's run is taken back in their settings
 	attendance{d.env, p, state, user}.attend(r)
 	stop := d.listen(w.Work)
 	return r, func() { stop(); _ = release() }, nil

@@ -37,6 +37,7 @@ const (
 	EntryConflict EntryKind = "conflict" // it was not: somebody changed the same thing since
 	EntryAct      EntryKind = "act"      // an act of a course is over that changed nothing, or could not be done
 	EntryStarted  EntryKind = "started"  // the machine was restarted, and the course goes on
+	EntryUser     EntryKind = "user"     // whose registry HKCU is, in a run that changes it
 	EntryPoint    EntryKind = "point"    // a restore point of Windows was wished for
 	EntryWitness  EntryKind = "witness"  // what Windows says of installs before a treatment
 	EntryEnd      EntryKind = "end"      // the run is over
@@ -61,6 +62,7 @@ type Entry struct {
 	Code      string        `json:"code,omitempty"` // of Err: "0x80070020"
 
 	Point *host.RestorePoint `json:"point,omitempty"` // point: what came of it
+	User  string             `json:"user,omitempty"`  // user: security identifier
 
 	// Of the proof of an install.
 	Witness *host.Installed `json:"witness,omitempty"` // witness, tried: what Windows says
@@ -162,6 +164,18 @@ func (j *Journal) path() string { return filepath.Join(j.dir, journalFile) }
 
 // Plan returns what was approved.
 func (j *Journal) Plan() *Plan { return j.entries[0].Plan }
+
+// User is the security identifier of the user whose registry HKCU is in the changes of
+// the run; "" if it changed nothing there, or was made by an updoc that did not say.
+// Who takes it back may be another administrator.
+func (j *Journal) User() string {
+	for _, e := range j.entries {
+		if e.Kind == EntryUser {
+			return e.User
+		}
+	}
+	return ""
+}
 
 // Entries returns what was written so far.
 func (j *Journal) Entries() []Entry { return slices.Clone(j.entries) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"updoc/internal/codes"
@@ -49,6 +50,8 @@ type Runner struct {
 	AtStart func(ctx context.Context, on bool, at time.Time) error
 	// Awake, if not nil, keeps the machine from going to sleep until release.
 	Awake func() (release func())
+	// User is the security identifier of the user whose registry HKCU of Host is.
+	User string
 	// Points, if not nil, makes restore points.
 	Points host.RestorePoints
 	// Fetch, if not nil, brings a file to where it says on the machine, whole and verified,
@@ -261,6 +264,11 @@ func (r *Runner) treat(ctx context.Context, i int, t Treatment, p *progress) (Re
 		return "", r.write(Entry{Kind: EntryPassed, Treatment: i}, Event{Treatment: t.ID})
 	}
 	if !p.treated[i] {
+		if r.User != "" && r.Journal.User() == "" && slices.ContainsFunc(t.Changes(), host.OfUser) {
+			if err := r.write(Entry{Kind: EntryUser, Treatment: i, User: r.User}, Event{Treatment: t.ID}); err != nil {
+				return "", err
+			}
+		}
 		if err := r.point(ctx, i, t, p); err != nil {
 			return "", err
 		}

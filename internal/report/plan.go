@@ -325,9 +325,16 @@ func UndoneText(w io.Writer, run string, u repair.Undone, style Style) error {
 	if u.Restart {
 		p.line("%s", p.words.Text("undo.restart"))
 	}
-	if len(u.Waiting) > 0 {
-		p.line("%s", p.words.Text("undo.waiting"))
+	for _, ofUser := range []bool{false, true} {
+		said := false
 		for _, c := range u.Waiting {
+			if host.OfUser(c.Change) != ofUser {
+				continue
+			}
+			if !said {
+				p.line("%s", p.words.Text(map[bool]string{false: "undo.waiting", true: "undo.waiting-user"}[ofUser]))
+				said = true
+			}
 			p.wrap("  - ", p.clean(ChangeText(c.Change)))
 		}
 	}
