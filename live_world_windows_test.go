@@ -340,7 +340,18 @@ func policy(t *testing.T, server string) {
 		t.Fatal(err)
 	}
 	defer key.Close()
+	// Somebody manages the machine, or the policy would be a leftover.
+	const enrolments, id = `SOFTWARE\Microsoft\Enrollments`, `{7C1F0B6E-3D1B-4B7E-9C59-2A6B5D0E8F11}`
+	enrolled, _, err := registry.CreateKey(registry.LOCAL_MACHINE, enrolments+`\`+id, registry.ALL_ACCESS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer enrolled.Close()
+	if err := errors.Join(enrolled.SetStringValue("ProviderID", "MS DM Server"), enrolled.SetDWordValue("EnrollmentState", 1)); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
+		_ = registry.DeleteKey(registry.LOCAL_MACHINE, enrolments+`\`+id)
 		_ = registry.DeleteKey(registry.LOCAL_MACHINE, path+`\AU`)
 		_ = registry.DeleteKey(registry.LOCAL_MACHINE, path)
 	})

@@ -48,6 +48,7 @@ func CONFLICT() []*Cause {
 				both(Strong, "av-named", "note-fine-without-it"),
 				helped(Moderate, "av-excluded-folders"),
 				antivirusFilters,
+				registeredAntivirus,
 				weak("av-registered", "av-in-filter-list"),
 				weak("file-in-use"),
 				code(Strong, 0x800700E1, 0x800700E2),

@@ -27,6 +27,7 @@ func DISK() []*Cause {
 				code(Moderate, 0x80070070, 0xC190020E, 0x80070027),
 				against(Strong, "boot-files-no-space", "winre-no-space"),
 				against(Moderate, "note-small-boot-partition"),
+				systemRoom,
 				missing("free space of the system drive"),
 			),
 		},
@@ -38,6 +39,7 @@ func DISK() []*Cause {
 			Check: evidence(
 				conclusive("boot-files-no-space"),
 				strong("note-small-boot-partition"),
+				bootPartitionRoom,
 				missing("free space of the EFI or system reserved partition"),
 			),
 		},
@@ -51,6 +53,7 @@ func DISK() []*Cause {
 				both(Strong, "winre-no-space", "dism-image-no-space"),
 				against(Strong, "winre-disabled", "winre-gone"),
 				against(Moderate, "dotnet-update-named"),
+				recoveryRoom,
 				missing("reagentc /info", "size and free space of the recovery partition"),
 			),
 		},

@@ -97,6 +97,8 @@ func NETWORK() []*Cause {
 				cloudMachine,
 				weak("note-firewall"),
 				firewallPolicy,
+				firewallRules,
+				registeredFirewall,
 				cures("test-without-third-party-firewall", "note-local-firewall"),
 				cures("disable-blocking-firewall-rules", "note-own-rule", "firewall-dropped"),
 				missing("a connection to the update hosts on ports 80 and 443 as SYSTEM", "outbound rules that block"),

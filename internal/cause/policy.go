@@ -303,6 +303,13 @@ func ownedPolicy(leftover string) rule {
 		}
 		if _, owned := l.first([]string{"note-domain-policy", "in-a-domain"}); owned {
 			l.Cure("tell-policy-owner")
+			return
+		}
+		switch who, known := l.managed(); {
+		case who != "":
+			l.Cure("tell-policy-owner")
+		case known:
+			l.Cure(leftover)
 		}
 	}
 }

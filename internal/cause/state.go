@@ -62,6 +62,7 @@ func STATE() []*Cause {
 				code(Weak, 0x80242014, 0x80070BC2, 0x800F082F),
 				sessionsPending,
 				keysPending,
+				restartWaits,
 				against(Moderate, "log-full", "rm-not-active"),
 				against(Moderate, "msi-already-running"),
 				cures("remove-stale-driver-operation", "driver-queue-unreadable", "driver-queue-identity-missing"),

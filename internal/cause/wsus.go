@@ -407,6 +407,11 @@ func serverOfNobody(l *look) {
 	if seen, ok := l.Mark("not-in-a-domain"); ok {
 		l.For(Strong, source, "%s, but %s", text, seen.Text)
 		l.Cure("remove-stale-wsus-policy")
+		return
+	}
+	if who, known := l.managed(); known && who == "" {
+		l.For(Strong, source, "%s, but nobody manages this machine: no domain, no management server, no client of Configuration Manager", text)
+		l.Cure("remove-stale-wsus-policy")
 	}
 }
 
