@@ -26,11 +26,12 @@ func newCatalog(env *Env) *cobra.Command {
 Microsoft Update Catalog, brings it whole through whatever lies in between, and
 makes an offline kit of it that can be carried to a machine without a network.`,
 		Example: `  updoc catalog search KB5043080 --for 26100.1/amd64
-  updoc catalog download KB5043080 --for 26100.1/amd64 -o kit`,
+  updoc catalog download KB5043080 --for 26100.1/amd64 -o kit
+  updoc catalog install D:\kit                              on that machine`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newCatalogSearch(env), newCatalogDownload(env))
+	cmd.AddCommand(newCatalogSearch(env), newCatalogDownload(env), newCatalogInstall(env))
 	return cmd
 }
 

@@ -171,7 +171,7 @@ func (t *treating) install(ctx context.Context, env *Env, from string, planOnly,
 
 // prepare copies and verifies the packages.
 func (t *treating) prepare(ctx context.Context, env *Env, p Patient, src *catalog.Source, here string, bar *bar) ([]catalog.Ready, error) {
-	trust := catalog.Trust{Now: p.Now(), Witness: env.Trust}
+	trust := catalog.Trust{Roots: env.PackageRoots, Now: p.Now(), Witness: env.Trust}
 	if m, ok := p.(labPatient); ok {
 		root, err := m.World().PackageRoot()
 		if err != nil {
