@@ -51,7 +51,7 @@ func chromium(t testing.TB) context.Context {
 func drive(t testing.TB, ctx context.Context, actions ...chromedp.Action) {
 	t.Helper()
 	outer := ctx
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 45*time.Second)
 	defer cancel()
 	if err := chromedp.Run(ctx, actions...); err != nil {
 		var text string

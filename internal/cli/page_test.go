@@ -1,14 +1,18 @@
 package cli
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
+	"errors"
+	"os"
 	"path/filepath"
 	"regexp"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
 
 	"updoc/internal/host"
@@ -188,4 +192,96 @@ func TestPageRestart(t *testing.T) {
 	again := visitDoctor(t, &labDoctor{&doctor{env: v.doctor.env, p: p, state: state}}, web.Server{})
 	drive(t, b, chromedp.Navigate(again.url), visible("A repair is not finished"), press("See how far it came"), visible("Please restart this PC"),
 		press("Restart now"), visible("Cured: updating works again"))
+}
+
+// TestPageHelps: what a helper needs is packed, shown and saved; and evidence of another
+// machine is read.
+func TestPageHelps(t *testing.T) {
+	b := chromium(t)
+	v := visitLab(t, lab.Demo, web.Server{})
+	saved := t.TempDir()
+	drive(t, b, browser.SetDownloadBehavior(browser.SetDownloadBehaviorBehaviorAllow).WithDownloadPath(saved),
+		chromedp.Navigate(v.url), visible("proxy setting is wrong"), press("Ask someone for help"), visible("What will be in it"))
+	shot(t, b, "help")
+	drive(t, b, press("See what would be in it"), visible("This is in it"), press("Save the file"), visible("A note to go with it"))
+	shot(t, b, "help-saved")
+	var bundle string
+	for range 200 {
+		if list, _ := filepath.Glob(filepath.Join(saved, "updoc-*.zip")); len(list) == 1 {
+			bundle = list[0]
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if bundle == "" {
+		t.Fatal("nothing was saved")
+	}
+
+	big := filepath.Join(t.TempDir(), "from grandma (1).zip")
+	bigBundle(t, big, bundle, 100<<20)
+	drive(t, b, chromedp.Click(`//nav//a[contains(.,"Help someone else")]`, chromedp.BySearch), visible("Drop the files here"),
+		chromedp.SetUploadFiles("#files", []string{big}, chromedp.ByQuery), visible("from_grandma__1_.zip"), visible("proxy"))
+	shot(t, b, "other")
+	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "updoc-page-*", "drop-*")); len(left) > 0 {
+		t.Errorf("what was dropped is still there: %v", left)
+	}
+	drive(t, b, press("from_grandma"), visible("What would most likely help that PC"))
+	shot(t, b, "other-today")
+	drive(t, b, chromedp.Click(`//nav//a[contains(.,"Why")]`, chromedp.BySearch), visible("speaks for it"),
+		chromedp.Click(`//nav//a[contains(.,"Help someone else")]`, chromedp.BySearch), visible("Drop the files here"),
+		chromedp.Click(`button[aria-label^="Close"]`, chromedp.ByQuery), chromedp.WaitNotPresent(`.files`, chromedp.ByQuery))
+
+	junk := filepath.Join(t.TempDir(), "..%2f..<script>alert(1)<script>.txt")
+	if err := os.WriteFile(junk, []byte("nothing of Windows"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	drive(t, b, chromedp.SetUploadFiles("#files", []string{junk}, chromedp.ByQuery), visible(`2f\.\.scriptalert_1_script\.txt`), visible("does not tell"))
+}
+
+// bigBundle makes a bundle of so many bytes out of one.
+func bigBundle(t testing.TB, to, from string, size int) {
+	t.Helper()
+	r, err := zip.OpenReader(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	f, err := os.Create(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := zip.NewWriter(f)
+	for _, m := range r.File {
+		if err := w.Copy(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x, err := w.CreateHeader(&zip.FileHeader{Name: "files/C/Windows/Logs/CBS/CbsPersist_20310203120000.log", Method: zip.Store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := []byte("2031-02-03 12:00:00, Info                  CBS    Session: 31234567_1234567890 initialized by client Invented, external staging directory: (null)\r\n")
+	block := bytes.Repeat(line, 8192)
+	for n := 0; n < size; n += len(block) {
+		if _, err := x.Write(block); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Close(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestPageGerman: every word of the page's own is German for who wants that.
+func TestPageGerman(t *testing.T) {
+	b := chromium(t)
+	v := visitLab(t, lab.Demo, web.Server{Lang: "de"})
+	drive(t, b, chromedp.Navigate(v.url), visible("Was am ehesten hilft"), visible("scheitert hier"))
+	shot(t, b, "today-de")
+	drive(t, b, press("Erst alle Schritte ansehen"), visible("gesund wird"))
+	var lang string
+	drive(t, b, chromedp.Evaluate(`document.documentElement.lang`, &lang))
+	if lang != "de" {
+		t.Errorf("the page says that it is %q", lang)
+	}
 }

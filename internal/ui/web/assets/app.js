@@ -84,13 +84,12 @@ const seen = new IntersectionObserver((list) => {
 function watch(under) { under.querySelectorAll("a[data-more]").forEach((a) => seen.observe(a)); }
 watch(document);
 
-for (const b of document.querySelectorAll("[data-copy]")) {
-  b.hidden = !navigator.clipboard;
-  b.addEventListener("click", () => {
-    const from = document.getElementById(b.dataset.copy);
-    navigator.clipboard.writeText(from.value).then(() => { b.classList.add("done"); say.textContent = b.textContent + " ✓"; });
-  });
-}
+document.addEventListener("click", (e) => {
+  const b = e.target.closest("[data-copy]");
+  if (!b) return;
+  const from = document.getElementById(b.dataset.copy);
+  navigator.clipboard.writeText(from.value).then(() => { say.textContent = b.textContent + " ✓"; }, () => from.select());
+});
 
 // Files that are dropped, or chosen, go to updoc as they are, with their progress.
 for (const drop of document.querySelectorAll("[data-drop]")) {
