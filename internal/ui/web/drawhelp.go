@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"updoc/internal/host"
 	"updoc/internal/report"
@@ -153,9 +152,7 @@ func (d *draws) explain() ([]part, error) {
 	if len(x.Asked) > maxAsked {
 		x.Asked = strings.ToValidUTF8(x.Asked[:maxAsked], "")
 	}
-	if !utf8.ValidString(x.Asked) {
-		x.Asked = strings.ToValidUTF8(x.Asked, "")
-	}
+	x.Asked = report.Clean(strings.ToValidUTF8(x.Asked, ""))
 	if strings.TrimSpace(x.Asked) != "" {
 		e, err := d.page.Session.Doctor().Explain(x.Asked)
 		if err != nil {

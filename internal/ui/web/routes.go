@@ -92,7 +92,7 @@ func (p *Page) show(w http.ResponseWriter, r *http.Request, view string) {
 	status := http.StatusOK
 	if errors.Is(err, ui.ErrGone) || view == "missing" {
 		status = http.StatusNotFound
-		d.view = "missing"
+		d.view, d.name = "missing", "missing"
 		parts, err = d.parts()
 	}
 	if err != nil {
