@@ -82,7 +82,9 @@ func PlanText(w io.Writer, plan *repair.Plan, whole bool, style Style) error {
 func (p *printer) treatment(n int, t repair.Treatment, stage string) {
 	about := []string{
 		p.words.Text("fix.minutes", "n", t.Minutes), p.words.Text("fix.risk." + string(t.Risk)),
-		p.words.Text("fix.chance", "percent", percent(t.Chance)),
+	}
+	if t.Chance > 0 { // what a person asked for by name has none
+		about = append(about, p.words.Text("fix.chance", "percent", percent(t.Chance)))
 	}
 	if t.How == repair.Guided {
 		about = append(about, p.words.Text("fix.person"))
