@@ -68,7 +68,11 @@ func (m *Machine) stage(o offer) (string, codes.HRESULT) {
 		if store == "files" {
 			return fail(eStoreCorrupt, "ERROR_SXS_COMPONENT_STORE_CORRUPT", "Failed to commit the changes")
 		}
-		_ = m.servicing("Info", "(p)	CSI Manifest Corrupt	(Fix pending)	winsxs\\manifests\\amd64_microsoft-windows-lab_31bf3856ad364e35_10.0.22631.1_none_0123456789abcdef.manifest")
+		f := m.inStore()[0]
+		if f.File != "" {
+			f.Component += `\` + f.File
+		}
+		_ = m.servicing("Info", "(p)	%s	(Fix pending)	%s", f.Name, f.Component)
 		return fail(eStoreCorrupt, "ERROR_SXS_COMPONENT_STORE_CORRUPT", "Failed to stage the package: the component store is inconsistent")
 	}
 	if deltas, _ := m.setting("state/deltas"); deltas == "orphaned" {

@@ -59,6 +59,9 @@ func StorePlan(f *facts.Facts, a store.Assessment, run string) (*Plan, message.L
 		ID: r.ID, Risk: r.Risk, How: Automatic, Minutes: r.Minutes, Restart: r.Restart, Causes: []string{},
 		Course: &Course{Name: storeCourse, Data: data},
 	}
+	if len(s.Sources) > 0 {
+		t.Lead = append(t.Lead, line("store.step.repair", nil))
+	}
 	for _, x := range s.Sources {
 		t.Lead = append(t.Lead, line("store.source."+string(x.Kind), []string{"name", x.Name}))
 	}

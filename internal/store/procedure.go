@@ -126,6 +126,9 @@ func (s Source) restore() host.Change {
 }
 
 func (p Package) add() host.Change {
+	if strings.HasSuffix(strings.ToLower(p.Fetch.To), ".msu") && !p.Image {
+		return host.Change{Kind: host.Run, Path: "wusa", Args: []string{p.Fetch.To, "/quiet", "/norestart"}}
+	}
 	return host.Change{Kind: host.Run, Path: "dism", Args: []string{"/Online", "/Add-Package", "/PackagePath:" + p.Fetch.To, "/NoRestart"}}
 }
 
@@ -159,11 +162,12 @@ func (r repair) Bounds() procedure.Bounds {
 	}
 	for i, s := range r.spec.Sources {
 		for _, p := range s.Packages {
-			if !slices.Contains(b.Fetches, p.Fetch) {
+			if p.Fetch.URL != "" && !slices.Contains(b.Fetches, p.Fetch) {
 				b.Fetches = append(b.Fetches, p.Fetch)
 			}
-			add(p.add(), tries, packageMinutes)
-			b.Acts += tries
+			if b.Acts += tries; !p.Beside {
+				add(p.add(), tries, packageMinutes)
+			}
 		}
 		minutes := 0
 		if i == 0 { // as a rule the first does it
@@ -514,6 +518,9 @@ func counted(c *winlog.StoreCheck) string {
 // from repairs from one source; brought is false if what it needs could not be had.
 func (f *following) from(src Source) (r result, brought bool, err error) {
 	for _, p := range src.Packages {
+		if p.Fetch.URL == "" {
+			continue
+		}
 		d, err := f.do(procedure.Act{About: "store-fetch", Args: map[string]string{"kb": p.KB, "name": base(p.Fetch.To)}, Fetch: &p.Fetch})
 		if err != nil {
 			return result{}, false, err
@@ -524,6 +531,9 @@ func (f *following) from(src Source) (r result, brought bool, err error) {
 		}
 	}
 	for _, p := range src.Packages {
+		if p.Beside {
+			continue
+		}
 		c := p.add()
 		d, err := f.do(procedure.Act{About: "store-add", Args: map[string]string{"kb": p.KB}, Change: &c})
 		if err != nil {
@@ -532,7 +542,7 @@ func (f *following) from(src Source) (r result, brought bool, err error) {
 		if !d.Started.IsZero() {
 			f.restarts++
 		}
-		if !d.OK() && d.Code != notApplicable {
+		if !d.OK() && d.Code != notApplicable && d.Code != notForThis {
 			code := d.Code
 			if !code.Failed() {
 				code = unknownFailure
@@ -546,7 +556,10 @@ func (f *following) from(src Source) (r result, brought bool, err error) {
 
 // notApplicable is CBS_E_NOT_APPLICABLE: the package is superseded or there in whole,
 // which is what it was to be.
-const notApplicable codes.HRESULT = 0x800F081E
+const (
+	notApplicable codes.HRESULT = 0x800F081E
+	notForThis    codes.HRESULT = 0x80240017 // WU_E_NOT_APPLICABLE: wusa's word for it
+)
 
 // prepare does what a code asks for before the same is tried again.
 func (f *following) prepare(t Then, cleaned *bool) (again bool, err error) {

@@ -77,7 +77,7 @@ func (b *bench) tool(c host.Change) codes.HRESULT {
 		b.wrote(winlog.StoreCheck{By: winlog.StoreByDISM, Found: len(b.damage), Faults: b.damage})
 	case strings.Contains(line, "startcomponentcleanup"):
 		b.ran = append(b.ran, "cleanup")
-	case strings.Contains(line, "add-package"):
+	case strings.HasPrefix(line, "wusa"), strings.Contains(line, "add-package"):
 		b.ran = append(b.ran, "add")
 		b.has[""] = true
 	case strings.Contains(line, "restorehealth"):
@@ -166,7 +166,7 @@ const disc = `wim:D:\sources\install.wim:6`
 var (
 	update  = Source{Kind: FromUpdate}
 	medium  = Source{Kind: FromImage, Name: `D:\sources\install.wim, 6`, Arg: disc}
-	fetched = Source{Kind: FromPackage, Name: "KB5099001", Packages: []Package{{"KB5099001", procedure.Fetch{
+	fetched = Source{Kind: FromPackage, Name: "KB5099001", Packages: []Package{{KB: "KB5099001", Fetch: procedure.Fetch{
 		URL: "https://catalog.s.download.windowsupdate.com/d/windows11.0-kb5099001-x64.msu", To: `C:\ProgramData\updoc\packages\windows11.0-kb5099001-x64.msu`,
 		SHA256: strings.Repeat("0a", 32),
 	}}}}

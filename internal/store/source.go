@@ -37,10 +37,13 @@ const (
 	FromPackage SourceKind = "package" // packages of the catalogue
 )
 
-// Package is an update that can be fetched: what it has to be is known beforehand.
+// Package is a file of an update: one that can be fetched, of which is known beforehand
+// what it has to be, or one that lies on the machine already and has no address.
 type Package struct {
-	KB    string          `json:"kb"`
-	Fetch procedure.Fetch `json:"fetch"`
+	KB     string          `json:"kb"`
+	Fetch  procedure.Fetch `json:"fetch"`
+	Image  bool            `json:"image,omitempty"`  // a .msu of Windows 11 24H2 and later, which DISM reads; wusa reads others
+	Beside bool            `json:"beside,omitempty"` // a checkpoint that another one builds on: it lies beside that and is not installed itself
 }
 
 // sources lists what comes into question, in order.
