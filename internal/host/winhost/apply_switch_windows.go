@@ -21,6 +21,7 @@ func switches() map[string]switcher {
 	return map[string]switcher{
 		"task":          {get: taskState, set: setTask},
 		"firewall-rule": firewallRules(),
+		"image":         images(),
 		"ipv6":          ipv6Bindings(),
 		"mtu":           {get: getMTU, set: setMTU},
 		"hidden-update": {get: getHidden, set: setHidden},

@@ -56,6 +56,9 @@ func (h *Host) apply(ctx context.Context, c host.Change) error {
 	case host.Switch:
 		return h.applySwitch(ctx, c)
 	case host.Run:
+		if c.Path == host.ToolSetup {
+			return h.runSetup(ctx, c.Args)
+		}
 		if !installs(c.Path, c.Args) {
 			return h.run(ctx, c.Path, c.Args)
 		}

@@ -22,6 +22,7 @@ func questions() map[string]question {
 		host.AskUserProxy:  users,
 		host.AskBITS:       bitsQueue,
 		host.AskStore:      componentStore,
+		host.AskSetup:      setupState,
 		host.AskLeftovers:  leftovers,
 		host.AskCaller:     caller,
 		host.AskPowerState: power,
