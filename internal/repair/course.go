@@ -82,7 +82,7 @@ func (c *Course) check(r Remedy) error {
 		if err := x.Check(); err != nil {
 			return fmt.Errorf("course %s: %w", c.Name, err)
 		}
-		if x.Kind == host.Run && r.Risk != RiskPermanent && r.Risk != RiskNone {
+		if x.Kind == host.Run && !x.Looks() && r.Risk != RiskPermanent && r.Risk != RiskNone {
 			return fmt.Errorf("course %s: %s cannot be taken back, and the remedy claims that it can", c.Name, x.Path)
 		}
 	}

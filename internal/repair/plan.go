@@ -203,7 +203,7 @@ func (p *Plan) Check() error {
 					return fmt.Errorf("plan: %s, step %d: %w", t.ID, i+1, err)
 				}
 			}
-			if s.Change.Kind == host.Run && s.Undo == nil && s.Lasting == "" && r.Risk != RiskPermanent && r.Risk != RiskNone {
+			if s.Change.Kind == host.Run && !s.Change.Looks() && s.Undo == nil && s.Lasting == "" && r.Risk != RiskPermanent && r.Risk != RiskNone {
 				return fmt.Errorf("plan: %s, step %d: cannot be taken back, and the remedy claims that it can", t.ID, i+1)
 			}
 		}

@@ -88,7 +88,7 @@ func (r *Runner) takeBack(ctx context.Context, chosen func([2]int) bool, u *Undo
 func (r *Runner) undo(ctx context.Context, e Entry, t Treatment, s Step, u *Undone) error {
 	ev := Event{Treatment: t.ID, Step: e.Step + 1, Steps: len(t.Steps), Change: &s.Change}
 	if len(e.Undo) == 0 {
-		if s.Lasting == "" && !slices.Contains(u.Lasting, t.ID) {
+		if s.Lasting == "" && !s.Change.Looks() && !slices.Contains(u.Lasting, t.ID) {
 			u.Lasting = append(u.Lasting, t.ID)
 		}
 		return r.write(Entry{Kind: EntryUndone, Treatment: e.Treatment, Step: e.Step}, ev)

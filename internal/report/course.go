@@ -34,7 +34,10 @@ func (p *printer) course(t repair.Treatment, stage string) {
 			if i == 0 && len(said) < len(group) {
 				text = p.words.Text("course.many", "change", text, "n", len(group)-1)
 			}
-			if c.Kind == host.Run && t.Risk == repair.RiskPermanent {
+			switch {
+			case c.Looks():
+				text += "; " + p.words.Text("course.looks")
+			case c.Kind == host.Run && t.Risk == repair.RiskPermanent:
 				text += "; " + p.words.Text("fix.no-undo")
 			}
 			p.wrap(bullet, p.clean(text))

@@ -1,12 +1,16 @@
 package report
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"updoc/internal/codes"
+	"updoc/internal/facts"
 	"updoc/internal/host"
 	"updoc/internal/procedure"
 	"updoc/internal/repair"
@@ -76,5 +80,40 @@ func TestCourseEvents(t *testing.T) {
 	story := []repair.Told{{Treatment: "run-clean-boot", Lines: []repair.Line{{ID: "course.needs.acts", Args: map[string]string{"n": "3"}}}}}
 	if got, want := StoryText(story), RemedyTitle("run-clean-boot")+"\n  at most 3 steps"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// A plan says all that a course may do, also as JSON, and what of it only looks.
+func TestPlanOfACourse(t *testing.T) {
+	plan := &repair.Plan{
+		Schema: repair.Schema, Run: "r1", Failure: repair.Failure{Code: 0x80073712, Stage: facts.StageInstall},
+		Treatments: []repair.Treatment{{
+			ID: "run-dism-restorehealth", Risk: repair.RiskPermanent, How: repair.Automatic, Minutes: 40, Restart: "maybe",
+			Course: &repair.Course{Name: "store", Data: json.RawMessage(`{"look":true,"sources":[{"kind":"update"}]}`)},
+		}},
+	}
+	if err := plan.Check(); err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := PlanText(&b, plan, false, Style{Width: 200}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"what comes next depends on what each step shows", "/ScanHealth; only looks", "/RestoreHealth; cannot be taken back", "at most ",
+		"Windows is asked for a restore point",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("does not say %q:\n%s", want, b.String())
+		}
+	}
+	c := NewPlan(plan).Treatments[0].Course
+	if c == nil || c.Name != "store" || c.Acts == 0 || len(c.Changes) == 0 {
+		t.Fatalf("%+v", c)
+	}
+	for _, x := range c.Changes {
+		if x.Undo != strings.Contains(x.Text, "ScanHealth") {
+			t.Errorf("%s: can be taken back: %v", x.Text, x.Undo)
+		}
 	}
 }

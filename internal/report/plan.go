@@ -101,6 +101,8 @@ func (p *printer) treatment(n int, t repair.Treatment, stage string) {
 			text += "; " + p.words.Text("fix.lease", "n", s.Lease)
 		case s.Lasting != "":
 			text += "; " + p.words.Text("fix.lasting", "why", lowerFirst(p.words.Text(s.Lasting)))
+		case s.Change.Looks():
+			text += "; " + p.words.Text("course.looks")
 		case s.Change.Kind == host.Run && len(s.Undo) == 0 && t.Risk == repair.RiskPermanent:
 			text += "; " + p.words.Text("fix.no-undo")
 		}

@@ -78,7 +78,7 @@ func NewPlan(p *repair.Plan) PlanDocument {
 		}
 		for _, s := range t.Steps {
 			c := Shown(s.Change)
-			c.Undo = s.Change.Kind != host.Run || len(s.Undo) > 0 || s.Lasting != ""
+			c.Undo = c.Undo || len(s.Undo) > 0 || s.Lasting != ""
 			c.Restart, c.Lease = s.Restart, s.Lease
 			x.Steps = append(x.Steps, c)
 		}
@@ -97,7 +97,7 @@ func NewPlan(p *repair.Plan) PlanDocument {
 func Shown(c host.Change) ShownChange {
 	return ShownChange{
 		Kind: string(c.Kind), Path: WithoutPasswords(c.Path), Name: WithoutPasswords(c.Name), To: WithoutPasswords(c.To),
-		Text: ChangeText(c), Undo: c.Kind != host.Run,
+		Text: ChangeText(c), Undo: c.Kind != host.Run || c.Looks(),
 	}
 }
 
