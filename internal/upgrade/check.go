@@ -23,10 +23,13 @@ const keyCurrentVersion = `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`
 
 // MachineOf reads it from the facts.
 func MachineOf(f *facts.Facts) Machine {
-	m := Machine{Arch: f.Machine.Arch, Version: ParseVersion(f.Machine.Build)}
+	m := Machine{Arch: f.Machine.Arch, Version: ParseVersion(f.Machine.Build), Language: installLanguage(f)}
 	if f.Edition.State == facts.Present {
 		e := f.Edition.Value
-		m.Edition, m.Language = e.Product, e.Language
+		m.Edition = e.Product
+		if m.Language == "" {
+			m.Language = e.Language
+		}
 		if m.Arch == "" {
 			m.Arch = e.Arch
 		}
@@ -168,7 +171,7 @@ func (a *assessment) media(m Media) {
 	}
 	images = a.narrow(checkArch, m0.Arch, images, func(x host.ImageEntry) string { return x.Arch }, strings.EqualFold)
 	images = a.narrow(checkEdition, m0.Edition, images, func(x host.ImageEntry) string { return x.Edition }, strings.EqualFold)
-	images = a.narrow(checkLanguage, m0.Language, images, func(x host.ImageEntry) string { return strings.Join(languages(x), ", ") }, func(has, want string) bool {
+	images = a.narrow(checkLanguage, m0.Language, images, func(x host.ImageEntry) string { return strings.Join(spoken(x), ", ") }, func(has, want string) bool {
 		return slices.ContainsFunc(strings.Split(has, ", "), func(l string) bool { return strings.EqualFold(l, want) })
 	})
 	if len(images) == 0 {
@@ -188,8 +191,8 @@ func (a *assessment) media(m Media) {
 	}
 }
 
-// languages are those that an image has, its own first.
-func languages(x host.ImageEntry) []string {
+// spoken are the languages that an image has, its own first.
+func spoken(x host.ImageEntry) []string {
 	out := slices.Clone(x.Languages)
 	if x.Default != "" && !slices.Contains(out, x.Default) {
 		out = append(out, x.Default)

@@ -128,6 +128,24 @@ func TestAssess(t *testing.T) {
 	}
 }
 
+// TestInstallLanguage: what counts is the language that Windows was installed in, and not
+// the machine's regional settings.
+func TestInstallLanguage(t *testing.T) {
+	for id, want := range map[string]string{"0407": "de-DE", "0c0a": "es-ES", "241A": "sr-Latn-RS", "FFFF": "", "": ""} {
+		reg := "Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Control\\Nls\\Language]\r\n\"InstallLanguage\"=\"" + id + "\"\r\n"
+		h, err := host.OpenFS(context.Background(), fstest.MapFS{"nls.reg": {Data: []byte(reg)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := MachineOf(facts.Collect(context.Background(), h, facts.Options{})).Language; got != want {
+			t.Errorf("%s: %q, want %q", id, got, want)
+		}
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestFixFromSettings(t *testing.T) {
 	for build, want := range map[string]bool{"22631.3007": false, "22631.4000": true, "22621.3235": true, "26100.1": true, "19045.4000": false, "22000.1": false} {
 		x := healthy()
