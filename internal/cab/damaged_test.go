@@ -50,7 +50,11 @@ func damaged(rng *rand.Rand) (b []byte, whole map[string]string, unsummed bool, 
 	if unsummed { // the decoders have to see for themselves
 		eachBlock(b, func(head []byte) { clear(head[:4]) })
 	}
-	for range rng.IntN(4) {
+	flips := rng.IntN(4)
+	if !unsummed {
+		flips = min(flips, 1) // the sum is an exclusive or: two flips may make it hold again
+	}
+	for range flips {
 		i := data + rng.IntN(len(b)-data)
 		b[i] ^= 1 << rng.IntN(8)
 	}
@@ -91,9 +95,9 @@ func TestDamagedBesideCabextract(t *testing.T) {
 		t.Skip("cabextract is not installed: its reading of damaged cabinets is not compared")
 	}
 	dir := t.TempDir()
-	rounds := 40
+	rounds := 30
 	if os.Getenv("UPDOC_FULL") != "" {
-		rounds = 3000
+		rounds = 2000
 	}
 	line := regexp.MustCompile(`(?m)^  (f\d+-\d+\.bin)\s+OK\s+([0-9a-f]{32})`)
 	var same, both, further, stricter int
