@@ -33,6 +33,7 @@ type attendance struct {
 func (a attendance) attend(r *repair.Runner) {
 	run, tell := r.Journal.Plan().Run, r.Tell
 	r.AtStart = func(ctx context.Context, on bool, at time.Time) error { return a.atStart(ctx, run, on, at) }
+	r.AtStart = a.guarded(r.Journal, r.AtStart)
 	r.Awake = a.awake
 	r.Tell = func(e repair.Event) {
 		if n, ok := report.EventNote(run, e); ok {

@@ -186,7 +186,7 @@ fix, reset, upgrade, undo, resume and relay --set change anything.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Sprintf("'%s --help' lists the flags", cmd.CommandPath()), "%w", err)
 	})
-	root.AddCommand(newDiagnose(env), newTrace(env), newCollect(env), newExplain(env), newFix(env), newUndo(env), newResume(env), newHistory(env), newReset(env), newRepairStore(env), newUpgrade(env), newCheck(env), newPage(env), newElevated(env), newDemo(env), newLab(env), newRelay(env), newCauses(env), newRemedies(env))
+	root.AddCommand(newDiagnose(env), newTrace(env), newCollect(env), newExplain(env), newFix(env), newUndo(env), newResume(env), newHistory(env), newReset(env), newIsolate(env), newGuard(env), newRepairStore(env), newUpgrade(env), newCheck(env), newPage(env), newElevated(env), newDemo(env), newLab(env), newRelay(env), newCauses(env), newRemedies(env))
 	root.AddCommand(newCatalog(env))
 	return root
 }

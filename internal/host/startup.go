@@ -540,8 +540,9 @@ type Guardian interface {
 
 // Guard is what is started.
 type Guard struct {
-	Program string `json:"program"` // full path of updoc
-	Run     string `json:"run"`     // that is taken back if Windows came up in safe mode, or if nobody goes on with it in time
+	Program string `json:"program"`        // full path of updoc
+	Run     string `json:"run"`            // that is taken back if Windows came up in safe mode, or if nobody goes on with it in time
+	User    string `json:"user,omitempty"` // the SID of whose registry HKCU is for it
 }
 
 // Check refuses a guard that updoc never sets up.
@@ -551,6 +552,8 @@ func (g Guard) Check() error {
 		return fmt.Errorf("guard: %w: no full path of a program", ErrRefused)
 	case g.Run == "" || len(g.Run) > 64 || strings.Trim(g.Run, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-") != "" || g.Run[0] == '-':
 		return fmt.Errorf("guard: %w: %q is no name of a run", ErrRefused, g.Run)
+	case g.User != "" && (!strings.HasPrefix(g.User, "S-1-") || len(g.User) > 184 || strings.Trim(g.User[4:], "0123456789-") != ""):
+		return fmt.Errorf("guard: %w: %q is no security identifier", ErrRefused, g.User)
 	}
 	return nil
 }

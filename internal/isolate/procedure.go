@@ -118,11 +118,12 @@ func New(stock []Listed, run, stage string, limits Limits) Data {
 func (e Entry) changes(run string) []host.Change {
 	switch e.Kind {
 	case host.StartService:
-		out := []host.Change{{Kind: host.ServiceStart, Path: e.Name, Start: &host.Start{Type: winlog.ServiceDisabled}}}
-		if e.Live {
-			out = append(out, host.Change{Kind: host.ServiceStop, Path: e.Name})
+		off := host.Change{Kind: host.ServiceStart, Path: e.Name, Start: &host.Start{Type: winlog.ServiceDisabled}}
+		if !e.Live {
+			return []host.Change{off}
 		}
-		return out
+		// In this order, since what is taken back last first may start before it is started.
+		return []host.Change{{Kind: host.ServiceStop, Path: e.Name}, off}
 	case host.StartTask:
 		return []host.Change{{Kind: host.Switch, Path: host.Setting("task", e.Name), State: "off"}}
 	case host.StartRun:
@@ -321,13 +322,14 @@ func (c *conductor) turn(off Set, args map[string]string) error {
 			continue
 		}
 		for len(c.standing[i]) > 0 {
-			act := c.standing[i][0] // it may start again before it is started
+			last := len(c.standing[i]) - 1
+			act := c.standing[i][last]
 			// What cannot be taken back now is when all is over; the attempt tells how it
 			// is meanwhile.
 			if _, err := c.do(procedure.Act{About: "isolate-on", Args: c.named(i, args), Back: &act}); err != nil {
 				return err
 			}
-			c.standing[i] = c.standing[i][1:]
+			c.standing[i] = c.standing[i][:last]
 		}
 		c.off[i] = false
 	}
@@ -335,19 +337,19 @@ func (c *conductor) turn(off Set, args map[string]string) error {
 		if !off[i] || c.off[i] || c.stubborn[i] {
 			continue
 		}
-		for k, change := range c.Entries[i].changes(c.Run) {
-			n := c.at
-			d, err := c.do(procedure.Act{About: "isolate-off", Args: c.named(i, args), Change: &change})
+		for _, change := range c.Entries[i].changes(c.Run) {
+			n, about := c.at, "isolate-off"
+			if change.Kind == host.ServiceStop {
+				about = "isolate-stop"
+			}
+			d, err := c.do(procedure.Act{About: about, Args: c.named(i, args), Change: &change})
 			switch {
 			case err != nil:
 				return err
 			case d.OK() && !d.Skipped:
 				c.standing[i] = append(c.standing[i], n)
-			case !d.OK() && k == 0:
+			case !d.OK() && change.Kind != host.ServiceStop: // which does not stop now is off after a restart
 				c.stubborn[i] = true // it stays on, and is told
-			}
-			if !d.OK() {
-				break
 			}
 		}
 		c.off[i] = !c.stubborn[i]

@@ -233,7 +233,7 @@ func TestSentences(t *testing.T) {
 		KeepMicrosoft, KeepDriver, KeepBoot, KeepSignIn, KeepEncryption, KeepNetwork, KeepSecurity, KeepManagement, KeepNeeded, KeepOnce, KeepOff, KeepUnknown, KeepPolicy, KeepUpdoc,
 	}
 	want := []string{
-		"procedure.isolate-off", "procedure.isolate-on", "procedure.isolate-try", "procedure.isolate-restart",
+		"procedure.isolate-off", "procedure.isolate-stop", "procedure.isolate-on", "procedure.isolate-try", "procedure.isolate-restart",
 		"isolate.untried", "isolate.astray", "isolate.running", "isolate.blame", "isolate.conflict", "isolate.several", "isolate.suspect", "isolate.stubborn", "isolate.effort",
 		"isolate.not-stocked", "isolate.not-trusted", "isolate.nothing", "isolate.lead",
 	}

@@ -53,14 +53,14 @@ type startup struct {
 	Active   map[string]bool `json:"active"`   // what was started with Windows, by lower-case name
 }
 
-// BreakTogether has other entries of a scenario's machine be in the way, by their
-// numbers: each list fails alone, and all of a list together.
-func (s *Scenario) BreakTogether(lists ...[]int) error {
+// Crowd has n entries start with a scenario's machine, of which others are in the way,
+// by their numbers: each list fails by itself, and all of a list together.
+func (s *Scenario) Crowd(n int, lists ...[]int) error {
 	spec := startupSpec{}
 	for _, list := range lists {
 		b := breakage{Stage: "scan", Code: eNoUpdates}
-		for _, n := range list {
-			b.Together = append(b.Together, fmt.Sprintf("#%d", n))
+		for _, k := range list {
+			b.Together = append(b.Together, fmt.Sprintf("#%d", k))
 		}
 		spec.Breaks = append(spec.Breaks, b)
 	}
@@ -76,7 +76,7 @@ func (s *Scenario) BreakTogether(lists ...[]int) error {
 		if err := json.Unmarshal(f.Data, &have); err != nil {
 			return err
 		}
-		have.Breaks = spec.Breaks
+		have.Make, have.Breaks = n, spec.Breaks
 		if data, err = json.Marshal(have); err != nil {
 			return err
 		}

@@ -1,0 +1,348 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"updoc/internal/durable"
+	"updoc/internal/host"
+	"updoc/internal/isolate"
+	"updoc/internal/lab"
+	"updoc/internal/repair"
+)
+
+// crowdedPC makes the machine of a scenario on which entries of the given numbers are in
+// the way, and lets it fail.
+func crowdedPC(t testing.TB, entries int, breaks ...[]int) string {
+	t.Helper()
+	s, err := lab.Load("isolate-service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Crowd(entries, breaks...); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	m, err := lab.NewMachine(dir, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := m.Try(t.Context(), host.Attempt{Stage: "scan"})
+	if err != nil || out.Result.String() != s.Cure.Result {
+		t.Fatalf("its scan ends with %v, %v", out.Result, err)
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// isolation plans a search on a machine, as the command does.
+func isolation(t testing.TB, p labPatient) *repair.Plan {
+	t.Helper()
+	x, err := examine(t.Context(), p, repair.RiskRestart, true, (&Env{}).progress())
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, why := repair.One(x.facts, x.diagnosis, isolateRemedy, repair.Options{Run: x.plan.Run})
+	if why.ID != "" || plan.Treatments[0].Course == nil {
+		t.Fatalf("no search: %+v", why)
+	}
+	plan.Treatments[0].How = repair.Automatic
+	return plan
+}
+
+// blamed is what a finished run names, with the entries that fail together joined.
+func blamed(t testing.TB, j *repair.Journal) []string {
+	t.Helper()
+	var out []string
+	for _, told := range j.Story() {
+		for _, l := range told.Lines {
+			switch {
+			case l.ID == "isolate.blame" || l.ID == "isolate.conflict":
+				out = append(out, "")
+			case strings.HasPrefix(l.ID, "isolate.culprit."):
+				name := l.Args["name"]
+				if l.Args["kind"] == "service" { // by its name, not by what people see
+					_, n, _ := strings.Cut(name, " part ")
+					name = "Service" + n
+				}
+				if out[len(out)-1] != "" {
+					name = out[len(out)-1] + "+" + name
+				}
+				out[len(out)-1] = name
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// TestIsolate: whichever of two hundred programs is in the way, it is named, and the
+// machine is as before.
+func TestIsolate(t *testing.T) {
+	for _, tt := range []struct {
+		entries int
+		breaks  [][]int
+	}{
+		{200, [][]int{{2}}},
+		{200, [][]int{{199}}},
+		{40, [][]int{{17}}},
+		{40, [][]int{{30}}},
+		{40, [][]int{{11}, {14}}},
+		{40, [][]int{{31, 7}}},
+		{40, [][]int{{}}}, // nothing that starts with Windows is to blame
+	} {
+		t.Run(fmt.Sprint(tt), func(t *testing.T) {
+			t.Parallel()
+			breaks := tt.breaks
+			dir := crowdedPC(t, tt.entries, breaks...)
+			p := opened(t, dir)
+			before := snapshot(t, p)
+			plan := isolation(t, p)
+			names := entryNames(t, plan)
+			j, err := repair.CreateJournal(durable.OS{}, filepath.Join(dir, "updoc", plan.Run), plan, p.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := guardedRunner(p, dir, j)
+			res, err := r.Run(t.Context())
+			restarts := 0
+			for res == repair.Restart && err == nil {
+				if g, err := p.Guarded(); err != nil || g.Run != plan.Run {
+					t.Fatalf("nobody stands guard: %+v, %v", g, err)
+				}
+				restarts++
+				if err := p.Restart(); err != nil {
+					t.Fatal(err)
+				}
+				res, err = r.Run(t.Context())
+			}
+			want := repair.Shown
+			var culprits []string
+			for _, together := range breaks {
+				var list []string
+				for _, n := range together {
+					list = append(list, names[n])
+				}
+				slices.Sort(list)
+				culprits = append(culprits, strings.Join(list, "+"))
+			}
+			if len(breaks[0]) == 0 {
+				want, culprits = repair.NotCured, nil
+			}
+			slices.Sort(culprits)
+			got := blamed(t, j)
+			for i := range got {
+				list := strings.Split(got[i], "+")
+				slices.Sort(list)
+				got[i] = strings.Join(list, "+")
+			}
+			slices.Sort(got)
+			if err != nil || res != want || !slices.Equal(got, culprits) {
+				t.Errorf("%s, %v, blames %q, want %q", res, err, got, culprits)
+			}
+			if d := differ(before, snapshot(t, p)); len(d) > 0 {
+				t.Errorf("after the search:\n%s", strings.Join(d, "\n"))
+			}
+			if _, err := p.Guarded(); !errors.Is(err, host.ErrNotExist) {
+				t.Errorf("the guard stands still: %v", err)
+			}
+			t.Logf("%d restarts, %d entries of the journal", restarts, len(j.Entries()))
+		})
+	}
+}
+
+// entryNames are the names of the invented entries, by their numbers.
+func entryNames(t testing.TB, plan *repair.Plan) map[int]string {
+	t.Helper()
+	var d isolate.Data
+	if err := json.Unmarshal(plan.Treatments[0].Course.Data, &d); err != nil {
+		t.Fatal(err)
+	}
+	out := map[int]string{}
+	for _, e := range d.Entries {
+		n := 0
+		if _, err := fmt.Sscanf(e.Name[strings.IndexAny(e.Name, "0123456789"):], "%d", &n); err != nil {
+			t.Fatal(err)
+		}
+		if i := strings.LastIndex(e.Name, "Task"); i >= 0 {
+			_, _ = fmt.Sscanf(e.Name[i:], "Task%d", &n)
+		}
+		out[n] = e.Name
+	}
+	return out
+}
+
+// guardedRunner is a runner with what is done around it.
+func guardedRunner(p labPatient, dir string, j *repair.Journal) *repair.Runner {
+	r := runnerFor(p, j)
+	attendance{&Env{Stderr: &bytes.Buffer{}}, p, filepath.Join(dir, "updoc"), ""}.attend(r)
+	return r
+}
+
+// dies is how a test ends a process.
+type dies struct{}
+
+// TestIsolateKilled: a search that is killed anywhere is taken back to the byte: by an
+// undo, by the guard in safe mode, or when its time is over.
+func TestIsolateKilled(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 5))
+	for n := range 15 {
+		at := 1 + rng.IntN(300)
+		t.Run(fmt.Sprint(n, " at ", at), func(t *testing.T) {
+			t.Parallel()
+			dir := crowdedPC(t, 40, []int{n * 2})
+			p := opened(t, dir)
+			before := snapshot(t, p)
+			plan := isolation(t, p)
+			j, err := repair.CreateJournal(durable.OS{}, filepath.Join(dir, "updoc", plan.Run), plan, p.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := guardedRunner(p, dir, j)
+			left := at
+			p.Crash = func(string) {
+				if left--; left == 0 {
+					panic(dies{})
+				}
+			}
+			killed := func() (killed bool) {
+				defer func() {
+					if x := recover(); x != nil {
+						if _, ok := x.(dies); !ok {
+							panic(x)
+						}
+						killed = true
+					}
+				}()
+				for {
+					res, err := r.Run(t.Context())
+					if err != nil || res != repair.Restart {
+						return false
+					}
+					if err := p.Restart(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}()
+			again, _, err := openLab(dir) // another process, after another start of the machine
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer again.Close()
+			m := again.(labPatient)
+			if err := m.Restart(); err != nil {
+				t.Fatal(err)
+			}
+			switch {
+			case !killed:
+			case n%3 == 0:
+				if code, out := runLine(t, dir, "undo", plan.Run); code != ExitHealthy {
+					t.Errorf("undo: exit code %d\n%s", code, out)
+				}
+			default:
+				g, err := m.Guarded()
+				if err != nil && j.Summary().Standing == 0 { // before anything was changed
+					break
+				}
+				if err != nil || g.Run != plan.Run {
+					t.Fatalf("nobody stands guard: %+v, %v", g, err)
+				}
+				args := []string{"stand-guard", g.Run, "--safe-mode"}
+				if n%3 == 2 { // nobody goes on with it for hours
+					m.World().Advance(200 * time.Minute)
+					if err := errors.Join(m.Restart(), m.Close()); err != nil {
+						t.Fatal(err)
+					}
+					args = args[:2]
+				}
+				if code, out := runLine(t, dir, args...); code != ExitHealthy {
+					t.Errorf("guard: exit code %d\n%s", code, out)
+				}
+			}
+			last, _, err := openLab(dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer last.Close()
+			if d := differ(before, snapshot(t, last.(labPatient))); len(d) > 0 {
+				t.Errorf("killed at %d:\n%s", at, strings.Join(d, "\n"))
+			}
+		})
+	}
+}
+
+// runLine runs a command on a simulated machine.
+func runLine(t testing.TB, dir string, args ...string) (int, string) {
+	t.Helper()
+	var out bytes.Buffer
+	env := Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Getenv: func(string) string { return "" }, GOOS: "linux", Sleep: noSleep}
+	return Run(t.Context(), env, append(args, "--lab", dir)), out.String()
+}
+
+// TestIsolateCommand: the whole command, with restarts in between.
+func TestIsolateCommand(t *testing.T) {
+	dir := crowdedPC(t, 60, []int{17})
+	code, out := runLine(t, dir, "isolate", "--list")
+	if code != ExitHealthy || !strings.Contains(out, "May be switched off for the search, the likeliest first: 60") || !strings.Contains(out, "Maker 0") {
+		t.Errorf("list: exit code %d\n%.2000s", code, out)
+	}
+	code, out = runLine(t, dir, "isolate", "--list", "--format", "json")
+	var listed stock
+	if err := json.Unmarshal([]byte(out), &listed); code != ExitHealthy || err != nil || !listed.Trusted || len(listed.Entries) < 80 {
+		t.Errorf("list: exit code %d, %v, %d entries", code, err, len(listed.Entries))
+	}
+	if code, out := runLine(t, dir, "isolate", "--plan", "--no-network"); code != ExitHealthy || !strings.Contains(out, "60") {
+		t.Errorf("plan: exit code %d\n%s", code, out)
+	}
+	if code, out := runLine(t, dir, "isolate", "--no-network"); code != ExitUsage {
+		t.Errorf("nobody agrees: exit code %d\n%s", code, out)
+	}
+	code, out = runLine(t, dir, "isolate", "--yes", "--no-network")
+	for n := 0; code == ExitRestart && n < 30; n++ {
+		m, err := lab.OpenMachine(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		task, err := m.Scheduled(t.Context(), host.TaskResume)
+		if err != nil || !task.AtStart {
+			t.Fatalf("it does not go on by itself: %+v, %v", task, err)
+		}
+		if err := errors.Join(m.Restart(), m.Close()); err != nil {
+			t.Fatal(err)
+		}
+		code, out = runLine(t, dir, "resume", "--at-start")
+	}
+	if code != ExitProblems || !strings.Contains(out, "breaks updating") {
+		t.Errorf("exit code %d\n%s", code, out)
+	}
+	for _, bad := range [][]string{{"isolate", "--max-restarts", "-1"}, {"isolate", "--from", "x"}, {"isolate", "--format", "html"}, {"stand-guard", "../x"}} {
+		if code, out := runLine(t, dir, bad...); code != ExitUsage || !strings.Contains(out, "updoc: hint:") {
+			t.Errorf("%v: exit code %d\n%s", bad, code, out)
+		}
+	}
+	other := t.TempDir() // a machine that was not asked
+	s, err := lab.Load("treat-hosts-blocked")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := lab.NewMachine(other, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code, out := runLine(t, other, "isolate", "--list"); code != ExitUnknown {
+		t.Errorf("not recorded: exit code %d\n%s", code, out)
+	}
+}
