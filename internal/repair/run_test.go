@@ -2,6 +2,7 @@ package repair_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +17,7 @@ import (
 	"updoc/internal/durable"
 	"updoc/internal/facts"
 	"updoc/internal/host"
+	"updoc/internal/procedure"
 	"updoc/internal/repair"
 	"updoc/internal/winlog"
 )
@@ -644,6 +646,72 @@ func TestKilled(t *testing.T) {
 	})
 }
 
+// courseJournal is the journal of a course of which some acts were made, whatever it
+// wanted.
+func courseJournal(t testing.TB, c repair.Course) []byte {
+	t.Helper()
+	disk := durable.NewLossy(1)
+	tr := automatic("run-dism-restorehealth")
+	tr.Risk, tr.Course = repair.RiskPermanent, &c
+	p := &repair.Plan{Schema: repair.Schema, Run: "r1", Treatments: []repair.Treatment{tr}}
+	j, err := repair.CreateJournal(disk, "state/r1", p, noon)
+	if err != nil {
+		t.Skipf("the course is made otherwise now: %v", err)
+	}
+	stop := host.Change{Kind: host.ServiceStart, Path: "ExampleFilter", Start: &host.Start{Type: 4}}
+	for _, e := range []repair.Entry{
+		{Kind: repair.EntryUser, User: "S-1-5-21-1-2-3-1001"},
+		{Kind: repair.EntryPoint, Point: &host.RestorePoint{Sequence: 3, New: true}},
+		{Kind: repair.EntryWitness, Witness: installed("22631.1", nil)},
+		{Kind: repair.EntryAct, Act: &procedure.Act{Ask: &host.Question{Name: host.AskStore}}, Answer: json.RawMessage(`{}`)},
+		{Kind: repair.EntryBegin, Step: 1, Act: &procedure.Act{Change: &stop}, Undo: []host.Change{stop}, Until: noon},
+		{Kind: repair.EntryDone, Step: 1, After: []host.Change{stop}, Until: noon},
+		{Kind: repair.EntryRestart, Step: 1},
+		{Kind: repair.EntryStarted, Step: 1, Started: noon},
+		{Kind: repair.EntryAct, Step: 2, Act: &procedure.Act{Try: true}, Outcome: &host.Outcome{Result: 0x80073712}},
+	} {
+		if err := j.Append(e, noon); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := disk.ReadFile("state/r1/journal.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// What an updoc wrote that knew no courses is gone on with, and taken back.
+func TestOldJournal(t *testing.T) {
+	const old = `{"seq":1,"time":"2031-02-03T12:00:00Z","kind":"plan","treatment":0,"step":0,"plan":{"schema":"updoc.plan/1","run":"r1","machine":{"Name":"","OS":"","Build":"","Arch":"","Source":"lab"},"failure":{"code":"0x80070422","stage":"install","update":{"Title":"","KB":"KB5999001","ID":""}},"causes":["service-disabled"],"treatments":[{"id":"sync-clock","risk":"reversible","how":"automatic","minutes":2,"restart":"no","causes":[],"chance":0.5,"steps":[{"change":{"kind":"value-set","path":"HKLM\\SOFTWARE\\Fabrikam\\Policies","name":"A","value":{"Name":"","Type":4,"Data":"AQAAAA=="}}}]}],"leftOut":[]}}
+{"seq":2,"time":"2031-02-03T12:00:00Z","kind":"begin","treatment":0,"step":0,"undo":[{"kind":"value-del","path":"HKLM\\SOFTWARE\\Fabrikam\\Policies","name":"A"}]}
+{"seq":3,"time":"2031-02-03T12:00:00Z","kind":"done","treatment":0,"step":0,"after":[{"kind":"value-set","path":"HKLM\\SOFTWARE\\Fabrikam\\Policies","name":"A","value":{"Name":"","Type":4,"Data":"AQAAAA=="}}]}
+{"seq":4,"time":"2031-02-03T12:00:00Z","kind":"treated","treatment":0,"step":0}
+{"seq":5,"time":"2031-02-03T12:00:00Z","kind":"restart","treatment":0,"step":0,"tried":{"stage":"install","kb":"KB5999001"},"outcome":{"result":"0x00000000","restart":true}}
+`
+	disk, h := durable.NewLossy(1), machine()
+	if err := durable.WriteFile(disk, "state/r1/journal.jsonl", []byte(old)); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Apply(t.Context(), host.Set(policies, "A", dword(1))); err != nil {
+		t.Fatal(err)
+	}
+	j, err := repair.OpenJournal(disk, "state/r1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &repair.Runner{
+		Host: h, Journal: j, Agent: &agent{results: []codes.HRESULT{0}}, Now: func() time.Time { return noon.Add(time.Hour) },
+		Started: func(context.Context) (time.Time, error) { return noon.Add(time.Minute), nil }, User: "S-1-5-21-1-2-3-1001",
+	}
+	if res, err := r.Run(t.Context()); err != nil || res != repair.Cured {
+		t.Fatalf("%s, %v", res, err)
+	}
+	if u, err := r.Undo(t.Context()); err != nil || u.Back != 1 || value(t, h, policies, "A") != "-" {
+		t.Errorf("%+v, %v, A is %s", u, err, value(t, h, policies, "A"))
+	}
+}
+
 func FuzzJournal(f *testing.F) {
 	disk := durable.NewLossy(1)
 	r := runner(f, machine(), &agent{results: []codes.HRESULT{0}}, disk, automatic("sync-clock", host.Set(policies, "A", dword(1))))
@@ -653,6 +721,12 @@ func FuzzJournal(f *testing.F) {
 	good, _ := disk.ReadFile("state/r1/journal.jsonl")
 	f.Add(good)
 	f.Add(good[:len(good)-20])
+	for _, c := range []repair.Course{
+		{Name: "store", Data: json.RawMessage(`{"look":true,"sources":[{"kind":"update"}]}`)},
+		{Name: "isolate", Data: json.RawMessage(`{"run":"r1","entries":[{"kind":"service","name":"ExampleFilter","weight":1}],"limits":{"tries":20,"restarts":4}}`)},
+	} {
+		f.Add(courseJournal(f, c))
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		disk := durable.NewLossy(1)
 		if err := durable.WriteFile(disk, "state/r1/journal.jsonl", b); err != nil {
