@@ -72,7 +72,7 @@ func UpgradeNames() []string { return named("upgrade-") }
 func RelayNames() []string { return named("relay-") }
 
 // StoreNames lists the scenarios with a machine whose component store is damaged.
-func StoreNames() []string { return named("store-") }
+func StoreNames() []string { return named("components-") }
 
 // IsolateNames lists the scenarios with a machine on which a program that starts with
 // Windows is in the way.
@@ -87,7 +87,7 @@ func named(kind string) []string {
 	for _, e := range entries {
 		name := strings.TrimSuffix(e.Name(), ".txtar")
 		own := ""
-		for _, prefix := range []string{"isolate-", "treat-", "upgrade-", "relay-", "store-"} {
+		for _, prefix := range []string{"isolate-", "treat-", "upgrade-", "relay-", "components-"} {
 			if strings.HasPrefix(name, prefix) {
 				own = prefix
 			}
