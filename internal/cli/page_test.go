@@ -32,6 +32,12 @@ type visit struct {
 // visitLab opens the page of a scenario's machine.
 func visitLab(t testing.TB, scenario string, s web.Server) *visit {
 	t.Helper()
+	return visitLabAs(t, scenario, s, func(d *labDoctor) ui.Doctor { return d })
+}
+
+// visitLabAs opens it with a doctor that differs in something.
+func visitLabAs(t testing.TB, scenario string, s web.Server, as func(*labDoctor) ui.Doctor) *visit {
+	t.Helper()
 	sc, err := lab.Load(scenario)
 	if err != nil {
 		t.Fatal(err)
@@ -46,10 +52,13 @@ func visitLab(t testing.TB, scenario string, s web.Server) *visit {
 	}
 	var out bytes.Buffer
 	env := &Env{Stdout: &out, Stderr: &out, Getenv: func(string) string { return "" }, GOOS: "linux", Version: "test"}
-	return visitDoctor(t, &labDoctor{&doctor{env: env, p: p, state: state}}, s)
+	d := &labDoctor{&doctor{env: env, p: p, state: state}}
+	v := visitDoctor(t, as(d), s)
+	v.doctor = d
+	return v
 }
 
-func visitDoctor(t testing.TB, d *labDoctor, s web.Server) *visit {
+func visitDoctor(t testing.TB, d ui.Doctor, s web.Server) *visit {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	s.Session = ui.New(ctx, d, nil)
@@ -57,7 +66,7 @@ func visitDoctor(t testing.TB, d *labDoctor, s web.Server) *visit {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &visit{url: page.URL, doctor: d, ended: make(chan struct{})}
+	v := &visit{url: page.URL, ended: make(chan struct{})}
 	go func() {
 		defer close(v.ended)
 		if err := page.Serve(ctx); err != nil {

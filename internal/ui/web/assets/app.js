@@ -8,6 +8,7 @@ const say = document.getElementById("say"), gone = document.getElementById("gone
 // morph makes an element like another one and keeps what a person has done to it:
 // the focus, what is unfolded, how far something is scrolled.
 function morph(from, to) {
+  if (from.dataset?.keep !== undefined && to.dataset?.keep !== undefined) return; // it grows by itself
   for (const { name } of [...from.attributes])
     if (!to.hasAttribute(name) && !(name === "open" && from.tagName === "DETAILS")) from.removeAttribute(name);
   for (const { name, value } of [...to.attributes])
@@ -69,18 +70,24 @@ document.addEventListener("submit", (e) => {
     .catch(ended);
 });
 
-// More lines are fetched when one comes to their end.
+// More lines are fetched when one comes to their end, or asks for them.
 const seen = new IntersectionObserver((list) => {
-  for (const { isIntersecting, target } of list) {
-    if (!isIntersecting) continue;
-    seen.unobserve(target);
-    fetch(target.href, { headers: { "X-Updoc": "1" } }).then((r) => r.text()).then((html) => {
-      const next = parse("<ul>" + html + "</ul>").firstChild;
-      watch(next);
-      target.closest("li").replaceWith(...next.childNodes);
-    }).catch(ended);
-  }
+  for (const { isIntersecting, target } of list) if (isIntersecting) more(target);
 }, { rootMargin: "600px" });
+function more(link) {
+  seen.unobserve(link);
+  fetch(link.href, { headers: { "X-Updoc": "1" } }).then((r) => r.text()).then((html) => {
+    const next = parse("<ul>" + html + "</ul>").firstChild;
+    watch(next);
+    link.closest("li")?.replaceWith(...next.childNodes);
+  }).catch(ended);
+}
+document.addEventListener("click", (e) => {
+  const link = e.target.closest("a[data-more]");
+  if (!link) return;
+  e.preventDefault();
+  more(link);
+});
 function watch(under) { under.querySelectorAll("a[data-more]").forEach((a) => seen.observe(a)); }
 watch(document);
 
