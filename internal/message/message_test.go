@@ -73,9 +73,53 @@ func TestReportKeysAreUsed(t *testing.T) {
 			}
 		}
 	}
-	for _, m := range regexp.MustCompile(`"((?:report|gap|whynot|stage|risk|kind|page|explain|guide)\.[a-z0-9.-]*[a-z0-9])"`).FindAllStringSubmatch(src, -1) {
+	for _, m := range regexp.MustCompile(`"((?:report|gap|whynot|stage|risk|kind|page|ui|explain|guide)\.[a-z0-9.-]*[a-z0-9])"`).FindAllStringSubmatch(src, -1) {
 		if !English().Has(m[1]) {
 			t.Errorf("the code says %s, and there is no such text", m[1])
+		}
+	}
+}
+
+// TestGerman: the page's own words are all there, with the same arguments, and no text
+// is there that English has not.
+func TestGerman(t *testing.T) {
+	en, de := English(), For("de")
+	argument := regexp.MustCompile(`\{[a-z]+\}`)
+	arguments := func(s string) string {
+		list := argument.FindAllString(s, -1)
+		slices.Sort(list)
+		return strings.Join(list, " ")
+	}
+	for _, key := range en.Keys() {
+		switch group, _, _ := strings.Cut(key, "."); group {
+		case "ui", "page", "stage", "risk", "kind", "hop", "fault":
+			if !de.Own(key) {
+				t.Errorf("%s is not translated", key)
+			}
+		}
+	}
+	for _, key := range de.Keys() {
+		switch {
+		case !en.Has(key):
+			t.Errorf("%s is there in German alone", key)
+		case arguments(en.Text(key)) != arguments(de.Text(key)):
+			t.Errorf("%s takes %s in German, %s in English", key, arguments(de.Text(key)), arguments(en.Text(key)))
+		case strings.ContainsAny(de.Text(key), "\t\r\x1b") || strings.Contains(de.Text(key), "  "):
+			t.Errorf("%s has stray white space: %q", key, de.Text(key))
+		}
+	}
+	if got := de.Text("cause.dns-failure.title"); got != en.Text("cause.dns-failure.title") || de.Own("cause.dns-failure.title") {
+		t.Errorf("what is not translated is %q", got)
+	}
+}
+
+func TestMatch(t *testing.T) {
+	for in, want := range map[string]string{
+		"": "en", "de": "de", "de-AT,de;q=0.9,en;q=0.8": "de", "en-US,en;q=0.9,de;q=0.8": "en", "fr-FR,fr;q=0.9,de;q=0.7,en;q=0.6": "de",
+		"fr": "en", "de_DE.UTF-8": "de", "C.UTF-8": "en", "de;q=0": "en", "de;q=x": "en", "DE": "de", "de;q=NaN,en;q=0.1": "en", "en;q=0.2, de;q=0.3": "de",
+	} {
+		if got := Match(in); got != want {
+			t.Errorf("Match(%q) = %q, want %q", in, got, want)
 		}
 	}
 }
