@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 	"updoc/internal/procedure"
 	"updoc/internal/repair"
 	"updoc/internal/report"
+	"updoc/internal/route"
 	"updoc/internal/store"
 )
 
@@ -373,7 +375,17 @@ const maxAsked = 4
 func (r *storeRepair) find(ctx context.Context, env *Env, f *facts.Facts, p Patient, state, run string, kbs []string) ([]store.Package, error) {
 	bar := env.progress()
 	defer bar.done()
-	w, err := env.way(ctx, wayFlags{lab: r.lab, passwordFD: -1}, bar)
+	if m, ok := p.(labPatient); ok { // the world that it stands in already
+		root, err := m.World().PackageRoot()
+		if err != nil {
+			return nil, err
+		}
+		in := *env
+		in.Live, in.PackageRoots = nil, []*x509.Certificate{root}
+		in.Network = route.Prober{Net: m.World(), Roots: m.World().Trusted(), Microsoft: m.World().Roots(), Now: m.World().MachineNow}
+		env = &in
+	}
+	w, err := env.way(ctx, wayFlags{passwordFD: -1}, bar)
 	if err != nil {
 		return nil, err
 	}

@@ -363,7 +363,7 @@ func (s Standing) Outcome() (host.Outcome, error) {
 // other plan it is the machine's own agent.
 func (p *Plan) Proved(r host.Reader, own host.Agent) host.Agent {
 	if p.storeOnly() {
-		return storeProof{r}
+		return p.storeProof(r)
 	}
 	for _, t := range p.Treatments {
 		if t.ID != installRemedy || t.Course == nil || t.Course.Name != installCourse {

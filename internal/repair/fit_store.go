@@ -1,10 +1,12 @@
 package repair
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"updoc/internal/codes"
 	"updoc/internal/facts"
@@ -116,9 +118,19 @@ func fitSystemFiles(f *fit) {
 	}
 }
 
+// storeProof is what proves the plan.
+func (p *Plan) storeProof(r host.Reader) storeProof {
+	var s store.Spec
+	_ = json.Unmarshal(p.Treatments[0].Course.Data, &s) // a plan that was checked has one
+	return storeProof{r, s.Half}
+}
+
 // storeProof proves the repair of the component store by what servicing wrote down of
 // it: the newest look of each tool.
-type storeProof struct{ host.Reader }
+type storeProof struct {
+	host.Reader
+	half []string // packages that were half installed
+}
 
 // errNoReport says that no log tells how it stands with the store.
 var errNoReport = errors.New("no log tells how it stands with the component store")
@@ -149,6 +161,13 @@ func (p storeProof) Try(ctx context.Context, _ host.Attempt) (host.Outcome, erro
 	}
 	if !seen[winlog.StoreByDISM] {
 		return out, errNoReport
+	}
+	for _, x := range s.Packages {
+		if slices.Contains(p.half, x.Name) {
+			const allFailed codes.HRESULT = 0x80240022 // WU_E_ALL_UPDATES_FAILED
+			out.Result = cmp.Or(x.Result, allFailed)
+			return out, nil
+		}
 	}
 	return out, nil
 }

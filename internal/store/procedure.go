@@ -203,6 +203,7 @@ const (
 	Going      Verdict = ""           // it has not ended
 	Whole      Verdict = "sound"      // the store is whole, and so are the files
 	FilesLeft  Verdict = "files-left" // the store is whole, some files are not
+	HalfLeft   Verdict = "half-left"  // the store is whole, an update is half installed still
 	Unrepaired Verdict = "unrepaired" // no source had what is damaged
 	Unproven   Verdict = "unproven"   // everything ended well, and no log shows it
 	Blocked    Verdict = "blocked"    // a restart that was made did not end what waits for it
@@ -373,16 +374,19 @@ func (f *following) course(s Spec) (Verdict, error) {
 	for _, name := range s.Half {
 		f.tell("store.told.half", "package", name)
 	}
-	if !damaged { // what is half installed is put in again where it can be had
+	sound := !damaged
+	if sound { // what is half installed is put in again where it can be had
 		s.Sources = slices.DeleteFunc(slices.Clone(s.Sources), func(x Source) bool { return x.Kind != FromPackage || len(s.Half) == 0 })
 		damaged = len(s.Sources) > 0
 	}
-	unproven := false
+	unproven, half := false, false
 	if damaged {
 		repaired, proven, err := f.mend(s)
 		switch {
 		case err != nil:
 			return "", err
+		case !repaired && sound: // the store is whole, an update is as it was
+			half, proven = true, true
 		case !repaired:
 			if s.Files {
 				f.tell("store.told.files-left-out")
@@ -410,8 +414,11 @@ func (f *following) course(s Spec) (Verdict, error) {
 			return Unproven, nil
 		}
 	}
-	if left > 0 {
+	switch {
+	case left > 0:
 		return FilesLeft, nil
+	case half || sound && len(s.Half) > 0 && !damaged:
+		return HalfLeft, nil
 	}
 	return Whole, nil
 }

@@ -267,6 +267,16 @@ func TestRepair(t *testing.T) {
 			Spec{Look: true, Sources: []Source{update, fetched}, Files: true, Half: []string{gone.Package}},
 			"scan,fetch,add,restore ,sfc", "told.nothing-found,told.half,told.repaired.package,told.files-fine,end.sound", 0,
 		},
+		"an update that is half installed, and nobody has it": {
+			bench{},
+			Spec{Look: true, Sources: []Source{update}, Files: true, Half: []string{gone.Package}},
+			"scan,sfc", "told.nothing-found,told.half,told.files-fine,end.half-left", 0,
+		},
+		"an update that is half installed, and cannot be fetched": {
+			bench{unready: true},
+			Spec{Look: true, Sources: []Source{update, fetched}, Files: true, Half: []string{gone.Package}},
+			"scan,fetch,sfc", "told.nothing-found,told.half,told.not-fetched,told.files-fine,end.half-left", 0,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := tt.bench
