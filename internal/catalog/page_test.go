@@ -147,3 +147,73 @@ func TestSafeName(t *testing.T) {
 		}
 	}
 }
+
+func FuzzReadKit(f *testing.F) {
+	const digest = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+	f.Add(`{"schema":"updoc.kit/1","updates":[{"id":"0a1b2c3d-0000-4000-8000-00000000abcd","title":"t","folder":"KB5099001","files":[{"name":"a.msu","size":1,"sha256":"` + digest + `","target":true}]}]}`)
+	f.Add(`{"schema":"updoc.kit/1","updates":[{"id":"0a1b2c3d-0000-4000-8000-00000000abcd","folder":"..","files":[{"name":"../a","size":-1}]}]}`)
+	f.Fuzz(func(t *testing.T, s string) {
+		k, err := ReadKit(strings.NewReader(s))
+		if err != nil {
+			return
+		}
+		for i := range k.Updates {
+			u := &k.Updates[i]
+			for j := range u.Files {
+				if p := u.Path(&u.Files[j]); strings.Count(p, "/") != 1 || strings.Contains(p, "..") && strings.HasPrefix(p, ".") || strings.ContainsAny(p, `\:`) {
+					t.Errorf("%q leads elsewhere", p)
+				}
+			}
+		}
+	})
+}
+
+func TestKit(t *testing.T) {
+	t.Parallel()
+	const digest = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+	const a, b = "0a1b2c3d-0000-4000-8000-00000000000a", "0a1b2c3d-0000-4000-8000-00000000000b"
+	good := func() *Kit {
+		return &Kit{Schema: KitSchema, Updates: []KitUpdate{{ID: a, KB: "KB5099001", Title: "t", Folder: "KB5099001", Files: []KitFile{
+			{Name: "first.msu", Size: 1, SHA256: digest}, {Name: "last.msu", Size: 2, SHA256: digest, Target: true},
+		}}}}
+	}
+	if err := good().Check(); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*Kit){
+		"schema":        func(k *Kit) { k.Schema = "updoc.kit/9" },
+		"empty":         func(k *Kit) { k.Updates = nil },
+		"id":            func(k *Kit) { k.Updates[0].ID = "x" },
+		"folder":        func(k *Kit) { k.Updates[0].Folder = ".." },
+		"folder twice":  func(k *Kit) { u := k.Updates[0]; u.Folder = "kb5099001"; k.Updates = append(k.Updates, u) },
+		"no files":      func(k *Kit) { k.Updates[0].Files = nil },
+		"name":          func(k *Kit) { k.Updates[0].Files[0].Name = `..\x.msu` },
+		"name twice":    func(k *Kit) { k.Updates[0].Files[0].Name = "LAST.msu" },
+		"digest":        func(k *Kit) { k.Updates[0].Files[0].SHA256 = "" },
+		"size":          func(k *Kit) { k.Updates[0].Files[0].Size = 0 },
+		"no target":     func(k *Kit) { k.Updates[0].Files[1].Target = false },
+		"two targets":   func(k *Kit) { k.Updates[0].Files[0].Target = true },
+		"target, first": func(k *Kit) { f := k.Updates[0].Files; f[0], f[1] = f[1], f[0] },
+	} {
+		k := good()
+		spoil(k)
+		if err := k.Check(); !errors.Is(err, ErrKit) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	k := good()
+	if got := k.FolderOf(Row{ID: b, KB: "KB5099001"}); got != "KB5099001-0a1b2c3d" {
+		t.Error(got)
+	}
+	if got := k.FolderOf(Row{ID: a, KB: "KB5099001"}); got != "KB5099001" {
+		t.Error(got)
+	}
+	dir := t.TempDir()
+	if err := k.Write(dir, "one\ntwo"); err != nil {
+		t.Fatal(err)
+	}
+	back, err := OpenKit(dir)
+	if err != nil || cmp.Diff(k, back) != "" {
+		t.Errorf("%v %s", err, cmp.Diff(k, back))
+	}
+}

@@ -243,6 +243,7 @@ func (w *way) target(to string) (*catalog.Target, error) {
 		return nil, usage("name it: --for BUILD/ARCHITECTURE, e.g. --for 22631.3007/amd64; 'winver' shows the build", "--for this: this machine does not run Windows")
 	case to == "this":
 		t := targetOf(w.facts)
+		t.Language = w.language
 		if t.Build == "" || t.Arch == "" {
 			return nil, &hinted{errors.New("--for this: the build of this machine cannot be read"), "name it: --for BUILD/ARCHITECTURE, e.g. --for 22631.3007/amd64", ExitUnknown}
 		}
@@ -318,8 +319,10 @@ func (w *way) tell(err error) error {
 	var status *catalog.StatusError
 	hint, code := "", ExitUnknown
 	switch {
-	case errors.As(err, new(*hinted)), errors.Is(err, context.Canceled):
+	case errors.As(err, new(*hinted)):
 		return err
+	case errors.Is(err, context.Canceled):
+		return &hinted{errors.New("stopped"), "what has come is kept: run it again to go on", ExitUnknown}
 	case errors.Is(err, catalog.ErrPageChanged):
 		hint = "the site was rebuilt, or something in between answers in its place: look at " + catalog.Site + " with a browser, and for a newer updoc"
 	case errors.Is(err, catalog.ErrSite):

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -48,10 +49,11 @@ func (t *wayFlags) add(cmd *cobra.Command) {
 
 // way is how the catalogue is reached, and the machine that it is reached from.
 type way struct {
-	env   *Env
-	facts *facts.Facts // of this machine; nil where there is no Windows
-	roots []*x509.Certificate
-	net   catalog.Network
+	env      *Env
+	facts    *facts.Facts // of this machine; nil where there is no Windows
+	language string       // of its Windows; "" unknown
+	roots    []*x509.Certificate
+	net      catalog.Network
 
 	settings route.Settings
 	prober   *route.Prober
@@ -99,13 +101,13 @@ func (w *way) open(ctx context.Context, t wayFlags, bar *bar) error {
 		}
 		w.roots = []*x509.Certificate{root}
 		base = route.Prober{Net: world, Roots: world.Trusted(), Microsoft: world.Roots(), Now: world.MachineNow}
-		w.facts = facts.Collect(ctx, p, facts.Options{})
+		w.facts, w.language = facts.Collect(ctx, p, facts.Options{}), languageOf(ctx, p)
 	case w.env.Live != nil:
 		h, done, err := w.env.openLive(ctx)
 		if err != nil {
 			return err
 		}
-		w.facts = facts.Collect(ctx, h, facts.Options{Progress: bar.update})
+		w.facts, w.language = facts.Collect(ctx, h, facts.Options{Progress: bar.update}), languageOf(ctx, h)
 		done()
 		bar.done()
 	}
@@ -166,6 +168,30 @@ func (w *way) open(ctx context.Context, t wayFlags, bar *bar) error {
 	}
 	w.net = catalog.Network{Dial: w.dial, Proxy: w.proxy, TLS: conf}
 	return nil
+}
+
+// languageOf is the language in which a machine's Windows was installed, "de"; "" if it
+// cannot be told.
+func languageOf(ctx context.Context, h host.Reader) string {
+	key, err := h.Key(ctx, `HKLM\SYSTEM\CurrentControlSet\Control\Nls\Language`)
+	if err != nil {
+		return ""
+	}
+	v, _ := key.Value("InstallLanguage")
+	text, _ := v.String() // "0407"
+	id, err := strconv.ParseUint(text, 16, 16)
+	if err != nil {
+		return ""
+	}
+	return languageIDs[id&0x3ff]
+}
+
+// languageIDs are the languages of Windows by the lower ten bits of their identifiers, but
+// for those that share one. [MS-LCID] section 2.2.
+var languageIDs = map[uint64]string{
+	0x01: "ar", 0x02: "bg", 0x04: "zh", 0x05: "cs", 0x06: "da", 0x07: "de", 0x08: "el", 0x09: "en", 0x0a: "es", 0x0b: "fi", 0x0c: "fr", 0x0d: "he",
+	0x0e: "hu", 0x10: "it", 0x11: "ja", 0x12: "ko", 0x13: "nl", 0x14: "nb", 0x15: "pl", 0x16: "pt", 0x18: "ro", 0x19: "ru", 0x1b: "sk", 0x1d: "sv",
+	0x1e: "th", 0x1f: "tr", 0x22: "uk", 0x24: "sl", 0x25: "et", 0x26: "lv", 0x27: "lt",
 }
 
 // environ returns the proxy variable of the environment, in the letters in which programs
