@@ -34,8 +34,9 @@ machine (edition, language, processor, version) and the machine is looked at (ro
 every partition, power, BitLocker, a restart that is due); then setup itself looks, and
 what it finds in the way is named. updoc never goes around a block.
 
-  --media takes an ISO file, or a folder with its files. Without it updoc says which
-          media fit, and whether Windows can do the same by its own settings.
+  --media takes an ISO file, a folder with its files, or the one file (.esd) that
+          Microsoft's Media Creation Tool fetches, of which media are made. Without it
+          updoc says which media fit, and whether Windows can do it by its settings.
   --check has setup look, and nothing is installed.
   --from  reads what setup left behind, and says why an upgrade failed; with --media it
           holds the media against the recorded machine.
@@ -57,7 +58,7 @@ Exit codes: 0 cured, or nothing in the way; 1 something is in the way, or not cu
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&u.path, "media", "", "ISO file of Windows, or a folder with its files")
+	f.StringVar(&u.path, "media", "", "ISO file of Windows, a folder with its files, or an ESD file")
 	f.BoolVar(&u.look, "check", false, "only look whether it would work; nothing is installed")
 	f.BoolVarP(&u.yes, "yes", "y", false, "do not ask before it is carried out")
 	f.BoolVar(&u.key, "recovery-key-kept", false, "the recovery key of a drive that BitLocker holds is kept elsewhere")
@@ -113,6 +114,12 @@ func (u *upgrading) run(ctx context.Context, env *Env) error {
 	spec, err := upgrade.NewSpec(upgrade.MachineOf(x.facts), *media, checks, upgrade.Options{Look: u.look, Drivers: u.noDrivers})
 	if err != nil {
 		return usage("give the full path of an ISO file or a folder on a drive of this machine", "%w", err)
+	}
+	if u.look && media.ESD() { // media would have to be made first, which takes room and time
+		if u.format != "json" {
+			_, err = fmt.Fprintln(env.Stdout, words("upgrade.esd-check"))
+		}
+		return err
 	}
 	if u.look {
 		return u.lookOnly(ctx, env, p, spec)

@@ -40,6 +40,10 @@ func TestUpgradeOnMachines(t *testing.T) {
 			says: []string{"Setup found nothing in the way", "it is 22631.2861 now", "Files, programs and settings were kept"},
 		},
 		{
+			scenario: "upgrade-from-esd", media: `C:\Media\22631.2861.fab.esd`, code: ExitRestart, after: ExitHealthy, build: "22631.3374", helped: true,
+			says: []string{`make media of the file, in C:\Media\updoc-media`, "it is 22631.2861 now", `C:\Media\updoc-media is not needed any more`},
+		},
+		{
 			scenario: "upgrade-program-blocks", media: `C:\Media`, code: ExitProblems, build: "22631.3371",
 			says: []string{"In the way: the program Fabrikam Shield 4"}, not: []string{"setup installs Windows over itself;"},
 		},

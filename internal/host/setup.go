@@ -1,6 +1,8 @@
 package host
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -101,3 +103,49 @@ const (
 	MaxSetupReports = 8
 	MaxSetupReport  = 256 << 10 // bytes of one; what is longer is left out
 )
+
+// UnpackedMedia is the name of the folder that media are unpacked to, beside the file
+// that they come in. No other folder is ever unpacked to.
+const UnpackedMedia = "updoc-media"
+
+// UnpackSetup has DISM unpack setup's own files, which are the first image of the file
+// that the Media Creation Tool fetches, to a folder.
+// learn.microsoft.com: "DISM Image Management Command-Line Options".
+func UnpackSetup(esd, folder string) Change {
+	return Change{Kind: Run, Path: "dism", Args: []string{"/Apply-Image", "/ImageFile:" + esd, "/Index:1", "/ApplyDir:" + folder}}
+}
+
+// UnpackImage has DISM put one Windows of that file where setup looks for it.
+func UnpackImage(esd string, index int, folder string) Change {
+	return Change{Kind: Run, Path: "dism", Args: []string{
+		"/Export-Image", "/SourceImageFile:" + esd, "/SourceIndex:" + strconv.Itoa(index), `/DestinationImageFile:` + folder + `\sources\install.wim`, "/Compress:max", "/CheckIntegrity",
+	}}
+}
+
+// mayUnpack reports whether these are arguments of DISM as the two above make them.
+func mayUnpack(args []string) bool {
+	value := func(i int, name string) string {
+		if i >= len(args) || !strings.HasPrefix(args[i], name) {
+			return ""
+		}
+		return args[i][len(name):]
+	}
+	var esd, folder string
+	var want Change
+	switch len(args) {
+	case len(UnpackSetup("", "").Args):
+		esd, folder = value(1, "/ImageFile:"), value(3, "/ApplyDir:")
+		want = UnpackSetup(esd, folder)
+	case len(UnpackImage("", 0, "").Args):
+		esd, folder = value(1, "/SourceImageFile:"), strings.TrimSuffix(value(3, "/DestinationImageFile:"), `\sources\install.wim`)
+		index, err := strconv.Atoi(value(2, "/SourceIndex:"))
+		if err != nil || index < 2 || index > maxImages {
+			return false
+		}
+		want = UnpackImage(esd, index, folder)
+	default:
+		return false
+	}
+	return slices.Equal(args, want.Args) && localPath(esd) && strings.HasSuffix(strings.ToLower(esd), ".esd") &&
+		localPath(folder) && strings.HasSuffix(folder, `\`+UnpackedMedia) && len(esd) <= maxSourcePath && len(folder) <= maxSourcePath
+}

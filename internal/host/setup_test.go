@@ -43,3 +43,34 @@ func TestSetupLines(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestUnpackLines: media are unpacked to a folder of one name only, by exactly these lines.
+func TestUnpackLines(t *testing.T) {
+	const esd, to = `C:\Media\22631.fab.esd`, `C:\Media\updoc-media`
+	for _, c := range []Change{UnpackSetup(esd, to), UnpackImage(esd, 6, to)} {
+		if err := c.Check(); err != nil {
+			t.Error(err)
+		}
+	}
+	for name, c := range map[string]Change{
+		"into Windows":          UnpackSetup(esd, `C:\Windows`),
+		"over a program":        UnpackSetup(esd, `C:\Program Files\Fabrikam`),
+		"a share":               UnpackSetup(esd, `\\pc\x\updoc-media`),
+		"climbing":              UnpackSetup(esd, `C:\Media\..\updoc-media`),
+		"another kind of image": UnpackSetup(`C:\Media\fab.wim`, to),
+		"an image of a share":   UnpackSetup(`\\pc\x\fab.esd`, to),
+		"setup as Windows":      UnpackImage(esd, 1, to),
+		"no such image":         UnpackImage(esd, -1, to),
+		"many images":           UnpackImage(esd, 9999, to),
+		"Windows elsewhere":     UnpackImage(esd, 6, `C:\Media`),
+	} {
+		if err := c.Check(); !errors.Is(err, ErrRefused) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	more := UnpackSetup(esd, to)
+	more.Args = append(more.Args, "/NoRpFix")
+	if err := more.Check(); !errors.Is(err, ErrRefused) {
+		t.Errorf("one argument more: %v", err)
+	}
+}

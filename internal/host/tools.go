@@ -55,6 +55,9 @@ func mayRun(tool string, args []string) bool {
 	if tool == ToolSetup {
 		return mayInstall(args)
 	}
+	if tool == "dism" && mayUnpack(args) {
+		return true
+	}
 	for line := range strings.Lines(toolLines) {
 		words := strings.Fields(line)
 		if len(words) == len(args)+1 && words[0] == tool && slices.EqualFunc(words[1:], args, argument) {

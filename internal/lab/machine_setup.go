@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -78,6 +79,9 @@ func (m *Machine) unpackMedia(data []byte) error {
 			m.now.Settings[strings.ToLower(host.ImageSetting(p))] = "off"
 			files = map[string][]byte{p: s.disc()}
 		}
+		if strings.HasSuffix(strings.ToLower(p), ".esd") {
+			files = map[string][]byte{p: s.esd()}
+		}
 		for name, b := range files {
 			at := m.place(name)
 			if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o700), os.WriteFile(at, b, 0o600)); err != nil {
@@ -100,6 +104,49 @@ func (m *Machine) media(p string) (s MediaSpec, ok bool) {
 		return s, false
 	}
 	return s, json.Unmarshal([]byte(known), &s) == nil
+}
+
+// unpackMedium makes media of an ESD file as DISM does, if these are the arguments for that.
+func (m *Machine) unpackMedium(args []string) (done bool, err error) {
+	value := func(name string) string {
+		for _, a := range args {
+			if v, ok := strings.CutPrefix(a, name); ok {
+				return v
+			}
+		}
+		return ""
+	}
+	write := func(name string, b []byte) error {
+		at := m.place(name)
+		return errors.Join(os.MkdirAll(filepath.Dir(at), 0o700), os.WriteFile(at, b, 0o600))
+	}
+	switch {
+	case len(args) == 0:
+		return false, nil
+	case args[0] == "/Apply-Image":
+		if _, ok := m.media(value("/ImageFile:")); !ok {
+			return true, eNoMedia
+		}
+		return true, write(value("/ApplyDir:")+`\setup.exe`, setupProgram)
+	case args[0] == "/Export-Image":
+		s, ok := m.media(value("/SourceImageFile:"))
+		index, err := strconv.Atoi(value("/SourceIndex:"))
+		if index -= beforeEditions + 1; !ok || err != nil || index < 0 || index >= len(s.Editions) {
+			return true, eNoMedia
+		}
+		s.Editions = s.Editions[index : index+1]
+		wim := value("/DestinationImageFile:")
+		known, err := json.Marshal(s)
+		if err != nil {
+			return true, err
+		}
+		folder := strings.TrimSuffix(wim, `\sources\install.wim`)
+		return true, errors.Join(write(wim, s.install()), m.change(func(st *state) error {
+			st.Settings[setMedia+strings.ToLower(folder)] = string(known)
+			return nil
+		}))
+	}
+	return false, nil
 }
 
 // setupAnswer answers what a machine with media is asked beside its registry.

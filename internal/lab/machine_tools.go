@@ -16,6 +16,11 @@ import (
 // ends badly gives its exit code as an HRESULT.
 func (m *Machine) tool(ctx context.Context, name string, args []string) error {
 	line := strings.ToLower(strings.Join(args, " "))
+	if name == "dism" {
+		if done, err := m.unpackMedium(args); done {
+			return err
+		}
+	}
 	if file, ok := packageOf(name, args); ok {
 		return m.addPackage(name, file)
 	}

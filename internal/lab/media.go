@@ -20,13 +20,25 @@ type MediaSpec struct {
 
 // install is the file with the images: the head and the description of a real one, and
 // no files. "Windows Imaging File Format (WIM)".
-func (s MediaSpec) install() []byte {
+func (s MediaSpec) install() []byte { return s.images("") }
+
+// esd is the one file that the Media Creation Tool fetches: setup's own files come first,
+// then the small Windows that it starts from.
+func (s MediaSpec) esd() []byte {
+	return s.images(`<IMAGE INDEX="1"><NAME>Windows Setup Media</NAME></IMAGE><IMAGE INDEX="2"><NAME>Microsoft Windows PE</NAME><WINDOWS><EDITIONID>WindowsPE</EDITIONID><INSTALLATIONTYPE>WindowsPE</INSTALLATIONTYPE></WINDOWS></IMAGE>`)
+}
+
+// beforeEditions is how many images of an ESD file come before those of Windows.
+const beforeEditions = 2
+
+func (s MediaSpec) images(first string) []byte {
 	arch := map[string]int{"386": 0, "": 9, "amd64": 9, "arm64": 12}[s.Arch]
 	build, revision, _ := strings.Cut(s.Build, ".")
 	var text strings.Builder
-	text.WriteString("<WIM>")
+	text.WriteString("<WIM>" + first)
+	before := strings.Count(first, "<IMAGE ")
 	for i, edition := range s.Editions {
-		fmt.Fprintf(&text, `<IMAGE INDEX="%d"><NAME>Windows %s</NAME><WINDOWS><ARCH>%d</ARCH><EDITIONID>%s</EDITIONID><INSTALLATIONTYPE>Client</INSTALLATIONTYPE>`, i+1, escaped(edition), arch, escaped(edition))
+		fmt.Fprintf(&text, `<IMAGE INDEX="%d"><NAME>Windows %s</NAME><WINDOWS><ARCH>%d</ARCH><EDITIONID>%s</EDITIONID><INSTALLATIONTYPE>Client</INSTALLATIONTYPE>`, before+i+1, escaped(edition), arch, escaped(edition))
 		fmt.Fprintf(&text, `<LANGUAGES><LANGUAGE>%s</LANGUAGE><DEFAULT>%s</DEFAULT></LANGUAGES><VERSION><MAJOR>10</MAJOR><MINOR>0</MINOR><BUILD>%s</BUILD><SPBUILD>%s</SPBUILD></VERSION></WINDOWS></IMAGE>`,
 			escaped(s.Language), escaped(s.Language), escaped(build), escaped(revision))
 	}

@@ -115,6 +115,8 @@ const (
 	// learn.microsoft.com: "Windows upgrade resolution procedures", 0xC190020E.
 	spaceSystem   = 20 << 30
 	spaceSystem32 = 16 << 30
+	// What media take that are made of one file.
+	spaceMedia = 8 << 30
 	// learn.microsoft.com: "Couldn't update system reserved partition" needs 15 MB there.
 	spaceBoot = 15 << 20
 	// support.microsoft.com: "KB5028997: Instructions to manually resize your partition to
@@ -129,7 +131,7 @@ func Assess(f *facts.Facts, media *Media) []Check {
 	if media != nil {
 		a.media(*media)
 	}
-	a.space()
+	a.space(media != nil && media.ESD())
 	a.restart()
 	a.power()
 	a.bitlocker()
@@ -226,7 +228,7 @@ func (a *assessment) narrow(id, want string, images []host.ImageEntry, has func(
 }
 
 // space looks at every partition that setup writes to.
-func (a *assessment) space() {
+func (a *assessment) space(unpack bool) {
 	v := a.Volumes
 	if v.State != facts.Present {
 		a.add(checkSpace, Unknown)
@@ -237,6 +239,9 @@ func (a *assessment) space() {
 	need := int64(spaceSystem)
 	if a.machine.Arch == "386" {
 		need = spaceSystem32
+	}
+	if unpack {
+		need += spaceMedia
 	}
 	vol, ok := a.volume(func(x host.Volume) bool { return slices.ContainsFunc(x.Paths, a.onSystem) })
 	a.room(checkSpace, vol, ok, need, Stop)

@@ -28,6 +28,7 @@ type Spec struct {
 	Drivers bool     `json:"drivers,omitempty"` // drivers from Windows Update are left out: one of them is what failed
 	Logs    string   `json:"logs,omitempty"`    // folder of the machine that setup copies its logs to
 	Notes   []string `json:"notes,omitempty"`   // ids of checks that somebody was told of
+	Index   int      `json:"index,omitempty"`   // of the Windows in an ESD file, of which media are made first
 }
 
 // Options of NewSpec.
@@ -46,6 +47,9 @@ func NewSpec(m Machine, media Media, checks []Check, opt Options) (Spec, error) 
 	for _, x := range media.Images {
 		if strings.EqualFold(x.Edition, m.Edition) && strings.EqualFold(x.Arch, m.Arch) {
 			s.Target = ParseVersion(x.Build)
+			if media.ESD() {
+				s.Index = x.Index
+			}
 		}
 	}
 	// learn.microsoft.com: "Windows Setup Command-Line Options": /EULA is known since
@@ -66,7 +70,10 @@ func (s Spec) check() error {
 	if !host.SetupMedia(s.Media) {
 		return fmt.Errorf("upgrade: %q is no path of media on the machine", s.Media)
 	}
-	for _, c := range []host.Change{s.scan(), s.install()} {
+	if s.esd() != (s.Index > 0) {
+		return fmt.Errorf("upgrade: image %d of %s", s.Index, s.Media)
+	}
+	for _, c := range append(s.unpack(), s.scan(), s.install()) {
 		if err := c.Check(); err != nil {
 			return fmt.Errorf("upgrade: %w", err)
 		}
@@ -84,7 +91,7 @@ func (s Spec) check() error {
 
 // setup is a run of setup with the options that a look and an upgrade have in common.
 func (s Spec) setup(own ...string) host.Change {
-	args := append([]string{s.Media, "/auto", "upgrade", "/quiet"}, own...)
+	args := append([]string{s.root(), "/auto", "upgrade", "/quiet"}, own...)
 	dynamic := "enable" // a disabled one can take the machine back to an older revision
 	if s.Drivers {
 		dynamic = "nodrivers"
@@ -119,6 +126,29 @@ func (s Spec) install() host.Change {
 
 func (s Spec) iso() bool { return Media{Path: s.Media}.ISO() }
 
+func (s Spec) esd() bool { return Media{Path: s.Media}.ESD() }
+
+// root is what setup is started from: the media, or the folder that they are made in.
+func (s Spec) root() string {
+	if !s.esd() {
+		return s.Media
+	}
+	return s.Media[:max(strings.LastIndexByte(s.Media, '\\'), 0)] + `\` + host.UnpackedMedia
+}
+
+// unpack makes media of an ESD file: setup's own files, and the one Windows that is
+// needed.
+func (s Spec) unpack() []host.Change {
+	if !s.esd() {
+		return nil
+	}
+	return []host.Change{
+		{Kind: host.FolderMake, Path: s.root()},
+		host.UnpackSetup(s.Media, s.root()),
+		host.UnpackImage(s.Media, s.Index, s.root()),
+	}
+}
+
 func (s Spec) mount() host.Change {
 	return host.Change{Kind: host.Switch, Path: host.ImageSetting(s.Media), State: "on"}
 }
@@ -141,7 +171,7 @@ func Decode(data json.RawMessage) (procedure.Procedure, error) {
 
 // course is the way through an upgrade:
 //
-//	mount the ISO, if it is one
+//	mount the ISO, if it is one; make media of the ESD, if it is one
 //	look: setup's own scan for what is in the way; ends here if something is
 //	setup, as far as it goes while the old Windows runs
 //	restart, after which setup works on its own and starts the machine as often as it wants
@@ -152,6 +182,7 @@ type course struct{ Spec }
 // What an act is about: the sentence is procedure.ABOUT.
 const (
 	aboutMount   = "upgrade.mount"
+	aboutUnpack  = "upgrade.unpack"
 	aboutScan    = "upgrade.scan"
 	aboutBlocks  = "upgrade.blocks"
 	aboutSetup   = "upgrade.setup"
@@ -176,6 +207,11 @@ func (c course) Bounds() procedure.Bounds {
 		b.Changes = append([]host.Change{c.mount()}, b.Changes...)
 		b.Acts += 2
 	}
+	if unpack := c.unpack(); len(unpack) > 0 {
+		b.Changes = append(unpack, b.Changes...)
+		b.Acts += len(unpack)
+		b.Minutes += 20
+	}
 	return b
 }
 
@@ -199,6 +235,11 @@ func (c course) Next(done []procedure.Done) (procedure.Act, bool) {
 		return act(aboutMount, procedure.Act{Change: &mount}, "media", c.Media)
 	case c.iso() && !t.mount.OK() && !t.mount.Skipped:
 		return procedure.Act{}, false
+	case t.unpacked < len(c.unpack()):
+		if t.torn != nil {
+			return procedure.Act{}, false
+		}
+		return act(aboutUnpack, procedure.Act{Change: &c.unpack()[t.unpacked]}, "media", c.root())
 	case t.scan == nil:
 		scan := c.scan()
 		return act(aboutScan, procedure.Act{Change: &scan})
@@ -261,8 +302,10 @@ func (c course) unmounted(t trace) bool { return !c.iso() || t.mount.Skipped || 
 type trace struct {
 	mount, scan, setup *procedure.Done
 	mountAt            int
-	restarts           int // that were made
-	states             int // times that setup was asked about
+	unpacked           int             // steps of making media that went well
+	torn               *procedure.Done // the one that did not
+	restarts           int             // that were made
+	states             int             // times that setup was asked about
 	again              bool
 	state              host.SetupState // the last answer
 	unread             bool            // the last answer could not be read
@@ -277,6 +320,12 @@ func (c course) trace(done []procedure.Done) trace {
 		switch d.Act.About {
 		case aboutMount:
 			t.mount, t.mountAt = d, i
+		case aboutUnpack:
+			if d.OK() || d.Skipped {
+				t.unpacked++
+			} else {
+				t.torn = d
+			}
 		case aboutScan:
 			t.scan = d
 		case aboutSetup:
@@ -321,6 +370,8 @@ func (c course) Story(done []procedure.Done) []message.Line {
 	switch {
 	case t.mount != nil && !t.mount.OK() && !t.mount.Skipped:
 		say("not-mounted", "media", c.Media)
+	case t.torn != nil:
+		say("not-unpacked", "media", c.Media, "code", t.torn.Code.String())
 	case t.scan == nil:
 	case clean(*t.scan):
 		say("clean")
@@ -333,6 +384,9 @@ func (c course) Story(done []procedure.Done) []message.Line {
 		say("unknown")
 	case c.installed(t):
 		say("installed", "build", t.state.Build)
+		if c.esd() {
+			say("left-over", "media", c.root())
+		}
 	case t.state.Running:
 		say("still-running")
 	default:

@@ -44,6 +44,7 @@ type fake struct {
 	mounted     bool              // it was so already
 	unmountable bool
 	update      codes.HRESULT
+	unpack      codes.HRESULT
 }
 
 // run carries a course out and returns what was done.
@@ -83,6 +84,9 @@ func (f fake) run(t *testing.T, p procedure.Procedure) []procedure.Done {
 			if f.unmountable {
 				fail(0x80070570)
 			}
+		case a.Change != nil && a.Change.Path == "dism":
+			fail(f.unpack)
+		case a.Change != nil && a.Change.Kind != host.Run:
 		case a.Change != nil && slices.Contains(a.Change.Args, "scanonly"):
 			fail(f.scan)
 		case a.Change != nil:
@@ -138,6 +142,13 @@ func TestCourse(t *testing.T) {
 			"mount scan setup restart state update", "clean installed updated",
 		},
 		{"a file that cannot be mounted", iso, Options{}, fake{unmountable: true}, "mount", "not-mounted"},
+		{
+			"media are made first", `C:\Media\fab.esd`,
+			Options{},
+			fake{scan: 0xC1900210, states: []host.SetupState{good}},
+			"unpack unpack unpack scan setup restart state update", "clean installed left-over updated",
+		},
+		{"of which nothing can be made", `C:\Media\fab.esd`, Options{}, fake{unpack: 0x80070570}, "unpack unpack", "not-unpacked"},
 		{"only looked", iso, Options{Look: true}, fake{scan: 0xC1900210}, "mount scan unmount", "clean"},
 		{
 			"a program is in the way, and named", iso,
@@ -252,6 +263,8 @@ func TestDecodeRefuses(t *testing.T) {
 		"logs on a share":  func(s *Spec) { s.Logs = `\\pc\x` },
 		"no target":        func(s *Spec) { s.Target = Version{} },
 		"no edition":       func(s *Spec) { s.Machine.Edition = "" },
+		"no image of many": func(s *Spec) { s.Media = `C:\Media\fab.esd` },
+		"an image of one":  func(s *Spec) { s.Index = 3 },
 		"a foreign check":  func(s *Spec) { s.Notes = []string{"x"} },
 	} {
 		s := good

@@ -21,6 +21,10 @@ type Media struct {
 	Setup  bool              `json:"setup"`  // setup.exe is there
 }
 
+// ESD reports whether the media are the one file that the Media Creation Tool fetches,
+// of which media have to be made first.
+func (m Media) ESD() bool { return strings.HasSuffix(strings.ToLower(m.Path), ".esd") }
+
 // ISO reports whether the media are one file, which Windows has to mount first.
 func (m Media) ISO() bool { return strings.HasSuffix(strings.ToLower(m.Path), ".iso") }
 
@@ -48,8 +52,24 @@ func OpenMedia(path, at string) (Media, error) {
 	if err != nil {
 		return Media{}, fmt.Errorf("open the media: %w", err)
 	}
-	err = m.readISO(f, info.Size())
+	if m.ESD() {
+		err = m.readESD(f, info.Size())
+	} else {
+		err = m.readISO(f, info.Size())
+	}
 	return m, errors.Join(err, f.Close())
+}
+
+// readESD reads a file of the Media Creation Tool: its first image is setup itself, the
+// next two are the small Windows that it starts from.
+func (m *Media) readESD(r io.ReaderAt, size int64) error {
+	images, err := host.ReadImage(io.NewSectionReader(r, 0, size))
+	if err != nil {
+		return fmt.Errorf("read %s: %w", m.Path, err)
+	}
+	m.File, m.Images = m.Path, images
+	m.Setup = len(images) > 0 && images[0].Index == 1 && images[0].Edition == ""
+	return nil
 }
 
 func (m *Media) readISO(r io.ReaderAt, size int64) error {

@@ -22,7 +22,7 @@ func TestSentences(t *testing.T) {
 			}
 		}
 	}
-	for _, about := range []string{aboutMount, aboutScan, aboutBlocks, aboutSetup, aboutRestart, aboutState, aboutUnmount, aboutUpdate} {
+	for _, about := range []string{aboutMount, aboutUnpack, aboutScan, aboutBlocks, aboutSetup, aboutRestart, aboutState, aboutUnmount, aboutUpdate} {
 		want = append(want, "procedure."+about)
 	}
 	for _, k := range []BlockKind{BlockProgram, BlockDriver, BlockDevice, BlockMachine} {
