@@ -163,10 +163,9 @@ func TestTreated(t *testing.T) {
 func noSleep(ctx context.Context, _ time.Duration) error { return ctx.Err() }
 
 func runnerFor(p Patient, j *repair.Journal) *repair.Runner {
-	return &repair.Runner{
-		Host: p, Agent: p, Journal: j, Now: p.Now, Started: p.Started,
-		Sleep: noSleep,
-	}
+	r := &repair.Runner{Journal: j, Now: p.Now, Started: p.Started, Sleep: noSleep}
+	arm(r, p, j.User())
+	return r
 }
 
 func told(j *repair.Journal) string {
@@ -235,7 +234,9 @@ func planFirst(t *testing.T, name string) planned {
 // journal knows: an undo that was killed has told it to nobody.
 func lasting(j *repair.Journal) bool {
 	for _, e := range j.Entries() {
-		if e.Kind == repair.EntryBegin && len(e.Undo) == 0 && j.Plan().Treatments[e.Treatment].Steps[e.Step].Lasting == "" {
+		switch t := j.Plan().Treatments[e.Treatment]; {
+		case e.Kind != repair.EntryBegin || len(e.Undo) > 0:
+		case t.Course == nil && t.Steps[e.Step].Lasting == "", t.Course != nil && e.Act.Change != nil && !e.Act.Change.Looks():
 			return true
 		}
 	}
