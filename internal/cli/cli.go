@@ -105,6 +105,7 @@ func (e exit) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // Run runs one command line and returns the exit code.
 func Run(ctx context.Context, env Env, args []string) int {
+	doubleClick()
 	root := newRoot(&env)
 	root.SetArgs(args)
 	root.SetIn(env.Stdin)
@@ -157,7 +158,8 @@ func newRoot(env *Env) *cobra.Command {
 		Long: `updoc finds out why Windows Update fails on a machine, and proves the cause with
 the very lines that show it: on this Windows, or from what another machine wrote
 (logs, event logs, command outputs, registry exports, a person's note). It cures it
-once you agree to the plan, proves that the cure worked, and can take it back. Only
+once you agree to the plan, proves that the cure worked, and can take it back.
+Without a command it shows all that on a page in the browser, on Windows. Only
 fix, reset, upgrade, undo, resume and relay --set change anything.`,
 		Example: `  updoc demo                                   see it work on a simulated PC
   updoc explain 0x8024401B                     what a code really means
@@ -167,9 +169,7 @@ fix, reset, upgrade, undo, resume and relay --set change anything.`,
 		Version:       env.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return cmd.Help()
-		},
+		RunE:          func(cmd *cobra.Command, _ []string) error { return env.start(cmd) },
 	}
 	root.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {

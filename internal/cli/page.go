@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"updoc/internal/cause"
 	"updoc/internal/codes"
@@ -77,6 +78,42 @@ its last window. On Windows 'updoc' without a command does the same.`,
 	cmd.Flags().StringVar(&t.lab, "lab", "", "treat the simulated machine in this directory ('updoc lab --machine' makes one)")
 	cmd.Flags().BoolVar(&t.blind, "no-network", false, "do not walk the update's route to find out more")
 	return cmd
+}
+
+// doubleClick lets updoc be started from Explorer: cobra would say that it is a tool for
+// the command line, and end.
+var doubleClick = sync.OnceFunc(func() { cobra.MousetrapHelpText = "" })
+
+// start is what updoc does without a command: a person on Windows gets the page, or,
+// where there is no browser or an administrator's rights are there already, the same on
+// the terminal. Everybody else is helped along.
+func (env *Env) start(cmd *cobra.Command) error {
+	out, ok := env.Stdout.(*os.File)
+	if env.GOOS != "windows" || env.Live == nil || !ok || !term.IsTerminal(int(out.Fd())) {
+		return cmd.Help()
+	}
+	f := pageFlags{terminal: env.Rights != nil && env.Rights.Elevated() || env.core(cmd.Context())}
+	if f.terminal && !env.fullScreen() {
+		return cmd.Help()
+	}
+	return env.page(cmd.Context(), f, treating{})
+}
+
+// core reports a Windows without a desktop, which has no browser
+// (learn.microsoft.com: What is Server Core).
+func (env *Env) core(ctx context.Context) bool {
+	h, done, err := env.openLive(ctx)
+	if err != nil {
+		return false
+	}
+	defer done()
+	k, err := h.Key(ctx, `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`)
+	if err != nil {
+		return false
+	}
+	v, _ := k.Value("InstallationType")
+	kind, _ := v.String()
+	return strings.EqualFold(kind, "Server Core")
 }
 
 // page opens the page of a machine.
