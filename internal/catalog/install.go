@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -37,6 +38,14 @@ type Checked struct {
 	// Signer is who signed the package; nil for an image, which bears no signature of its
 	// own: what is in it does, and Windows checks that as it installs it.
 	Signer *authenticode.Signer `json:"signer,omitempty"`
+	// Inside are the signed cabinets that an image was found to hold.
+	Inside []Inside `json:"inside,omitempty"`
+}
+
+// Inside is a cabinet in an image, and who signed it.
+type Inside struct {
+	Name   string              `json:"name"`
+	Signer authenticode.Signer `json:"signer"`
 }
 
 // Check identifies a package and verifies its signature. Errors wrap those of
@@ -71,13 +80,42 @@ func (t Trust) look(r io.ReaderAt, size int64, name string) (*Checked, error) {
 		return nil, err
 	}
 	if p.Kind == KindWIM {
-		return &Checked{Package: p}, nil
+		c := &Checked{Package: p}
+		return c, c.lookInside(r, size, t)
 	}
 	sig, err := authenticode.Verify(r, size, t.options())
 	if err != nil {
 		return nil, err
 	}
-	return &Checked{p, &sig.Signer}, nil
+	return &Checked{Package: p, Signer: &sig.Signer}, nil
+}
+
+// lookInside verifies the cabinets in an image, as far as it can be read here. One that
+// is not good is refused; that all are good says nothing of what else is in the image.
+func (c *Checked) lookInside(r io.ReaderAt, size int64, t Trust) error {
+	m, err := openImage(r, size)
+	if err == nil {
+		err = m.cabinets(func(name string, b []byte) error {
+			sig, err := authenticode.Verify(bytes.NewReader(b), int64(len(b)), t.options())
+			if err != nil {
+				return err
+			}
+			c.Inside = append(c.Inside, Inside{name, sig.Signer})
+			var p Package
+			if p.readCabinet(bytes.NewReader(b), int64(len(b)), false) == nil && !p.Stack && (c.Identity == "" || p.Build != "") {
+				p.Kind = KindWIM
+				if p.KB == "" {
+					p.KB = c.KB
+				}
+				c.Package = &p
+			}
+			return nil
+		})
+	}
+	if errors.Is(err, errImage) {
+		return nil // its digest says that it is what was meant
+	}
+	return err
 }
 
 func (t Trust) options() authenticode.Options {

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -193,6 +195,7 @@ type shownPackage struct {
 	File   string           `json:"file"`
 	What   *catalog.Package `json:"package"`
 	Signer any              `json:"signer,omitempty"`
+	Inside []catalog.Inside `json:"inside,omitempty"` // of an image: its signed cabinets
 	Fits   bool             `json:"fits"`
 	Why    string           `json:"why,omitempty"` // it is not installed
 }
@@ -239,7 +242,7 @@ func (t *treating) choose(env *Env, ready []catalog.Ready, m host.Machine, there
 
 func (t *treating) showPackage(env *Env, title string, r catalog.Ready, why string) error {
 	if t.format == "json" {
-		e := shownPackage{Kind: "package", Title: title, File: filepath.Base(r.File), What: r.Package, Fits: why == "", Why: why}
+		e := shownPackage{Kind: "package", Title: title, File: filepath.Base(r.File), What: r.Package, Inside: r.Inside, Fits: why == "", Why: why}
 		if r.Signer != nil {
 			e.Signer = r.Signer
 		}
@@ -264,6 +267,13 @@ func (t *treating) showPackage(env *Env, title string, r catalog.Ready, why stri
 	switch s := r.Signer; {
 	case s == nil:
 		say("%s", words.Text("install.by-digest"))
+		by := map[string][]string{}
+		for _, x := range r.Inside {
+			by[x.Signer.Name] = append(by[x.Signer.Name], x.Name)
+		}
+		for _, name := range slices.Sorted(maps.Keys(by)) {
+			say("%s", words.Text("install.inside", "files", strings.Join(by[name], ", "), "name", name))
+		}
 	case s.Time.IsZero():
 		say("%s", words.Text("install.signed-now", "name", s.Name))
 	default:

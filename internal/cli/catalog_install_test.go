@@ -212,6 +212,42 @@ func TestCatalogInstall(t *testing.T) {
 	holds(t, out, "not installed: It brings build 22631.9374, and this machine has 22631.9374 already.")
 }
 
+// A package of Windows 11 24H2 and later has no signature of its own: its digest counts,
+// and the signatures of what is in it are looked at.
+func TestCatalogInstallImage(t *testing.T) {
+	b := newBench(t, nil)
+	data, err := rollup.Image(b.p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kit := b.kit(rollup)
+	name := "windows10.0-kb5999123-x64.msu"
+	b.write(filepath.Join(kit, "KB5999123", name), data)
+	file, err := os.ReadFile(filepath.Join(kit, catalog.KitName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := catalog.ReadKit(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(data)
+	k.Updates[0].Files[0].SHA256, k.Updates[0].Files[0].Size = hex.EncodeToString(sum[:]), int64(len(data))
+	if file, err = json.Marshal(k); err != nil {
+		t.Fatal(err)
+	}
+	b.write(filepath.Join(kit, catalog.KitName), file)
+	code, out, errs := installOn(t, b.dir, kit, "--yes")
+	if code != ExitRestart || errs != "" {
+		t.Fatalf("it ends with %d:\n%s%s", code, out, errs)
+	}
+	holds(t, out, "an image, which bears no signature of its own", "Windows11.0-KB5999123-x64.cab, DesktopDeployment.cab in it: signed by Microsoft Windows", "run dism", "brings build 22631.9374")
+	b.restart()
+	if code, out = resumeOn(t, b.dir); code != ExitHealthy || b.build() != "22631.9374" {
+		t.Errorf("after the restart it ends with %d, build %s:\n%s", code, b.build(), out)
+	}
+}
+
 // What an installer ends with is told with what to do next, and nothing is claimed.
 func TestCatalogInstallFails(t *testing.T) {
 	for _, c := range []struct {

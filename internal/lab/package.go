@@ -1,8 +1,11 @@
 package lab
 
 import (
+	"crypto/sha1"
+	"encoding/binary"
 	"fmt"
 	"strings"
+	"unicode/utf16"
 )
 
 // UpdatePackage is an update whose packages the lab makes: manifests as Windows has
@@ -97,4 +100,91 @@ func signed(p *Publisher, b []byte) ([]byte, error) {
 		return b, nil
 	}
 	return p.Cabinet(b)
+}
+
+// Image is the package as a .msu of Windows 11 24H2 and later: an image that bears no
+// signature, with signed cabinets and the content in it.
+func (u UpdatePackage) Image(p *Publisher) ([]byte, error) {
+	inner, err := u.Cabinet(p)
+	if err != nil {
+		return nil, err
+	}
+	u = u.filled()
+	deployment, err := signed(p, Cabinet(Packed{"DesktopDeployment.dll", Program64([]byte(u.KB))}))
+	if err != nil {
+		return nil, err
+	}
+	name := fmt.Sprintf("Windows11.0-%s-%s", u.KB, strings.NewReplacer("amd64", "x64").Replace(u.Arch))
+	return WIM(
+		Packed{name + ".cab", inner},
+		Packed{"DesktopDeployment.cab", deployment},
+		Packed{name + ".psf", append([]byte("PSTREAM\x00"), u.Content...)},
+	), nil
+}
+
+// WIM packs files into an image without compressing them. "Windows Imaging File Format
+// (WIM)", Microsoft, 2007.
+func WIM(list ...Packed) []byte {
+	const header, folder, archive = 208, 0x10, 0x20
+	le := binary.LittleEndian
+	out := make([]byte, header)
+	copy(out, "MSWIM\x00\x00\x00")
+	le.PutUint32(out[8:], header)
+	le.PutUint32(out[12:], 0x10d00) // version 1.13
+	le.PutUint16(out[40:], 1)       // part
+	le.PutUint16(out[42:], 1)       // of one
+	le.PutUint32(out[44:], 1)       // images
+	resource := func(to []byte, at, size int, flags byte) {
+		le.PutUint64(to, uint64(size)|uint64(flags)<<56)
+		le.PutUint64(to[8:], uint64(at))
+		le.PutUint64(to[16:], uint64(size))
+	}
+	var table []byte
+	add := func(b []byte, flags byte) (hash [20]byte) {
+		hash = sha1.Sum(b) // what the format names contents by
+		e := make([]byte, 50)
+		resource(e, len(out), len(b), flags)
+		le.PutUint16(e[24:], 1)
+		le.PutUint32(e[26:], 1)
+		copy(e[30:], hash[:])
+		table = append(table, e...)
+		out = append(out, b...)
+		return hash
+	}
+	entry := func(name string, attributes uint32, sub int, hash [20]byte) []byte {
+		u := utf16.Encode([]rune(name))
+		size := 102
+		if len(u) > 0 {
+			size += 2*len(u) + 2
+		}
+		b := make([]byte, (size+7)&^7)
+		le.PutUint64(b, uint64(len(b)))
+		le.PutUint32(b[8:], attributes)
+		le.PutUint32(b[12:], 0xffffffff) // no security descriptor
+		le.PutUint64(b[16:], uint64(sub))
+		copy(b[64:], hash[:])
+		le.PutUint16(b[100:], uint16(2*len(u)))
+		for i, c := range u {
+			le.PutUint16(b[102+2*i:], c)
+		}
+		return b
+	}
+	dir := []byte{8, 0, 0, 0, 0, 0, 0, 0} // security data: none
+	root := entry("", folder, 0, [20]byte{})
+	le.PutUint64(root[16:], uint64(len(dir)+len(root)+8))
+	dir = append(append(dir, root...), make([]byte, 8)...)
+	for _, f := range list {
+		dir = append(dir, entry(f.Name, archive, 0, add(f.Data, 0))...)
+	}
+	dir = append(dir, make([]byte, 8)...)
+	add(dir, 2) // metadata
+	resource(out[48:], len(out), len(table), 2)
+	out = append(out, table...)
+	about := utf16.Encode([]rune("\ufeff<WIM><IMAGE INDEX=\"1\"><NAME>package</NAME></IMAGE></WIM>"))
+	at := len(out)
+	for _, c := range about {
+		out = le.AppendUint16(out, c)
+	}
+	resource(out[72:], at, len(out)-at, 2)
+	return out
 }
