@@ -37,6 +37,9 @@ what it finds in the way is named. updoc never goes around a block.
   --media takes an ISO file, a folder with its files, or the one file (.esd) that
           Microsoft's Media Creation Tool fetches, of which media are made. Without it
           updoc says which media fit, and whether Windows can do it by its settings.
+  --get-media
+          fetches that file into a folder, with its digest verified; with --from for the
+          machine of a bundle. Enterprise, LTSC and Server come by other ways.
   --check has setup look, and nothing is installed.
   --from  reads what setup left behind, and says why an upgrade failed; with --media it
           holds the media against the recorded machine.
@@ -48,6 +51,7 @@ Exit codes: 0 cured, or nothing in the way; 1 something is in the way, or not cu
 		Example: `  updoc upgrade                                   which media fit this machine
   updoc upgrade --media C:\windows.iso --check    would it work?
   updoc upgrade --media C:\windows.iso            do it, asking first
+  updoc upgrade --get-media C:\media              fetch media that fit
   updoc upgrade --from C:\Windows\Panther         why the last one failed`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -64,6 +68,8 @@ Exit codes: 0 cured, or nothing in the way; 1 something is in the way, or not cu
 	f.BoolVar(&u.key, "recovery-key-kept", false, "the recovery key of a drive that BitLocker holds is kept elsewhere")
 	f.BoolVar(&u.noDrivers, "no-drivers", false, "setup takes no drivers from Windows Update")
 	f.StringArrayVar(&u.from, "from", nil, "read setup's logs, or a bundle, instead of this machine; may be repeated")
+	f.StringVar(&u.to, "get-media", "", "fetch the file of the Media Creation Tool that fits into this folder")
+	f.StringVar(&u.products, "products", "", "the tool's catalogue, products.cab, if it cannot be fetched from here")
 	u.flags(cmd)
 	return cmd
 }
@@ -74,9 +80,16 @@ type upgrading struct {
 	path                      string
 	look, yes, key, noDrivers bool
 	from                      []string
+	to, products              string
 }
 
 func (u *upgrading) run(ctx context.Context, env *Env) error {
+	if u.to != "" {
+		return u.getMedia(ctx, env)
+	}
+	if u.products != "" {
+		return usage("--get-media DIR says where the media are to go", "--products is for --get-media")
+	}
 	if len(u.from) > 0 {
 		return u.recorded(ctx, env)
 	}

@@ -178,6 +178,21 @@ func microsofts(address string) bool {
 	return false
 }
 
+// CatalogueURL is where Microsoft publishes the catalogue for a version of Windows.
+func CatalogueURL(v Version) string {
+	const windows11 = 22000
+	if v.Build < windows11 {
+		return "https://go.microsoft.com/fwlink/?LinkId=841361"
+	}
+	return "https://go.microsoft.com/fwlink/?LinkId=2156292"
+}
+
+// CatalogueHost reports whether the catalogue comes from a host.
+func CatalogueHost(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	return host == "go.microsoft.com" || host == "download.microsoft.com"
+}
+
 // Choose picks the file for a machine, the newest of its own build. What the tool does
 // not cover is said by an error that wraps [ErrNotCovered].
 func Choose(products []Product, m Machine) (Product, error) {
@@ -185,14 +200,24 @@ func Choose(products []Product, m Machine) (Product, error) {
 		return Product{}, fmt.Errorf("%s: %w", why, ErrNotCovered)
 	}
 	best, found := Product{}, false
+	other := Version{}
 	for _, p := range products {
-		if p.Arch != m.Arch || !strings.EqualFold(p.Language, m.Language) || !SameFamily(p.Version, m.Version) ||
+		if p.Arch != m.Arch || !strings.EqualFold(p.Language, m.Language) ||
 			!slices.ContainsFunc(p.Editions, func(e string) bool { return strings.EqualFold(e, m.Edition) }) {
+			continue
+		}
+		if !SameFamily(p.Version, m.Version) {
+			if p.Version.Compare(other) > 0 {
+				other = p.Version
+			}
 			continue
 		}
 		if !found || p.Version.Compare(best.Version) > 0 {
 			best, found = p, true
 		}
+	}
+	if !found && other.Build != 0 {
+		return Product{}, fmt.Errorf("it has %v, and the machine runs %v: %w", other, m.Version, ErrNotCovered)
 	}
 	if !found {
 		return Product{}, fmt.Errorf("edition %s, language %s, %s, build %d: %w", m.Edition, m.Language, m.Arch, m.Version.Build, ErrNotCovered)
