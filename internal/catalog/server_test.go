@@ -82,7 +82,7 @@ type cdn struct {
 	open    atomic.Int64
 	peak    atomic.Int64
 	mu      sync.Mutex
-	ranges  []string
+	tag     func(n int64) string // its ETag, where that changes
 	address string
 }
 
@@ -115,6 +115,13 @@ func (c *cdn) fetcher() *Fetcher {
 	return &Fetcher{Transport: n.Transport(), Sleep: func(ctx context.Context, d time.Duration) error { return ctx.Err() }}
 }
 
+// set changes what the server does, while it serves.
+func (c *cdn) set(f func(*cdn)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f(c)
+}
+
 func (c *cdn) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	open := c.open.Add(1)
 	defer c.open.Add(-1)
@@ -125,26 +132,31 @@ func (c *cdn) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		}
 	}
 	n := c.n.Add(1)
+	c.mu.Lock()
+	content, etag, strike, tag := c.content, c.etag, c.fault, c.tag
+	c.mu.Unlock()
 	fault := ""
-	if c.fault != nil {
-		fault = c.fault(n, r)
+	if strike != nil {
+		fault = strike(n, r)
+	}
+	if tag != nil {
+		etag = tag(n)
 	}
 	want := r.Header.Get("Range")
-	c.mu.Lock()
-	c.ranges = append(c.ranges, want)
-	c.mu.Unlock()
+	liar := content
+	liar.seed = 99
 	h := rw.Header()
 	h.Set("Content-Type", "application/octet-stream")
-	h.Set("ETag", c.etag)
-	first, last := int64(0), c.content.size-1
+	h.Set("ETag", etag)
+	first, last := int64(0), content.size-1
 	status := http.StatusOK
-	if ir := r.Header.Get("If-Range"); want != "" && fault != "whole" && (ir == "" || ir == c.etag) {
+	if ir := r.Header.Get("If-Range"); want != "" && fault != "whole" && (ir == "" || ir == etag) {
 		if _, err := fmt.Sscanf(want, "bytes=%d-%d", &first, &last); err != nil {
-			last = c.content.size - 1
+			last = content.size - 1
 		}
-		last = min(last, c.content.size-1)
+		last = min(last, content.size-1)
 		if first > last || fault == "416" {
-			h.Set("Content-Range", fmt.Sprintf("bytes */%d", c.content.size))
+			h.Set("Content-Range", fmt.Sprintf("bytes */%d", content.size))
 			http.Error(rw, "", http.StatusRequestedRangeNotSatisfiable)
 			return
 		}
@@ -156,13 +168,13 @@ func (c *cdn) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 				last = max(0, last-1)
 			}
 		case "lies": // says one range and sends another
-			h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, c.content.size))
+			h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, content.size))
 			h.Set("Content-Length", fmt.Sprint(last-first+1))
 			rw.WriteHeader(status)
-			_, _ = io.Copy(rw, io.NewSectionReader(content{c.content.size, 99}, first, last-first+1))
+			_, _ = io.Copy(rw, io.NewSectionReader(liar, first, last-first+1))
 			return
 		}
-		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, c.content.size))
+		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, content.size))
 	}
 	switch fault {
 	case "503":
@@ -183,15 +195,15 @@ func (c *cdn) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	case "unknown": // the length
 		rw.WriteHeader(status)
 		_ = http.NewResponseController(rw).Flush()
-		_, _ = io.Copy(rw, io.NewSectionReader(c.content, first, last-first+1))
+		_, _ = io.Copy(rw, io.NewSectionReader(content, first, last-first+1))
 		return
 	case "less": // a shorter length is announced, and sent
 		h.Set("Content-Length", fmt.Sprint((last-first+1)*3/4))
 		rw.WriteHeader(status)
-		_, _ = io.Copy(rw, io.NewSectionReader(c.content, first, (last-first+1)*3/4))
+		_, _ = io.Copy(rw, io.NewSectionReader(content, first, (last-first+1)*3/4))
 		return
 	}
-	body := io.Reader(io.NewSectionReader(c.content, first, last-first+1))
+	body := io.Reader(io.NewSectionReader(content, first, last-first+1))
 	if fault == "flip" {
 		body = &flipped{r: body}
 	}
