@@ -59,6 +59,7 @@ var onlyIn = map[string][]string{
 	"charm.land/bubbletea/v2":               {"updoc/internal/ui/term"},
 	"github.com/go-ole/go-ole":              {"updoc/internal/host/winhost"},
 	"github.com/Microsoft/go-winio":         {},
+	"github.com/PuerkitoBio/goquery":        {"updoc/internal/catalog"},
 	"github.com/Microsoft/go-winio/wim/lzx": {"updoc/internal/catalog"},
 	"github.com/dop251/goja":                {"updoc/internal/route/pac"},
 	"net/http":                              {"updoc/internal/host/winhost", "updoc/internal/route", "updoc/internal/relay", "updoc/internal/lab", "updoc/internal/httpwire", "updoc/internal/catalog", "updoc/internal/ui/web"},

@@ -188,7 +188,9 @@ var (
 	dynamicForm = regexp.MustCompile(`(?i)\bdynamic (cumulative )?update\b`)
 	deltaForm   = regexp.MustCompile(`(?i)\bdelta update\b`)
 	previewForm = regexp.MustCompile(`(?i)\bpreview\b`)
-	buildForm   = regexp.MustCompile(`\((\d{4,6})\.(\d{1,6})\)`)
+	// A month's security update needs the newest servicing stack.
+	cumulativeForm = regexp.MustCompile(`(?i)\b(cumulative update|quality rollup|quality update)\b`)
+	buildForm      = regexp.MustCompile(`\((\d{4,6})\.(\d{1,6})\)`)
 )
 
 // unfit returns why an update is nothing for a machine; "" if it may be installed.
@@ -409,7 +411,11 @@ func notes(c Candidate, t Target) []message.Line {
 			out = append(out, line("catalog.note.restart"))
 		}
 	}
-	if _, ok := releaseOf(t.build()); !ok && t.build() != 0 {
+	r, ok := releaseOf(t.build())
+	if r.stack && cumulativeForm.MatchString(c.Title) && !strings.Contains(c.Title, ".NET") {
+		out = append(out, line("catalog.note.stack", "name", t.name()))
+	}
+	if !ok && t.build() != 0 {
 		out = append(out, line("catalog.note.unknown-build", "build", t.Build))
 	}
 	return out

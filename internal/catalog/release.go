@@ -18,6 +18,7 @@ var releasesTSV string
 type release struct {
 	build, family  int
 	client, server []string // what the catalogue calls it
+	stack          bool     // its servicing stack is an update of its own
 }
 
 // releases is the table, by build. A test holds that it can be read.
@@ -33,7 +34,7 @@ func parseReleases(text string) ([]release, error) {
 			continue
 		}
 		f := strings.Split(line, "\t")
-		if len(f) != 4 {
+		if len(f) != 5 {
 			return nil, fmt.Errorf("releases.tsv:%d: %d columns", n, len(f))
 		}
 		build, err1 := strconv.Atoi(f[0])
@@ -41,7 +42,7 @@ func parseReleases(text string) ([]release, error) {
 		if err := errors.Join(err1, err2); err != nil {
 			return nil, fmt.Errorf("releases.tsv:%d: %w", n, err)
 		}
-		r := release{build: build, family: family}
+		r := release{build: build, family: family, stack: f[4] == "separate"}
 		if f[2] != "" {
 			r.client = strings.Split(f[2], ";")
 		}

@@ -248,7 +248,9 @@ func (w *way) each(ctx context.Context, network, name, port string) (net.Conn, e
 	}
 	first := fmt.Errorf("%s has no address", name)
 	for i, a := range addrs {
-		c, err := w.prober.Net.DialContext(ctx, network, net.JoinHostPort(a.Unmap().String(), port))
+		one, cancel := context.WithTimeout(ctx, 5*time.Second)
+		c, err := w.prober.Net.DialContext(one, network, net.JoinHostPort(a.Unmap().String(), port))
+		cancel()
 		if err == nil {
 			return c, nil
 		}
