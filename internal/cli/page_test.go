@@ -5,11 +5,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/chromedp/cdproto/browser"
@@ -292,5 +294,31 @@ func TestPageGerman(t *testing.T) {
 	drive(t, b, chromedp.Evaluate(`document.documentElement.lang`, &lang))
 	if lang != "de" {
 		t.Errorf("the page says that it is %q", lang)
+	}
+}
+
+// TestPageVerdicts: healthy and unknown look as different as they are.
+func TestPageVerdicts(t *testing.T) {
+	b := chromium(t)
+	for _, tt := range []struct{ scenario, says, seal string }{
+		{"walk-healthy", "Nothing stands in the way of updates", "healthy"},
+		{"", "updoc could not find out", "unknown"},
+	} {
+		files := fs.FS(fstest.MapFS{"readme.txt": {Data: []byte("nothing of Windows")}})
+		if tt.scenario != "" {
+			s, err := lab.Load(tt.scenario)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = s.Evidence
+		}
+		h, err := host.OpenFS(t.Context(), files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		v := visitDoctor(t, &doctor{env: &Env{}, h: h, blind: true}, web.Server{})
+		drive(t, b, chromedp.Navigate(v.url), visible(tt.says), chromedp.WaitVisible(".seal."+tt.seal, chromedp.ByQuery))
+		shot(t, b, tt.seal)
 	}
 }

@@ -1,0 +1,328 @@
+package ui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"updoc/internal/codes"
+	"updoc/internal/facts"
+	"updoc/internal/host"
+	"updoc/internal/repair"
+	"updoc/internal/report"
+)
+
+// fake is a doctor whose machine does what a test says.
+type fake struct {
+	plan    *repair.Plan
+	runs    []repair.Summary
+	entries []repair.Entry
+	fix     func(ctx context.Context, o Order, w Watch) (repair.Result, error)
+	fail    error
+	restart int
+}
+
+func (f *fake) Examine(context.Context, func(Work)) (*Patient, error) {
+	if f.fail != nil {
+		return nil, f.fail
+	}
+	return &Patient{Doc: &report.Document{Verdict: "problems"}, Plan: f.plan, Hash: f.plan.Hash()}, nil
+}
+
+func (f *fake) Open(context.Context, []string, func(Work)) (*Patient, error) {
+	return f.Examine(context.Background(), nil)
+}
+func (f *fake) Explain(string) (*report.Explanations, error) { return nil, nil }
+func (f *fake) Fix(ctx context.Context, o Order, w Watch) (repair.Result, error) {
+	return f.fix(ctx, o, w)
+}
+
+func (f *fake) Undo(_ context.Context, run string, tell func(repair.Event)) (repair.Undone, error) {
+	tell(repair.Event{Kind: repair.EntryUndone, Treatment: "one", Step: 1})
+	return repair.Undone{Back: 1}, nil
+}
+func (f *fake) Runs(context.Context) ([]repair.Summary, error) { return f.runs, nil }
+func (f *fake) Run(_ context.Context, run string) (*Run, error) {
+	return &Run{Summary: repair.Summary{Run: run}, Plan: f.plan, Entries: f.entries}, nil
+}
+func (f *fake) Pack(context.Context, bool, func(Work)) (*Pack, error) { return nil, nil }
+func (f *fake) Restart(context.Context) error                         { f.restart++; return nil }
+
+// course is a plan of two treatments of two steps each, and one that others have to do.
+func course() *repair.Plan {
+	step := repair.Step{Change: host.Change{Kind: host.ServiceStop, Path: "wuauserv"}}
+	return &repair.Plan{
+		Schema: repair.Schema, Run: "r-1", Failure: repair.Failure{Stage: facts.StageScan},
+		Treatments: []repair.Treatment{
+			{ID: "one", How: repair.Automatic, Risk: repair.RiskReversible, Minutes: 2, Steps: []repair.Step{step, step}},
+			{ID: "tell", How: repair.Advice, Risk: repair.RiskOutside},
+			{ID: "two", How: repair.Guided, Risk: repair.RiskReversible, Minutes: 3, Steps: []repair.Step{step, step}},
+		},
+	}
+}
+
+// stage waits until everything that goes on waits, and returns the state.
+func stage(s *Session) State {
+	synctest.Wait()
+	st, _ := s.State()
+	return st
+}
+
+func TestSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{plan: course()}
+		f.fix = func(ctx context.Context, o Order, w Watch) (repair.Result, error) {
+			if o.Hash != f.plan.Hash() {
+				return "", ErrPlan
+			}
+			say := func(kind repair.EntryKind, id string, step int, code codes.HRESULT) {
+				w.Tell(repair.Event{Kind: kind, Treatment: id, Step: step, Code: code})
+			}
+			say(repair.EntryBegin, "one", 1, 0)
+			time.Sleep(time.Minute)
+			say(repair.EntryDone, "one", 1, 0)
+			say(repair.EntrySkipped, "one", 2, 0)
+			say(repair.EntryTreated, "one", 0, 0)
+			say(repair.EntryTried, "one", 0, 0x80070422)
+			yes, err := w.Ask(ctx, f.plan.Treatments[2])
+			if err != nil {
+				return "", err
+			}
+			if !yes {
+				say(repair.EntryPassed, "two", 0, 0)
+				return repair.Left, nil
+			}
+			say(repair.EntryBegin, "two", 1, 0)
+			say(repair.EntryDone, "two", 1, 0)
+			say(repair.EntryTried, "two", 0, 0)
+			return repair.Cured, nil
+		}
+		s := New(t.Context(), f, nil)
+		defer s.Close()
+		st := stage(s)
+		if st.Phase != Ready || st.Patient == nil {
+			t.Fatalf("after looking: %+v", st)
+		}
+		if err := s.Fix("another"); !errors.Is(err, ErrPlan) {
+			t.Errorf("a plan that was not shown: %v", err)
+		}
+		if err := s.Fix(st.Patient.Hash); err != nil {
+			t.Fatal(err)
+		}
+		st = stage(s)
+		this, all := st.Left(s.Now())
+		if st.Phase != Working || st.At != 0 || st.Parts[0].Mark != MarkNow || this != 2*time.Minute || all != 5*time.Minute || st.Progress() != 0 {
+			t.Errorf("while it works: %+v, %v of %v left", st, this, all)
+		}
+		for name, err := range map[string]error{"fix": s.Fix(st.Patient.Hash), "look": s.Look(), "undo": s.Undo("r-1"), "go on": s.GoOn(), "answer": s.Answer(1, true), "restart": s.Restart()} {
+			if err == nil {
+				t.Errorf("%s can be done while it works", name)
+			}
+		}
+		if err := s.Pause(true); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * time.Minute)
+		st = stage(s)
+		if !st.Paused || !slices.Equal(st.Parts[0].Steps, []Mark{MarkDone, MarkWaits}) {
+			t.Errorf("in the pause: %+v", st.Parts[0])
+		}
+		if err := s.Pause(false); err != nil {
+			t.Error(err)
+		}
+		st = stage(s)
+		if st.Question == nil || st.Question.Index != 2 || st.Parts[0].Mark != MarkDone || st.Parts[0].Tried.Code != "0x80070422" || !slices.Equal(st.Parts[0].Steps, []Mark{MarkDone, MarkPassed}) {
+			t.Fatalf("at the question: %+v", st)
+		}
+		id := st.Question.ID
+		if err := s.Answer(id+1, true); !errors.Is(err, ErrGone) {
+			t.Errorf("an answer to nothing: %v", err)
+		}
+		if err := s.Answer(id, true); err != nil {
+			t.Error(err)
+		}
+		if err := s.Answer(id, false); !errors.Is(err, ErrGone) {
+			t.Errorf("a second answer: %v", err)
+		}
+		st = stage(s)
+		if st.Phase != Over || st.Result != repair.Cured || st.Parts[2].Mark != MarkCured || st.Question != nil || st.Progress() != 1 || len(st.Log) != 8 {
+			t.Errorf("at the end: %+v", st)
+		}
+		if err := s.Undo("r-1"); err != nil {
+			t.Error(err)
+		}
+		if st = stage(s); st.Phase != Undone || st.Undone.Back != 1 || st.Parts[0].Mark != MarkBack {
+			t.Errorf("taken back: %+v", st)
+		}
+	})
+}
+
+// TestStop: a run that is stopped, also while it waits for a person or in a pause, ends
+// whole and can be gone on with.
+func TestStop(t *testing.T) {
+	for _, where := range []string{"question", "pause", "work"} {
+		t.Run(where, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fake{plan: course()}
+				var orders []Order
+				f.fix = func(ctx context.Context, o Order, w Watch) (repair.Result, error) {
+					if orders = append(orders, o); len(orders) == 2 {
+						return repair.Cured, nil
+					}
+					switch where {
+					case "question":
+						if _, err := w.Ask(ctx, f.plan.Treatments[2]); err != nil {
+							return "", fmt.Errorf("ask: %w", err)
+						}
+					case "pause":
+						w.Tell(repair.Event{Kind: repair.EntryBegin, Treatment: "one", Step: 1})
+						time.Sleep(time.Second)
+						w.Tell(repair.Event{Kind: repair.EntryDone, Treatment: "one", Step: 1})
+					case "work":
+						<-ctx.Done()
+					}
+					return "", ctx.Err()
+				}
+				s := New(t.Context(), f, nil)
+				defer s.Close()
+				if err := s.Fix(stage(s).Patient.Hash); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				if where == "pause" {
+					if err := s.Pause(true); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(time.Hour)
+				}
+				if err := s.Stop(); err != nil {
+					t.Error(err)
+				}
+				if st := stage(s); st.Phase != Over || st.Result != repair.Stopped || st.Question != nil || st.Paused {
+					t.Fatalf("%+v", st)
+				}
+				if err := s.GoOn(); err != nil {
+					t.Error(err)
+				}
+				if st := stage(s); st.Phase != Over || st.Result != repair.Cured || orders[1].Run != "r-1" {
+					t.Errorf("%+v, orders %+v", st, orders)
+				}
+			})
+		})
+	}
+}
+
+// TestBegin: a visit begins where the machine is, by its journals.
+func TestBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{plan: course(), runs: []repair.Summary{{Run: "r-1"}, {Run: "r-0", Result: repair.Cured}}}
+		f.entries = []repair.Entry{
+			{Kind: repair.EntryPlan, Plan: f.plan},
+			{Kind: repair.EntryBegin, Treatment: 0, Step: 0},
+			{Kind: repair.EntryBegin, Treatment: 99, Step: 99}, // of no plan
+			{Kind: repair.EntryDone, Treatment: 0, Step: 0},
+			{Kind: repair.EntryTreated, Treatment: 0},
+			{Kind: repair.EntryRestart, Treatment: 0},
+		}
+		f.fix = func(_ context.Context, o Order, w Watch) (repair.Result, error) {
+			if o.Run != "r-1" || f.restart != 1 {
+				t.Errorf("order %+v after %d restarts", o, f.restart)
+			}
+			w.Tell(repair.Event{Kind: repair.EntryTried, Treatment: "one"})
+			return repair.Cured, nil
+		}
+		s := New(t.Context(), f, nil)
+		defer s.Close()
+		st := stage(s)
+		if st.Phase != Waiting || st.Result != repair.Restart || st.Run != "r-1" || st.Parts[0].Steps[0] != MarkDone || st.Patient == nil || len(st.Log) != 4 {
+			t.Fatalf("%+v", st)
+		}
+		if err := s.Restart(); err != nil {
+			t.Error(err)
+		}
+		if st = stage(s); st.Phase != Over || st.Result != repair.Cured || st.Parts[0].Mark != MarkCured || st.Parts[0].Steps[0] != MarkDone {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// TestTrouble: what does not go leaves a visit that can be gone on with.
+func TestTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{plan: course(), fail: errors.New("no")}
+		s := New(t.Context(), f, nil)
+		defer s.Close()
+		if st := stage(s); st.Phase != Failed || st.Err == nil {
+			t.Fatalf("%+v", st)
+		}
+		f.fail = nil
+		if err := s.Look(); err != nil {
+			t.Error(err)
+		}
+		st := stage(s)
+		if st.Phase != Ready {
+			t.Fatalf("%+v", st)
+		}
+		for _, tt := range []struct {
+			err   error
+			phase Phase
+		}{{ErrBusy, Ready}, {ErrNotAllowed, Ready}, {ErrPlan, Ready}, {errors.New("the disk is full"), Over}} {
+			f.fix = func(context.Context, Order, Watch) (repair.Result, error) { return "", fmt.Errorf("fix: %w", tt.err) }
+			if err := s.Fix(st.Patient.Hash); err != nil {
+				t.Error(err)
+			}
+			if st := stage(s); st.Phase != tt.phase || !errors.Is(st.Err, tt.err) {
+				t.Errorf("%v: %s, %v", tt.err, st.Phase, st.Err)
+			}
+		}
+		for i := range maxFiles {
+			if id, err := s.Open("a.zip", 1, nil, func() {}); err != nil || id != i+1 {
+				t.Fatalf("file %d: %d, %v", i, id, err)
+			}
+		}
+		if _, err := s.Open("a.zip", 1, nil, func() {}); !errors.Is(err, ErrNow) {
+			t.Errorf("one file too many: %v", err)
+		}
+		stage(s)
+		if err := s.Forget(3); err != nil {
+			t.Error(err)
+		}
+		if err := s.Forget(3); !errors.Is(err, ErrGone) {
+			t.Errorf("forgotten twice: %v", err)
+		}
+	})
+}
+
+// TestStateIsAValue: who holds a state is not reached by later changes.
+func TestStateIsAValue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{plan: course()}
+		turn := make(chan struct{})
+		f.fix = func(_ context.Context, _ Order, w Watch) (repair.Result, error) {
+			w.Tell(repair.Event{Kind: repair.EntryBegin, Treatment: "one", Step: 1})
+			<-turn
+			for range 3 * maxLog {
+				w.Tell(repair.Event{Kind: repair.EntryDone, Treatment: "one", Step: 1})
+			}
+			return repair.NotCured, nil
+		}
+		s := New(t.Context(), f, nil)
+		defer s.Close()
+		if err := s.Fix(stage(s).Patient.Hash); err != nil {
+			t.Fatal(err)
+		}
+		before := stage(s)
+		close(turn)
+		after := stage(s)
+		if before.Parts[0].Steps[0] != MarkNow || len(before.Log) != 1 || after.Parts[0].Steps[0] != MarkDone {
+			t.Errorf("before %+v, after %+v", before.Parts[0], after.Parts[0])
+		}
+		if len(after.Log) > maxLog || after.Lines != 3*maxLog+1 {
+			t.Errorf("%d lines are held, %d counted", len(after.Log), after.Lines)
+		}
+	})
+}
