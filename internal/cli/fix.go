@@ -268,7 +268,7 @@ func (t *treating) carryOut(ctx context.Context, env *Env, r *repair.Runner, ask
 	case err != nil:
 		return &hinted{err, "nothing is lost: 'updoc resume' goes on, 'updoc undo' takes back what was done", ExitBroken}
 	}
-	changed := j.Summary().Standing > 0
+	changed := j.Summary().Undoable > 0
 	note(report.ResultNote(j.Plan(), res, changed))
 	if t.format == "json" {
 		err = t.event(env, map[string]any{"kind": "result", "result": res, "run": j.Plan().Run, "standing": j.Summary().Standing, "story": report.NewStory(j.Story())})

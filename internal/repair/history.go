@@ -19,6 +19,7 @@ type Summary struct {
 	Causes   []string  `json:"causes"`
 	Helped   string    `json:"helped,omitempty"` // the remedy after which it worked
 	Standing int       `json:"standing"`         // changes that were not taken back
+	Undoable int       `json:"undoable"`         // of these, the ones that an undo takes back
 	Wakes    bool      `json:"wakes,omitempty"`  // it is gone on with by itself, see Journal.Wakes
 	WakeAt   time.Time `json:"wakeAt,omitzero"`
 	Story    []Told    `json:"-"`               // what its courses tell
@@ -31,6 +32,11 @@ func (j *Journal) Summary() Summary {
 	s := Summary{
 		Run: plan.Run, Began: j.entries[0].Time, Last: j.entries[len(j.entries)-1].Time,
 		Result: p.end, Causes: plan.Causes, Standing: len(p.begun),
+	}
+	for _, e := range p.begun {
+		if len(e.Undo) > 0 {
+			s.Undoable++
+		}
 	}
 	s.Wakes, s.WakeAt = j.Wakes()
 	s.Story = j.Story()

@@ -91,7 +91,8 @@ func (r *Runner) undo(ctx context.Context, e Entry, t Treatment, s Step, u *Undo
 		if s.Lasting == "" && !s.Change.Looks() && !slices.Contains(u.Lasting, t.ID) {
 			u.Lasting = append(u.Lasting, t.ID)
 		}
-		return r.write(Entry{Kind: EntryUndone, Treatment: e.Treatment, Step: e.Step}, ev)
+		// Nothing is taken back, and nobody is told that something was.
+		return r.Journal.Append(Entry{Kind: EntryUndone, Treatment: e.Treatment, Step: e.Step}, r.Now())
 	}
 	if r.Able != nil && slices.ContainsFunc(e.Undo, func(c host.Change) bool { return !r.Able(c) }) {
 		u.Waiting = append(u.Waiting, Conflict{Treatment: t.ID, Change: s.Change})
