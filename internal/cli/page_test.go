@@ -304,7 +304,7 @@ func TestPageVerdicts(t *testing.T) {
 		{"walk-healthy", "Nothing stands in the way of updates", "healthy"},
 		{"", "updoc could not find out", "unknown"},
 	} {
-		files := fs.FS(fstest.MapFS{"readme.txt": {Data: []byte("nothing of Windows")}})
+		files := fs.FS(fstest.MapFS{"holiday.txt": {Data: []byte("nothing of Windows")}})
 		if tt.scenario != "" {
 			s, err := lab.Load(tt.scenario)
 			if err != nil {
