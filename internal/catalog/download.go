@@ -463,7 +463,7 @@ func (d *download) request(ctx context.Context, j *job, buf []byte) error {
 		req.Header.Set("Cache-Control", "no-cache")
 	}
 	d.mu.Lock()
-	at, to, ranged := j.at, j.to, !d.single || j.at > 0 && d.refused < maxRefused
+	at, to, ranged := j.at, j.to, !d.single || j.at > 0 && !d.fresh && d.refused < 2*maxRefused
 	etag := d.note.ETag
 	d.mu.Unlock()
 	if ranged {
@@ -503,8 +503,9 @@ func (d *download) netError(ctx context.Context, err error) error {
 }
 
 // maxRefused is how many answers in a row may be none to the range that was asked for,
-// before ranges are given up.
-const maxRefused = 2
+// before ranges are given up. A stream that breaks tries a range again, some times: if that
+// is answered, there are several connections again.
+const maxRefused = 3
 
 // answer looks at the head of an answer: what its body is, how much of it to skip.
 func (d *download) answer(j *job, resp *http.Response, ranged bool, at, to int64) (skip int64, err error) {
@@ -560,6 +561,12 @@ func (d *download) answer(j *job, resp *http.Response, ranged bool, at, to int64
 	d.from = resp.Request.URL.String()
 	if resp.StatusCode == http.StatusPartialContent {
 		d.refused = 0
+		if size := d.note.Size; d.single && size > 0 {
+			d.single = false
+			j.to = min(j.at+d.f.piece(), size)
+			d.next = append(spans(nil), d.note.Done...).add(span{j.at, j.to}).gaps(size)
+			d.changed.Broadcast()
+		}
 		return 0, nil
 	}
 	// The whole file, whatever was asked for: what is there already is read past.
@@ -729,8 +736,10 @@ func (d *download) hash(ctx context.Context) error {
 	}
 }
 
-// save notes what has come, now and then and at the end. What the note says must have
-// reached the disk before it.
+// save notes what has come, now and then and at the end. It does not wait for the disk:
+// on one that is busy that takes minutes, and what a killed process wrote is there all the
+// same. After a loss of power the note may promise more than there is; the digest then
+// shows it, and the file is fetched anew.
 func (d *download) save() error {
 	for {
 		d.mu.Lock()
@@ -741,7 +750,7 @@ func (d *download) save() error {
 		n.Done = append(spans(nil), n.Done...)
 		whole := over && d.err == nil
 		d.mu.Unlock()
-		if whole || n.Size == 0 || d.single && d.refused >= maxRefused {
+		if whole || n.Size == 0 {
 			if over {
 				return nil
 			}
@@ -756,9 +765,6 @@ func (d *download) save() error {
 }
 
 func (d *download) write(n note) error {
-	if err := d.file.Sync(); err != nil {
-		return err
-	}
 	b, err := json.Marshal(n)
 	if err != nil {
 		return err

@@ -108,7 +108,7 @@ const (
 	longestPause       = 30 * time.Second
 	spareSpace         = 32 << 20 // that a disk should keep
 	maxRestarts        = 2        // because the file changed
-	saveEvery          = 64 << 20 // bytes between two notes of what is there
+	saveEvery          = 16 << 20 // bytes between two notes of what is there
 )
 
 // ContentHost reports whether Microsoft serves packages of the catalogue from a host.

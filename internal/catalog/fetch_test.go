@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -215,6 +216,76 @@ func TestResume(t *testing.T) {
 	c.n.Store(0)
 	if got, err = f.Fetch(t.Context(), w, to); err != nil || got.Before != got.Size || c.n.Load() != 0 {
 		t.Errorf("%+v, %v, %d requests", got, err, c.n.Load())
+	}
+}
+
+// A server that refused ranges and answers them later is fetched from over several
+// connections again.
+func TestRangesAgain(t *testing.T) {
+	t.Parallel()
+	c := serve(t, &cdn{content: content{8 << 20, 1}, fault: func(n int64, r *http.Request) string {
+		switch {
+		case n <= maxRefused && r.Header.Get("Range") != "":
+			return "416"
+		case n == maxRefused+1:
+			return "reset"
+		}
+		return ""
+	}})
+	f := c.fetcher()
+	f.Piece = 512 << 10
+	to := filepath.Join(t.TempDir(), "x.msu")
+	got, err := f.Fetch(t.Context(), c.content.want(there), to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.content.whole(t, to)
+	if got.Streams < 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// What a process that was killed had fetched is not fetched again.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	if at := os.Getenv("UPDOC_TEST_FETCH"); at != "" { // the process that is killed
+		c := &cdn{content: content{64 << 20, 1}, address: at}
+		f := c.fetcher()
+		f.Piece = 1 << 20
+		_, err := f.Fetch(t.Context(), c.content.want(there), os.Getenv("UPDOC_TEST_TO"))
+		t.Fatalf("it was to be killed: %v", err)
+	}
+	c := serve(t, &cdn{content: content{64 << 20, 1}})
+	to := filepath.Join(t.TempDir(), "x.msu")
+	cmd := exec.Command(os.Args[0], "-test.run", "^TestKilled$")
+	cmd.Env = append(os.Environ(), "UPDOC_TEST_FETCH="+c.address, "UPDOC_TEST_TO="+to)
+	enough := make(chan struct{})
+	var once sync.Once
+	c.fault = func(n int64, r *http.Request) string {
+		if n > 48 {
+			once.Do(func() { close(enough) })
+			<-r.Context().Done()
+		}
+		return ""
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-enough
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	c.set(func(c *cdn) { c.fault = nil })
+	f := c.fetcher()
+	f.Piece = 1 << 20
+	got, err := f.Fetch(t.Context(), c.content.want(there), to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.content.whole(t, to)
+	if got.Before < 16<<20 {
+		t.Errorf("%d bytes of about 45 MB were there", got.Before)
 	}
 }
 
