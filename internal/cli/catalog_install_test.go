@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -16,7 +17,11 @@ import (
 	"time"
 
 	"updoc/internal/catalog"
+	"updoc/internal/durable"
+	"updoc/internal/facts"
+	"updoc/internal/host"
 	"updoc/internal/lab"
+	"updoc/internal/repair"
 )
 
 // installOn runs 'updoc catalog install' on a simulated machine.
@@ -370,5 +375,106 @@ func TestCatalogInstallJSON(t *testing.T) {
 	}
 	if len(kinds) < 4 || kinds[0] != "package" || kinds[1] != "plan" || !slices.Contains(kinds, "result") {
 		t.Errorf("%v", kinds)
+	}
+}
+
+// The power goes at every point of an installation: in the middle of a package, of the
+// restart's work, of a write of the journal. Gone on with, both packages are installed,
+// and that is proved.
+func TestCatalogInstallKilled(t *testing.T) {
+	b := newBench(t, map[string]string{"state/needs-stack/kb5999123": "9374"})
+	in := repair.Install{}
+	m := opened(t, b.dir)
+	for i, u := range []lab.UpdatePackage{stack, rollup} {
+		data, err := u.MSU(b.p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := fmt.Sprintf(`%s\run-1\%d\windows10.0-%s-x64.msu`, packagesFolder, i+1, strings.ToLower(u.KB))
+		b.write(m.Place(file), data)
+		p := repair.InstallPackage{File: file, Identity: u.Identity(), Title: u.KB, Stack: u.KB == stack.KB}
+		if u.KB == rollup.KB {
+			p.Build = "22631.9374"
+		}
+		in.Packages = append(in.Packages, p)
+	}
+	machine, err := m.Machine(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, _, err := repair.InstallPlan(&facts.Facts{Machine: machine}, in, "run-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	kills := 0
+	for at := 1; ; at++ {
+		if at > 200 {
+			t.Fatal("it never ends")
+		}
+		dir := filepath.Join(t.TempDir(), "pc")
+		if err := os.CopyFS(dir, os.DirFS(b.dir)); err != nil {
+			t.Fatal(err)
+		}
+		p, points, hit := opened(t, dir), 0, false
+		p.Crash = func(string) {
+			if points++; points == at {
+				panic(errPower)
+			}
+		}
+		run := func(p labPatient) (res repair.Result, err error) {
+			defer func() {
+				if x := recover(); x != nil {
+					if x != any(errPower) {
+						panic(x)
+					}
+					err = errPower
+				}
+			}()
+			state := filepath.Join(dir, "updoc", "run-1")
+			j, err := repair.OpenJournal(durable.OS{}, state)
+			if errors.Is(err, fs.ErrNotExist) {
+				j, err = repair.CreateJournal(durable.OS{}, state, plan, p.Now())
+			}
+			if err != nil {
+				return "", err
+			}
+			r := runnerFor(p, j)
+			r.Agent = j.Plan().Proved(p, p)
+			r.Approve = func(context.Context, repair.Treatment) (bool, error) { return true, nil }
+			for {
+				if res, err = r.Run(t.Context()); res != repair.Restart || err != nil {
+					return res, err
+				}
+				if err := p.Restart(); err != nil {
+					return "", err
+				}
+			}
+		}
+		res, err := run(p)
+		if errors.Is(err, errPower) {
+			hit = true
+			kills++
+			p = opened(t, dir) // what the process knew is gone
+			res, err = run(p)
+		}
+		info, ierr := p.Machine(t.Context())
+		if err != nil || ierr != nil || res != repair.Cured || info.Build != "22631.9374" {
+			t.Fatalf("killed at %d (%v): it ends %q with build %s, %v, %v", at, hit, res, info.Build, err, ierr)
+		}
+		for _, x := range in.Packages {
+			s, err := x.Look(t.Context(), p)
+			if err != nil || s.State != host.PackageInstalled {
+				t.Fatalf("killed at %d: %s is %s, %v", at, x.Title, s.State, err)
+			}
+		}
+		if !hit {
+			break
+		}
+	}
+	if kills < 5 {
+		t.Errorf("only %d points", kills)
 	}
 }
