@@ -194,3 +194,28 @@ func TestSetupRulesOnRealLogs(t *testing.T) {
 		}
 	}
 }
+
+// TestSetupRulesInDocs: the page lists every rule with its cause and its next step.
+func TestSetupRulesInDocs(t *testing.T) {
+	page, err := os.ReadFile("../../docs/upgrade.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range SetupRules() {
+		quoted := func(s string) string {
+			if s != "" {
+				s = "`" + s + "`"
+			}
+			return s
+		}
+		i := strings.Index(string(page), "\n| "+r.Name+" | "+r.Means+" |")
+		if i < 0 {
+			t.Errorf("%s is not in docs/upgrade.md, or means something else there", r.Name)
+			continue
+		}
+		row, _, _ := strings.Cut(string(page)[i+1:], "\n")
+		if want := "| " + quoted(r.Cause) + " | " + quoted(r.Remedy) + " |"; !strings.HasSuffix(row, want) {
+			t.Errorf("%s ends in %q, want %q", r.Name, row, want)
+		}
+	}
+}
