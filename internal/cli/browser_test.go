@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -73,7 +74,8 @@ func theme(name string) chromedp.Action {
 	return emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}})
 }
 
-// shot saves a picture of the whole page, if UPDOC_SHOTS names a folder.
+// shot saves pictures of the page, in both themes, wide and narrow, if UPDOC_SHOTS names
+// a folder: docs/img holds them.
 func shot(t testing.TB, ctx context.Context, name string) {
 	t.Helper()
 	dir := os.Getenv("UPDOC_SHOTS")
@@ -85,8 +87,17 @@ func shot(t testing.TB, ctx context.Context, name string) {
 		width       int64
 	}{{"light", "light", 1280}, {"dark", "dark", 1280}, {"narrow", "light", 360}, {"narrow-dark", "dark", 360}} {
 		var b []byte
-		drive(t, ctx, theme(look.theme), chromedp.EmulateViewport(look.width, 860), chromedp.Sleep(60*time.Millisecond), chromedp.FullScreenshot(&b, 100))
-		if err := os.WriteFile(filepath.Join(dir, name+"-"+look.name+".png"), b, 0o644); err != nil {
+		drive(t, ctx, theme(look.theme), chromedp.EmulateViewport(look.width, 860), chromedp.Sleep(60*time.Millisecond), chromedp.ActionFunc(func(ctx context.Context) error {
+			_, _, _, _, _, size, err := page.GetLayoutMetrics().Do(ctx)
+			if err != nil {
+				return err
+			}
+			const longest = 1700 // pixels: the rest of a long page looks alike
+			b, err = page.CaptureScreenshot().WithFormat(page.CaptureScreenshotFormatWebp).WithQuality(55).WithCaptureBeyondViewport(true).
+				WithClip(&page.Viewport{Width: size.Width, Height: min(size.Height, longest), Scale: 1}).Do(ctx)
+			return err
+		}))
+		if err := os.WriteFile(filepath.Join(dir, name+"-"+look.name+".webp"), b, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -184,7 +184,7 @@ func TestPageProgress(t *testing.T) {
 // and a new page begins where the old one was.
 func TestPageRestart(t *testing.T) {
 	b := chromium(t)
-	v := visitLab(t, "treat-ipv6-dead", web.Server{})
+	v := visitLab(t, "treat-service-hangs", web.Server{})
 	drive(t, b, chromedp.Navigate(v.url), visible("Fix it"), press("Fix it"), visible("May updoc do this"), press("Yes, do it"), visible("Please restart this PC"))
 	shot(t, b, "restart")
 	drive(t, b, chromedp.Click(`//nav//a[contains(.,"Today")]`, chromedp.BySearch), visible("A repair is not finished"))
