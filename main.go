@@ -33,11 +33,15 @@ func run() int {
 	if code, ok := serve(ctx, os.Args[1:]); ok {
 		return code
 	}
-	return cli.Run(ctx, cli.Env{
+	env := cli.Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Getenv: os.Getenv, GOOS: runtime.GOOS, Version: buildVersion(),
 		Live: live, State: state, As: as, Admit: admit, Trust: trust, Offline: offline, Rights: rights,
-	}, os.Args[1:])
+	}
+	if code, ok := guard(ctx, os.Args[1:], env); ok {
+		return code
+	}
+	return cli.Run(ctx, env, os.Args[1:])
 }
 
 // buildVersion falls back to what the toolchain recorded of the source.

@@ -28,5 +28,8 @@ var (
 	rights cli.Rights
 )
 
+// guard has no service to play.
+func guard(context.Context, []string, cli.Env) (code int, ok bool) { return 0, false }
+
 // serve has no service to play.
 func serve(context.Context, []string) (code int, ok bool) { return 0, false }

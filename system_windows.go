@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"updoc/internal/cli"
@@ -55,6 +56,13 @@ func admit(client, self netip.AddrPort) error { return winhost.AdmitUpdater(clie
 
 // trust says whether Windows trusts the signature of a file.
 func trust(path string) error { return winhost.Trusted(path) }
+
+// guard plays the service that takes back what a run left, if that is asked for: nobody
+// reads what it says.
+func guard(ctx context.Context, args []string, env cli.Env) (code int, ok bool) {
+	env.Stdin, env.Stdout, env.Stderr = strings.NewReader(""), io.Discard, io.Discard
+	return winhost.ServeGuard(ctx, args, func(ctx context.Context, args []string) int { return cli.Run(ctx, env, args) })
+}
 
 // serve plays the helper service of a walk as another account, if that is asked for.
 func serve(ctx context.Context, args []string) (code int, ok bool) {

@@ -24,6 +24,7 @@ func questions() map[string]question {
 		host.AskStore:      componentStore,
 		host.AskSetup:      setupState,
 		host.AskLeftovers:  leftovers,
+		host.AskStartup:    startup,
 		host.AskCaller:     caller,
 		host.AskPowerState: power,
 		host.AskInstalled:  installed,
