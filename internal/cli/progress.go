@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -77,6 +78,12 @@ func (b *bar) long(p host.Work) {
 		text += ", about a minute left"
 	default:
 		text += ", for " + p.Elapsed.Round(time.Second).String()
+	}
+	if p.Stage != "" {
+		text += "; " + storeSentence("store.stage."+p.Stage)
+	}
+	if p.Still > 0 {
+		text += "; " + storeSentence("store.stage.still", "minutes", strconv.Itoa(int(p.Still.Minutes())))
 	}
 	b.show("%s", report.Clean(text))
 }

@@ -201,3 +201,13 @@ func TestRepairStoreUsage(t *testing.T) {
 		}
 	}
 }
+
+// TestLongStages: every stage that a host tells has words.
+func TestLongStages(t *testing.T) {
+	for _, s := range []string{"store-packages", "store-components", "store-search", "store-download", "store-report", "files-verify", "files-repair", "still"} {
+		if id := "store.stage." + s; storeSentence(id) == id {
+			t.Errorf("no words for %s", id)
+		}
+	}
+	(&bar{}).long(host.Work{What: "dism", Percent: 20, Stage: "store-components", Still: 12 * time.Minute}) // without a terminal nothing is shown
+}

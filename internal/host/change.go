@@ -292,6 +292,12 @@ type Work struct {
 	Percent float64       `json:"percent"` // 0 to 100; -1 while it is not known
 	Line    string        `json:"line,omitempty"`
 	Elapsed time.Duration `json:"elapsed"` // since it began
+
+	// Stage is what the tool is at, by what it writes down: "store-components"; "" unknown.
+	Stage string `json:"stage,omitempty"`
+	// Still is how long nothing has moved, neither a percent sign nor a log; 0 while
+	// something does, or not for long.
+	Still time.Duration `json:"still,omitempty"`
 }
 
 // Left is how long it will take at the pace so far; 0 while nobody can tell.

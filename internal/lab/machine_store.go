@@ -349,7 +349,7 @@ func (m *Machine) storeReport(repair bool, result codes.HRESULT, faults []storeF
 	line("CBS", "Total Operation Time: 240 seconds.")
 	line("CBS", "Exec: Processing complete, session(Corruption %s): %s [HRESULT = 0x%08x]", doing, session, uint32(result))
 	m.world.Advance(time.Second)
-	return m.append(servicingLog, out...)
+	return errors.Join(m.append(servicingLog, out...), m.save()) // no later process is before what it wrote
 }
 
 // checkFiles is sfc: it takes its copies from the store, and says so where that is
@@ -401,5 +401,5 @@ func (m *Machine) checkFiles(repair bool) error {
 		err = errors.Join(err, m.mended(left))
 	}
 	m.world.Advance(time.Second)
-	return err
+	return errors.Join(err, m.save())
 }

@@ -65,8 +65,13 @@ func (h *Host) run(ctx context.Context, name string, args []string) error {
 	if info, err := stat(path); err != nil || info == nil {
 		return errors.Join(err, fmt.Errorf("%s: %w", path, host.ErrNotExist))
 	}
-	ctx, cancel := context.WithTimeout(ctx, toolLimit)
-	defer cancel()
+	if leftAlone(name) {
+		ctx = context.WithoutCancel(ctx)
+	} else {
+		limited, cancel := context.WithTimeout(ctx, toolLimit)
+		defer cancel()
+		ctx = limited
+	}
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env, cmd.Dir = h.environment(), h.places.windows
 	cmd.SysProcAttr = &syscall.SysProcAttr{HideWindow: true, CreationFlags: windows.CREATE_NO_WINDOW}
@@ -81,17 +86,21 @@ func (h *Host) run(ctx context.Context, name string, args []string) error {
 	go func() { done <- cmd.Wait() }()
 	tick := time.NewTicker(progressEvery)
 	defer tick.Stop()
+	log := &growing{path: h.places.windows + `\Logs\CBS\CBS.log`}
+	size, _ := log.more()
+	follow := newPace(name, began, size)
 	for {
 		select {
 		case err = <-done:
 			return h.ended(ctx, name, args, cmd, said, err)
 		case <-tick.C:
-			line := lastLine(said.text())
-			p := Progress{What: name, Percent: -1, Line: line, Elapsed: time.Since(began)}
-			if n, ok := percentOf(line); ok {
-				p.Percent = n
+			size, added := log.more()
+			w := follow.saw(time.Now(), lastLine(said.text()), size, added)
+			h.progress(w)
+			if leftAlone(name) && w.Elapsed > toolLimit && w.Still > 0 {
+				// Whoever waits is told; the tool goes on, and TrustedInstaller with it.
+				return fmt.Errorf("%s is at work for %v and nothing has moved for %v: it is left alone", name, w.Elapsed.Round(time.Minute), w.Still.Round(time.Minute))
 			}
-			h.progress(p)
 		}
 	}
 }

@@ -22,6 +22,7 @@ func questions() map[string]question {
 		host.AskUserProxy:  users,
 		host.AskBITS:       bitsQueue,
 		host.AskStore:      componentStore,
+		host.AskImage:      image,
 		host.AskSetup:      setupState,
 		host.AskLeftovers:  leftovers,
 		host.AskStartup:    startup,
