@@ -445,7 +445,7 @@ func (c *walk) next(ctx context.Context) error {
 		if c.d.restarts() > c.b.Restarts {
 			return fmt.Errorf("%w: a restart more than the %d", errBounds, c.b.Restarts)
 		}
-		ev := Event{Step: n}
+		ev := Event{Step: n, Wait: time.Duration(c.b.Lease) * time.Minute}
 		if err := c.wake(ctx, c.until()); err != nil { // where it cannot go on by itself, a person does it
 			if c.b.Passing {
 				return fmt.Errorf("%w: %w", errAlone, err)

@@ -72,7 +72,7 @@ type Event struct {
 	Change    *host.Change  `json:"change,omitempty"`
 	Code      codes.HRESULT `json:"code,omitempty"`
 	Err       string        `json:"error,omitempty"`
-	Wait      time.Duration `json:"wait,omitempty"` // until it is tried again
+	Wait      time.Duration `json:"wait,omitempty"` // until it is tried again; restart: until all is put back, if it is not restarted
 
 	// Of an act of a course: the sentence "procedure.ABOUT" with its arguments, and
 	// whether it repeated the stage that failed.

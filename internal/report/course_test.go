@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -68,6 +69,8 @@ func TestCourseEvents(t *testing.T) {
 		{repair.Event{Kind: repair.EntryAct, Tried: true}, "tried again: it works"},
 		{repair.Event{Kind: repair.EntryAct, Tried: true, Code: 0x80070005}, "tried again: it still fails with 0x80070005 E_ACCESSDENIED"},
 		{repair.Event{Kind: repair.EntryAct, Tried: true, Code: codes.HRESULT(0x00240006)}, "tried again: it works"},
+		{repair.Event{Kind: repair.EntryRestart}, "restart the machine; 'updoc resume' goes on afterwards"},
+		{repair.Event{Kind: repair.EntryRestart, Wait: 30 * time.Minute}, "restart the machine within 30 minutes; it goes on by itself afterwards. Later than that everything is put back as it was"},
 		{repair.Event{Kind: repair.EntryStarted}, "the machine was restarted; it goes on"},
 	} {
 		if got := EventText(tt.e); got != tt.want {

@@ -246,6 +246,9 @@ func EventText(e repair.Event) string {
 	case repair.EntryFailed:
 		return words.Text("fix.failed", "error", WithoutPasswords(e.Err))
 	case repair.EntryPassed, repair.EntryRestart:
+		if e.Wait > 0 {
+			return words.Text("course.restart-soon", "minutes", int(e.Wait.Minutes()))
+		}
 		return words.Text("fix." + string(e.Kind))
 	case repair.EventWait:
 		return words.Text("fix.wait", "code", codeText(e.Code), "minutes", int(e.Wait.Minutes()))

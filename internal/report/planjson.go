@@ -111,7 +111,7 @@ type ShownEvent struct {
 	Change    *ShownChange `json:"change,omitempty"`
 	Code      string       `json:"code,omitempty"`
 	Err       string       `json:"error,omitempty"`
-	Minutes   float64      `json:"minutes,omitempty"` // until it is tried again
+	Minutes   float64      `json:"minutes,omitempty"` // until it is tried again, or put back unless the machine is restarted
 	Said      []string     `json:"said,omitempty"`    // of an install that was tried: what Windows says for it
 	Against   []string     `json:"against,omitempty"` // and what against
 	Text      string       `json:"text,omitempty"`
