@@ -29,6 +29,11 @@ type script struct {
 	Silence string `json:"silence"` // how long it says nothing in the middle
 	Say     string `json:"say"`     // in place of what it says, as it says it
 	Until   string `json:"until"`   // a file: the tool does not end before it is there
+
+	// What dism and sfc find damaged: lines of a report without their mark, "CSI Payload
+	// Corrupt\tamd64_...\\paper.dll", and paths. They are repaired unless Exit says otherwise.
+	Faults []string `json:"faults"`
+	Files  []string `json:"files"`
 }
 
 func main() {
@@ -162,13 +167,47 @@ func dism(r *runner) uint32 {
 	}
 	r.pause()
 	if r.Exit != 0 {
+		r.report(r.Exit)
 		r.log("DISM/dism.log", fmt.Sprintf("Error                 DISM   DISM Package Manager: PID=1 TID=1 Failed processing package changes - CDISMPackageManager::Internal (hr:0x%08x)", r.Exit))
 		r.say("\r\n\r\nError: 0x%08x\r\n", r.Exit)
 		return r.Exit
 	}
+	r.report(0)
 	r.log("CBS/CBS.log", "Info                  CBS    Session: 30000000_1 finalized. Reboot required: no [HRESULT = 0x00000000 - S_OK]")
 	r.say("\r[%s] \r\nDone.\r\n", strings.Repeat("=", 26)+"100.0%"+strings.Repeat("=", 26))
 	return 0
+}
+
+// report is what a look at the component store, or its repair, leaves in CBS.log.
+// learn.microsoft.com: "Fix Windows Update corruptions and installation failures".
+func (r *runner) report(result uint32) {
+	repair := r.has("/restorehealth")
+	if !repair && !r.has("/scanhealth") {
+		return
+	}
+	log := func(format string, args ...any) {
+		r.log("CBS/CBS.log", "Info                  CBS    "+fmt.Sprintf(format, args...))
+	}
+	operation, repaired, mark := "Detect only", 0, "(n)\t\t"
+	if repair {
+		operation = "Detect and Repair"
+		if result == 0 {
+			repaired, mark = len(r.Faults), "(w)\t(Fixed)\t"
+		}
+	}
+	log("Exec: Session processing started.  Client: Manual, Session(DISM Package Manager Provider Store Corruption Detect/Repair): 30000000_1")
+	log("=================================")
+	log("Checking System Update Readiness.")
+	for _, f := range r.Faults {
+		name, object, _ := strings.Cut(f, "\t")
+		log("(p)\t%s\t%s\t%s", name, mark, object)
+	}
+	log("Summary:")
+	log("Operation: %s ", operation)
+	log("Operation result: 0x%x", result)
+	log("Total Detected Corruption:\t%d", len(r.Faults))
+	log("Total Repaired Corruption:\t%d", repaired)
+	log("Total Operation Time: 294 seconds.")
 }
 
 // sfc: UTF-16 without a mark, percent signs drawn over, its findings in CBS.log.
@@ -181,7 +220,20 @@ func sfc(r *runner) uint32 {
 			r.pause()
 		}
 	}
-	r.log("CBS/CBS.log", "Info                  CSI    00000001 [SR] Verify complete")
+	log := func(n int, text string) {
+		r.log("CBS/CBS.log", fmt.Sprintf("Info                  CSI    %08x [SR] %s", n, text))
+	}
+	log(1, "Verifying 1 components")
+	for i, f := range r.Files {
+		text := `Repairing file \??\` + f + " from store"
+		if r.Exit != 0 || r.has("/verifyonly") {
+			text = `Could not reproject corrupted file \??\` + f + "; source file in store is also corrupted"
+		}
+		log(2+i, text)
+	}
+	log(2+len(r.Files), "Verify complete")
+	log(3+len(r.Files), fmt.Sprintf("Repairing %d components", len(r.Files)))
+	log(4+len(r.Files), "Repair complete")
 	r.say("\r\n\r\nNothing wrong was found.\r\n")
 	return r.Exit
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"updoc/internal/winlog"
 )
 
 // start runs a tool in a Windows folder of its own.
@@ -17,6 +19,44 @@ func start(t *testing.T, name string, s script, args ...string) (code uint32, ou
 	tl := tools()[name]
 	r := &runner{script: s, out: &b, system: filepath.Join(windows, "System32"), args: args, wide: tl.wide}
 	return tl.run(r), b.Bytes(), windows
+}
+
+// TestStoreReports: what dism and sfc leave in CBS.log is read as what the real ones do.
+func TestStoreReports(t *testing.T) {
+	const torn = "CSI Payload Corrupt\tamd64_fabrikam-paper_31bf3856ad364e35_10.0.18362.1_none_0011223344556677\\paper.dll"
+	for name, tt := range map[string]struct {
+		tool            string
+		script          script
+		args            []string
+		by              string
+		found, repaired int
+		result          uint32
+	}{
+		"a look":              {"dism", script{Faults: []string{torn}}, []string{"/online", "/cleanup-image", "/scanhealth"}, "dism", 1, 0, 0},
+		"a repair":            {"dism", script{Faults: []string{torn}}, []string{"/online", "/cleanup-image", "/restorehealth"}, "dism", 1, 1, 0},
+		"a repair that fails": {"dism", script{Faults: []string{torn}, Exit: 0x800F081F}, []string{"/online", "/cleanup-image", "/restorehealth"}, "dism", 1, 0, 0x800F081F},
+		"sfc":                 {"sfc", script{Files: []string{`C:\Windows\System32\paper.dll`}}, []string{"/scannow"}, "sfc", 1, 1, 0},
+		"sfc finds no copy":   {"sfc", script{Files: []string{`C:\Windows\System32\paper.dll`}, Exit: 1}, []string{"/scannow"}, "sfc", 1, 0, 0},
+	} {
+		_, _, windows := start(t, tt.tool, tt.script, tt.args...)
+		f, err := os.Open(filepath.Join(windows, "Logs", "CBS", "CBS.log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r winlog.StoreReader
+		_, err = winlog.Scan(t.Context(), winlog.CBS, f, winlog.Options{}, func(rec *winlog.Record) error {
+			r.Record(rec)
+			return nil
+		})
+		f.Close()
+		checks := r.Log().Checks
+		if err != nil || len(checks) != 1 {
+			t.Fatalf("%s: %+v, %v", name, checks, err)
+		}
+		if c := checks[0]; c.By != tt.by || c.Found != tt.found || c.Repaired != tt.repaired || uint32(c.Result) != tt.result || !c.Whole {
+			t.Errorf("%s: %+v", name, c)
+		}
+	}
 }
 
 func TestTools(t *testing.T) {
