@@ -234,6 +234,9 @@ func TestThousandMachines(t *testing.T) {
 	for kind, name := range []string{"one culprit", "two culprits", "a conflict of two", "none"} {
 		t.Logf("%-18s restarts: %s; attempts: %s", name, figures(restarts[kind]), figures(tries[kind]))
 	}
+	if got := median(restarts[oneCulprit]); got > 6 {
+		t.Errorf("one culprit takes %d restarts in the median, want at most 6", got)
+	}
 }
 
 func figures(list []int) string {
