@@ -160,7 +160,8 @@ the very lines that show it: on this Windows, or from what another machine wrote
 (logs, event logs, command outputs, registry exports, a person's note). It cures it
 once you agree to the plan, proves that the cure worked, and can take it back.
 Without a command it shows all that on a page in the browser, on Windows. Only
-fix, reset, upgrade, undo, resume, catalog install and relay --set change anything.`,
+fix, reset, repair-store, upgrade, undo, resume, catalog install and relay --set
+change anything.`,
 		Example: `  updoc demo                                   see it work on a simulated PC
   updoc explain 0x8024401B                     what a code really means
   updoc diagnose --from evidence.zip           why updates fail on that machine
