@@ -92,6 +92,21 @@ func dropPackages(p Patient, state, run string) {
 	_ = os.Remove(filepath.Dir(here)) // if nothing else is in it
 }
 
+// tidyPackages removes the packages of runs that are over, or that a kill ended before
+// they began: nobody else does.
+func tidyPackages(p Patient, state string) {
+	_, one := packages(p, state, "run")
+	all := filepath.Dir(one)
+	entries, _ := os.ReadDir(all) // none, as a rule
+	for _, e := range entries {
+		j, err := repair.OpenJournal(durable.OS{}, filepath.Join(state, e.Name()))
+		if errors.Is(err, fs.ErrNotExist) || err == nil && j.Summary().Result != "" {
+			_ = os.RemoveAll(filepath.Join(all, e.Name()))
+		}
+	}
+	_ = os.Remove(all) // if nothing is in it
+}
+
 func (t *treating) install(ctx context.Context, env *Env, from string, planOnly, yes bool) error {
 	src, err := catalog.OpenSource(from)
 	if err != nil {
@@ -106,7 +121,8 @@ func (t *treating) install(ctx context.Context, env *Env, from string, planOnly,
 	if err != nil {
 		return err
 	}
-	defer func() { release() }()
+	defer release()
+	tidyPackages(p, state)
 	run, err := newRun(time.Now())
 	if err != nil {
 		return err

@@ -192,9 +192,14 @@ func TestCatalogInstall(t *testing.T) {
 		t.Fatalf("with nobody there it ends with %d: %s", code, errs)
 	}
 
+	killed := opened(t, b.dir).Place(packagesFolder + `\20260101-000000-abcd\1\x.msu`) // before it had a journal
+	b.write(killed, []byte("MSCF"))
 	code, out, errs = installOn(t, b.dir, kit, "--yes")
 	if code != ExitRestart || errs != "" {
 		t.Fatalf("it ends with %d:\n%s%s", code, out, errs)
+	}
+	if _, err := os.Stat(killed); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("what a kill left is there still")
 	}
 	if b.build() == "22631.9374" {
 		t.Error("the build was raised without a restart")
