@@ -4,6 +4,7 @@ import (
 	"bufio"
 	_ "embed"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -208,4 +209,16 @@ func silent(l *look) bool {
 		trouble = true
 	}
 	return trouble
+}
+
+// begun reports trouble with an update that came: it hangs, goes back, comes again or
+// keeps Windows from starting. A Windows that gets no updates any more has none of it.
+func begun(l *look) bool {
+	return slices.ContainsFunc(l.Suffering(), func(f facts.Failure) bool {
+		switch f.Kind {
+		case facts.KindStuck, facts.KindReverted, facts.KindReinstalls, facts.KindRestartLoop, facts.KindNoBoot:
+			return true
+		}
+		return false
+	})
 }

@@ -596,7 +596,7 @@ func outOfSupport(l *look) {
 	w := Weak
 	_, old := l.hit(codesOfAge)
 	switch {
-	case notOffered(l) || silent(l):
+	case notOffered(l) || silent(l) && !begun(l):
 		w = Strong
 	case old:
 		w = Moderate

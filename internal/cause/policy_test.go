@@ -112,6 +112,39 @@ func TestOutOfSupportComparesWithTheLogs(t *testing.T) {
 	}
 }
 
+// What gets no updates any more is not undone by one: a restart loop has another reason.
+func TestOutOfSupportExplainsNoLoop(t *testing.T) {
+	for note, want := range map[string]Weight{
+		"It says up to date, but the update of this month is not offered.\r\n": Strong,
+		"The PC is in a boot loop.\r\n":                                        Weak,
+	} {
+		f := collected(t, map[string]string{
+			"systeminfo.txt": "OS Name:                   Microsoft Windows 10 Pro\r\nOS Version:                10.0.18363 N/A Build 18363\r\n",
+			"WindowsUpdate.log": "2022/03/02 18:31:07.7710046 3912  6720  Agent           * START * Finding updates CallerId = UpdateOrchestrator  Id = 31\r\n" +
+				"2022/03/02 18:31:11.1290036 3912  6720  Agent           * END * Finding updates CallerId = UpdateOrchestrator, Id = 31, Exit code = 0x00000000\r\n",
+			"notes.txt": note,
+		})
+		if len(f.Suffering()) == 0 {
+			t.Fatalf("no trouble in %q", note)
+		}
+		l := &look{Facts: f}
+		outOfSupport(l)
+		if e := l.verdict.Evidence; len(e) != 1 || e[0].Weight != want {
+			t.Errorf("%q: %+v, want %v (%+v)", note, e, want, f.Suffering())
+		}
+	}
+}
+
+// A server's 503 is not a WSUS's where none is named.
+func TestNoServerNamed(t *testing.T) {
+	const at = "Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Microsoft\\Windows\\WindowsUpdate]\r\n"
+	files := func(value string) map[string]string {
+		return map[string]string{"ReportingEvents.log": event("80244022"), "wu.reg": at + value + "\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Microsoft\\PolicyManager\\current\\device\\Update]\r\n\"AllowAutoUpdate\"=dword:00000001\r\n"}
+	}
+	wantFirst(t, diagnosed(t, files("\"ElevateNonAdmins\"=dword:00000000\r\n")), "server-side-outage")
+	wantFirst(t, diagnosed(t, files("\"WUServer\"=\"http://wsus1.fourthcoffee.example:8530\"\r\n")), "wsus-server-overloaded")
+}
+
 // The policy of a machine that nobody manages is taken out; that of a company is
 // reported to its owner.
 func TestOwnedPolicyIsReported(t *testing.T) {

@@ -282,6 +282,13 @@ func noWSUS(l *look) {
 	}
 	if seen, ok := l.Mark("note-no-wsus"); ok {
 		l.add(false, Strong, seen)
+		return
+	}
+	// Group policy, Configuration Manager and people write WUServer; management writes a
+	// value of its own. learn.microsoft.com: Policy CSP Update, UpdateServiceUrl.
+	named := l.Text(keyUpdatePolicy, "WUServer")
+	if managed := l.Text(keyMDMUpdate, "UpdateServiceUrl"); named.State == facts.Absent && managed.State == facts.Absent {
+		l.Against(Strong, named.Source, "no policy names a WSUS")
 	}
 }
 
