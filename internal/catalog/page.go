@@ -171,6 +171,7 @@ func ParseDetails(r io.Reader) (*Details, error) {
 		Title: span("titleText"), Description: span("desc"), Date: span("date"), Size: span("size"), Severity: span("msrcSeverity"),
 		Restart: span("rebootBehavior"), UserInput: span("userInput"), Exclusive: span("installationImpact"), Connectivity: span("connectivity"),
 	}
+	labels := 0
 	for _, l := range []struct {
 		label string
 		to    *string
@@ -184,13 +185,13 @@ func ParseDetails(r io.Reader) (*Details, error) {
 		{"UninstallNotes", &d.Uninstall},
 	} {
 		label := byID(doc.Selection, own+"label"+l.label+"_Separator").First()
-		if label.Length() == 0 {
-			if l.label == "Architecture" || l.label == "SupportedProducts" {
-				return nil, &PageError{"details", own + "label" + l.label + "_Separator"}
-			}
-			continue
+		if label.Length() > 0 {
+			labels++
+			*l.to = value(after(label))
 		}
-		*l.to = value(after(label))
+	}
+	if labels == 0 { // pages of drivers and of updates do not have all the same ones
+		return nil, &PageError{"details", own + "labelArchitecture_Separator, nor any other label"}
 	}
 	if label := byID(doc.Selection, own+"labelKBArticle_Separator").First(); label.Length() > 0 {
 		for _, m := range regexp.MustCompile(`\d{6,8}`).FindAllString(after(label), 20) {
