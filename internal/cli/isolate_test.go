@@ -2,10 +2,12 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	"updoc/internal/host"
 	"updoc/internal/isolate"
 	"updoc/internal/lab"
+	"updoc/internal/redact"
 	"updoc/internal/repair"
 )
 
@@ -344,5 +347,79 @@ func TestIsolateCommand(t *testing.T) {
 	}
 	if code, out := runLine(t, other, "isolate", "--list"); code != ExitUnknown {
 		t.Errorf("not recorded: exit code %d\n%s", code, out)
+	}
+}
+
+// signedIn is a machine on which somebody's name and password stand among what starts.
+type signedIn struct{ labPatient }
+
+const plantedUser, plantedPassword = "gwendolyn.okafor", "Tr0ub4dor-and-3"
+
+func (p signedIn) Ask(ctx context.Context, q host.Question) (host.Answer, error) {
+	a, err := p.labPatient.Ask(ctx, q)
+	if err != nil || q.Name != host.AskStartup {
+		return a, err
+	}
+	var s host.Startup
+	if err := json.Unmarshal(a.JSON, &s); err != nil {
+		return a, err
+	}
+	file := `C:\Users\` + plantedUser + `\AppData\Local\Fabrikam\sync.exe`
+	s.Entries = append(s.Entries, host.StartupEntry{
+		Kind: host.StartRun, Name: "Fabrikam Sync", Where: `HKCU\Software\Microsoft\Windows\CurrentVersion\Run`, Start: -1, On: true,
+		Command: `"` + file + `" --user ` + plantedUser + ` --password ` + plantedPassword, File: file, Program: host.Program{Signed: host.SignedInside, Signer: "Fabrikam", Owner: "Fabrikam"},
+	})
+	a.JSON, err = json.Marshal(s)
+	return a, err
+}
+
+// TestIsolateList: what starts with a machine is in its bundle without its people, and
+// listed from there as from the machine.
+func TestIsolateList(t *testing.T) {
+	p := opened(t, crowdedPC(t, 60, []int{17}))
+	rec := &host.Record{Reader: signedIn{p}}
+	if _, err := rec.Ask(t.Context(), host.Question{Name: host.AskStartup}); err != nil {
+		t.Fatal(err)
+	}
+	to := filepath.Join(t.TempDir(), "bundle.zip")
+	f, err := os.Create(to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = rec.Write(t.Context(), f, host.WriteOptions{Redactor: &redact.Redactor{Key: []byte("x")}})
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	var out, plain bytes.Buffer
+	env := Env{Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Getenv: func(string) string { return "" }, GOOS: "linux"}
+	if code := Run(t.Context(), env, []string{"isolate", "--list", "--format", "json", "--from", to}); code != ExitHealthy {
+		t.Fatalf("exit code %d\n%s", code, out.String())
+	}
+	for _, secret := range []string{plantedUser, plantedPassword} {
+		if i := strings.Index(strings.ToLower(out.String()), strings.ToLower(secret)); i >= 0 {
+			t.Errorf("%s is in the bundle: %.200s", secret, out.String()[max(0, i-100):])
+		}
+	}
+	var listed, live stock
+	if err := json.Unmarshal(out.Bytes(), &listed); err != nil {
+		t.Fatal(err)
+	}
+	env.Stdout = &plain
+	i := isolating{list: true}
+	i.format = "json"
+	if err := i.listOf(t.Context(), &env, signedIn{p}); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(plain.Bytes(), &live); err != nil {
+		t.Fatal(err)
+	}
+	kept := func(s stock) (out []string) {
+		for _, e := range s.Entries {
+			out = append(out, e.Kind+" "+e.Keep)
+		}
+		return out
+	}
+	if !slices.Equal(kept(listed), kept(live)) || !listed.Trusted {
+		t.Error("what is kept is another from the bundle")
 	}
 }

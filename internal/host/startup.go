@@ -41,7 +41,7 @@ type StartupEntry struct {
 	Name    string `json:"name"`            // of the service; of the task, with its folders; of the value; of the file
 	Where   string `json:"where,omitempty"` // the registry key of the value, the folder of the file
 	Display string `json:"display,omitempty"`
-	Command string `json:"command,omitempty"`
+	Command string `json:"-"`              // with arguments, among which people write passwords: it is not recorded
 	File    string `json:"file,omitempty"` // the program; of a service in a svchost its ServiceDll
 	Program
 
