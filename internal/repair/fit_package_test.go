@@ -90,32 +90,38 @@ func TestInstalling(t *testing.T) {
 		story   []string
 	}{
 		{
-			"all go well", map[string][]string{"kb5999123": {"restart"}},
+			"all go well",
+			map[string][]string{"kb5999123": {"restart"}},
 			[]string{"wusa kb5999124", "wusa kb5999123", "restart", "dism kb5999125"},
 			[]string{"install.installed", "install.restart", "install.installed"},
 		},
 		{
-			"there already, and not for this machine", map[string][]string{"kb5999124": {"0x00240006"}, "kb5999123": {"0x80240017"}},
+			"there already, and not for this machine",
+			map[string][]string{"kb5999124": {"0x00240006"}, "kb5999123": {"0x80240017"}},
 			[]string{"wusa kb5999124", "wusa kb5999123", "dism kb5999125"},
 			[]string{"install.already", "install.not-applicable", "install.installed"},
 		},
 		{
-			"something waits for a restart", map[string][]string{"kb5999124": {"0x80070BC9"}},
+			"something waits for a restart",
+			map[string][]string{"kb5999124": {"0x80070BC9"}},
 			[]string{"wusa kb5999124", "restart", "wusa kb5999124", "wusa kb5999123", "dism kb5999125"},
 			[]string{"install.installed", "install.installed", "install.installed"},
 		},
 		{
-			"busy, whatever is done", map[string][]string{"kb5999124": {"0x80070652", "0x80070652", "0x80070652", "0x80070652", "0x80070652"}},
+			"busy, whatever is done",
+			map[string][]string{"kb5999124": {"0x80070652", "0x80070652", "0x80070652", "0x80070652", "0x80070652"}},
 			[]string{"wusa kb5999124", "restart", "wusa kb5999124", "restart", "wusa kb5999124", "restart", "wusa kb5999124"},
 			[]string{"install.busy", "install.not-reached", "install.not-reached"},
 		},
 		{
-			"a store that is damaged", map[string][]string{"kb5999123": {"0x80073712"}},
+			"a store that is damaged",
+			map[string][]string{"kb5999123": {"0x80073712"}},
 			[]string{"wusa kb5999124", "wusa kb5999123"},
 			[]string{"install.installed", "install.store-damaged", "install.not-reached"},
 		},
 		{
-			"a code that nobody knows", map[string][]string{"kb5999124": {"0x80DEAD00"}},
+			"a code that nobody knows",
+			map[string][]string{"kb5999124": {"0x80DEAD00"}},
 			[]string{"wusa kb5999124"},
 			[]string{"install.failed", "install.not-reached", "install.not-reached"},
 		},

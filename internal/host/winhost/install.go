@@ -37,16 +37,6 @@ func whileBusy(ctx context.Context, sleep func(context.Context, time.Duration) e
 	}
 }
 
-// pause waits by the clock.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
-}
-
 // installs reports that a command line installs a package.
 func installs(tool string, args []string) bool {
 	return tool == "wusa" || tool == "dism" && slices.Contains(args, "/Add-Package")
