@@ -195,7 +195,7 @@ func (u *upgrading) assess(env *Env, f *facts.Facts, media *upgrade.Media) ([]up
 		w.say("%s\n\n", words("upgrade.first"))
 	}
 	for _, c := range checks {
-		w.say("  %-5s %s\n", mark(c), report.Sentence(c.Line()))
+		w.say("  %-5s %s\n", mark(c), report.Clean(report.Sentence(c.Line())))
 	}
 	switch {
 	case upgrade.Stopped(checks):
@@ -475,7 +475,7 @@ func newSetupDocument(found []facts.SetupFinding, failed []facts.Failure, likely
 	for _, x := range found {
 		r := setupRule{Rule: x.Name, GUID: x.GUID, Means: x.Means, Cause: x.Cause, Remedy: x.Remedy}
 		for _, s := range x.Seen {
-			r.Seen = append(r.Seen, setupSeen{s.Source, s.Text})
+			r.Seen = append(r.Seen, setupSeen{s.Source, oneLine(s.Text)})
 		}
 		doc.Rules = append(doc.Rules, r)
 	}
@@ -509,7 +509,7 @@ func setupText(to io.Writer, found []facts.SetupFinding, failed []facts.Failure,
 	for _, x := range found {
 		w.say("\n%s  (%s)\n", x.Means, x.Name)
 		for _, s := range x.Seen {
-			w.say("  %s\n    %s\n", report.Clean(s.Source), report.Clean(s.Text))
+			w.say("  %s\n    %s\n", report.Clean(s.Source), oneLine(s.Text))
 		}
 		if x.Cause != "" {
 			w.say("  Cause  %s (%s)\n", report.CauseTitle(x.Cause), x.Cause)

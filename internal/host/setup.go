@@ -84,6 +84,10 @@ func SetupMedia(p string) bool {
 // of [Questions], since logs and registry of a bundle tell the same.
 const AskSetup = "setup"
 
+// SetupSince is an argument of AskSetup, a time in RFC 3339: what setup wrote before it
+// is not told.
+const SetupSince = "since"
+
 // SetupState is how far setup is, and how it ended. What setup leaves in the registry
 // below HKLM\SYSTEM\Setup\MoSetup, and in $WINDOWS.~BT.
 type SetupState struct {
@@ -94,8 +98,10 @@ type SetupState struct {
 	Rolled  bool          `json:"rolledBack,omitempty"` // it was taken back
 	Build   string        `json:"build"`                // of the Windows that runs: "22631.3007"
 	Ended   time.Time     `json:"ended,omitzero"`
-	Reports [][]byte      `json:"reports,omitempty"` // CompatData_*.xml of the last look
-	Unseen  []Unseen      `json:"unseen,omitempty"`
+	// Installed is when the Windows that runs was installed; an upgrade sets it anew.
+	Installed time.Time `json:"installed,omitzero"`
+	Reports   [][]byte  `json:"reports,omitempty"` // CompatData_*.xml of the last look
+	Unseen    []Unseen  `json:"unseen,omitempty"`
 }
 
 // Bounds of the reports in an answer.

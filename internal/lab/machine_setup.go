@@ -196,6 +196,12 @@ func (m *Machine) setupAnswer(name string) (v any, ok bool) {
 	return nil, false
 }
 
+func readNumber(m *Machine, key, name string) (n uint32, ok bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.now.Registry.number(key, name)
+}
+
 func (m *Machine) build() string {
 	return read(m, func(s *state) string {
 		n, _ := s.Registry.number(currentVersion, "UBR")
@@ -208,6 +214,9 @@ func (m *Machine) setupState() host.SetupState {
 	out := host.SetupState{Percent: -1, Build: m.build()}
 	if _, waits := m.setting(setSetup); waits {
 		out.Running, out.Percent = true, 60
+	}
+	if n, ok := readNumber(m, currentVersion, "InstallDate"); ok {
+		out.Installed = time.Unix(int64(n), 0).UTC()
 	}
 	var how setupOutcome
 	if text, ok := m.setting(setOutcome); ok && json.Unmarshal([]byte(text), &how) == nil {
@@ -374,6 +383,7 @@ func (m *Machine) finishSetup() error {
 		s.Registry.set(currentVersion, "CurrentBuild", sz(1, waits.Build))
 		s.Registry.set(currentVersion, "CurrentBuildNumber", sz(1, waits.Build))
 		s.Registry.set(currentVersion, "UBR", dword(waits.Revision))
+		s.Registry.set(currentVersion, "InstallDate", dword(uint32(m.world.Now().Unix())))
 		s.Settings[setStore] = "sound"
 		delete(s.Settings, "state/deltas")
 		return nil

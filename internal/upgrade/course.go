@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"updoc/internal/codes"
 	"updoc/internal/host"
@@ -193,8 +194,8 @@ const (
 )
 
 // rounds is how often the machine is restarted because setup says that it is not done.
-// By itself it restarts three or four times, and updoc does not see those.
-const rounds = 3
+// By itself it restarts three or four times, and updoc may be started in between.
+const rounds = 6
 
 // Bounds implements [procedure.Procedure].
 func (c course) Bounds() procedure.Bounds {
@@ -245,7 +246,7 @@ func (c course) Next(done []procedure.Done) (procedure.Act, bool) {
 		return act(aboutScan, procedure.Act{Change: &scan})
 	case !clean(*t.scan):
 		if t.states == 0 {
-			return ask(aboutBlocks)
+			return ask(aboutBlocks, t.scan)
 		}
 		return c.unmount(t)
 	case c.Look:
@@ -255,13 +256,13 @@ func (c course) Next(done []procedure.Done) (procedure.Act, bool) {
 		return act(aboutSetup, procedure.Act{Change: &install})
 	case !t.setup.OK() && t.setup.Started.IsZero():
 		if t.states == 0 {
-			return ask(aboutState)
+			return ask(aboutState, t.setup)
 		}
 		return c.unmount(t)
 	case t.setup.Started.IsZero() && t.restarts == 0:
 		return act(aboutRestart, procedure.Act{Restart: true})
 	case t.states == 0 || t.again:
-		return ask(aboutState)
+		return ask(aboutState, t.setup)
 	case t.state.Running && t.restarts < rounds:
 		return act(aboutRestart, procedure.Act{Restart: true})
 	case !c.unmounted(t):
@@ -283,8 +284,10 @@ func act(about string, a procedure.Act, args ...string) (procedure.Act, bool) {
 	return a, true
 }
 
-func ask(about string) (procedure.Act, bool) {
-	return act(about, procedure.Act{Ask: &host.Question{Name: host.AskSetup}})
+// ask asks how setup ended. What it wrote before a run began is of another one.
+func ask(about string, run *procedure.Done) (procedure.Act, bool) {
+	since := run.Began.UTC().Format(time.RFC3339)
+	return act(about, procedure.Act{Ask: &host.Question{Name: host.AskSetup, Args: map[string]string{host.SetupSince: since}}})
 }
 
 // unmount takes the mounted file back, once, and is then over.
@@ -347,10 +350,12 @@ func (c course) trace(done []procedure.Done) trace {
 	return t
 }
 
-// installed reports that the Windows of the media runs now, and setup says nothing else.
+// installed reports that the Windows of the media runs now: of that build, installed since
+// setup began, and setup says nothing else.
 func (c course) installed(t trace) bool {
 	s := t.state
-	return !t.unread && t.states > 0 && !s.Running && !s.Rolled && s.Result == 0 && SameFamily(ParseVersion(s.Build), c.Target)
+	return t.setup != nil && !t.unread && t.states > 0 && !s.Running && !s.Rolled && s.Result == 0 &&
+		SameFamily(ParseVersion(s.Build), c.Target) && s.Installed.After(t.setup.Began)
 }
 
 // Story implements [procedure.Procedure].

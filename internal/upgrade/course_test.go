@@ -114,7 +114,9 @@ func abouts(done []procedure.Done) []string {
 
 func TestCourse(t *testing.T) {
 	const iso = `C:\media\fab.iso`
-	good := host.SetupState{Percent: -1, Build: "22631.2861"}
+	good := host.SetupState{Percent: -1, Build: "22631.2861", Installed: time.Date(2031, 3, 4, 7, 0, 0, 0, time.UTC)}
+	before := good
+	before.Installed = time.Date(2030, 3, 4, 7, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
 		name  string
 		path  string
@@ -182,13 +184,19 @@ func TestCourse(t *testing.T) {
 			"setup never ends", `D:\`,
 			Options{},
 			fake{scan: 0xC1900210, states: []host.SetupState{{Running: true, Percent: 80}}},
-			"scan setup restart state restart state restart state", "clean still-running",
+			"scan setup" + strings.Repeat(" restart state", rounds), "clean still-running",
 		},
 		{
 			"it was no cure", `D:\`,
 			Options{},
 			fake{scan: 0xC1900210, update: 0x80073712, states: []host.SetupState{good}},
 			"scan setup restart state update", "clean installed update-fails",
+		},
+		{
+			"nothing was installed, and nothing says why", `D:\`,
+			Options{},
+			fake{scan: 0xC1900210, states: []host.SetupState{before}},
+			"scan setup restart state", "clean unknown",
 		},
 		{
 			"nobody knows how it ended", `D:\`,

@@ -133,19 +133,28 @@ func (h *Host) setupPercent(ctx context.Context) int {
 }
 
 // setupState answers host.AskSetup from the registry and from what setup wrote.
-func setupState(ctx context.Context, h *Host, _ map[string]string) (any, error) {
+func setupState(ctx context.Context, h *Host, args map[string]string) (any, error) {
+	since, err := time.Parse(time.RFC3339, args[host.SetupSince])
+	if err != nil {
+		since = time.Now().Add(-24 * time.Hour)
+	}
 	s := host.SetupState{Percent: h.setupPercent(ctx)}
 	m, err := h.Machine(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s.Build = m.Build
+	if k, err := h.Key(ctx, keyWindowsNT); err == nil {
+		if n, ok := dword(k, "InstallDate"); ok {
+			s.Installed = time.Unix(int64(n), 0).UTC()
+		}
+	}
 	if k, err := h.Key(ctx, keySetup); err == nil {
 		n, _ := dword(k, "SystemSetupInProgress")
 		s.Running = n != 0
 	}
 	work := h.places.drive + `\$WINDOWS.~BT\Sources`
-	newest := time.Time{}
+	newest := since.Add(-time.Second)
 	for _, name := range []string{work + `\Panther\setupact.log`, work + `\Rollback\setupact.log`, h.places.windows + `\Panther\setupact.log`} {
 		info, err := os.Stat(name)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -162,7 +171,7 @@ func setupState(ctx context.Context, h *Host, _ map[string]string) (any, error) 
 			s.Unseen = append(s.Unseen, unseenPart(name, err))
 		}
 	}
-	s.Reports, err = compatReports(work+`\Panther`, time.Now().Add(-24*time.Hour))
+	s.Reports, err = compatReports(work+`\Panther`, since.Add(-time.Second))
 	if err != nil {
 		s.Unseen = append(s.Unseen, unseenPart("reports", err))
 	}
