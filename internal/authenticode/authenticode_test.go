@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -93,6 +94,7 @@ func TestVouches(t *testing.T) {
 // changes what is believed.
 func TestFlippedByte(t *testing.T) {
 	p := publisher(t)
+	full := os.Getenv("UPDOC_FULL") != ""
 	for format, b := range samples(t, p) {
 		good, err := verify(b, trusting(p))
 		if err != nil {
@@ -100,7 +102,11 @@ func TestFlippedByte(t *testing.T) {
 		}
 		seen := map[error]int{}
 		var passed []int
+		content := contentOf(format, b)
 		for i := range b {
+			if (i < content[0] || i >= content[1]) && i%3 != 0 && !full {
+				continue
+			}
 			c := slices.Clone(b)
 			c[i] ^= 0x40
 			sig, err := verify(c, trusting(p))
@@ -122,7 +128,6 @@ func TestFlippedByte(t *testing.T) {
 			t.Errorf("%s: not all reasons were seen: %v", format, seen)
 		}
 		t.Logf("%s: %d of %d bytes may be anything", format, len(passed), len(b))
-		content := contentOf(format, b)
 		for _, i := range passed {
 			if content[0] <= i && i < content[1] {
 				t.Errorf("%s: byte %d of the content may be anything", format, i)
@@ -289,6 +294,9 @@ func TestHostileSizes(t *testing.T) {
 		for i := range b {
 			if i > 700 && format != Catalogue {
 				break
+			}
+			if i > 100 && i%3 != 0 {
+				continue
 			}
 			c := slices.Clone(b)
 			for k := i; k < min(i+4, len(c)); k++ {
