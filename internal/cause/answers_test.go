@@ -124,7 +124,8 @@ func TestAnswers(t *testing.T) {
 		"no room to start from":            {noRoom, nil, volumes(100*gb, 2<<20, 300<<20), "disk-full-esp-srp", Strong, false, "2048 KB are free in the efi partition", ""},
 		"no room to start from, no matter": {cutOff, nil, volumes(100*gb, 2<<20, 300<<20), "disk-full-esp-srp", Weak, false, "2048 KB", ""},
 		"recovery is small": {
-			"80070643", map[string]string{"note.txt": "KB5034441 fails with 0x80070643 every time.\r\n"},
+			"80070643",
+			map[string]string{"note.txt": "KB5034441 fails with 0x80070643 every time.\r\n"},
 			volumes(100*gb, 50<<20, 80<<20), "wre-partition-too-small", Strong, false, "80 MB are free in the recovery partition of 500 MB", "",
 		},
 		"recovery is small, no matter": {cutOff, nil, volumes(100*gb, 50<<20, 80<<20), "wre-partition-too-small", 0, false, "", ""},

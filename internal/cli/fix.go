@@ -410,7 +410,7 @@ type asker struct {
 	wait bool // what needs a person waits for one, and is not passed over
 
 	agreed bool // to the one treatment of the plan, by whoever named it
-	sure bool // the person named just this, and agreed to it
+	sure   bool // the person named just this, and agreed to it
 }
 
 var errNobody = errors.New("nobody is there to ask")

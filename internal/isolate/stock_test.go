@@ -194,8 +194,17 @@ func TestGlob(t *testing.T) {
 		pattern, s string
 		want       bool
 	}{
-		{"abc", "abc", true}, {"abc", "abcd", false}, {"a*c", "abbbc", true}, {"a*c", "abb", false}, {"*vpn*", "my vpn agent", true},
-		{"*", "", true}, {"", "", true}, {"", "a", false}, {"a*b*c", "a1b2b3c", true}, {"**x", "x", true}, {"x**", "x", true},
+		{"abc", "abc", true},
+		{"abc", "abcd", false},
+		{"a*c", "abbbc", true},
+		{"a*c", "abb", false},
+		{"*vpn*", "my vpn agent", true},
+		{"*", "", true},
+		{"", "", true},
+		{"", "a", false},
+		{"a*b*c", "a1b2b3c", true},
+		{"**x", "x", true},
+		{"x**", "x", true},
 		{strings.Repeat("*a", 30) + "b", strings.Repeat("a", 5000), false},
 	} {
 		if got := glob(tt.pattern, tt.s); got != tt.want {

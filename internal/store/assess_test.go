@@ -107,15 +107,21 @@ func TestAssess(t *testing.T) {
 		"a package is missing":              {look(1, false, "0x0", 0, mum), "", Options{Packages: fetched.Packages}, Damaged, "repair files verify", "update, package", "look: known", "KB5099001"},
 		"a package of something else":       {look(1, false, "0x0", 0, payload), "", Options{Packages: fetched.Packages}, Damaged, "repair files verify", "update", "look: known", ""},
 		"policy forbids Windows Update": {
-			look(1, false, "0x0", 0, payload), reg(keyRepair, `"UseWindowsUpdate"=dword:00000002`), Options{}, Damaged, "", "",
+			look(1, false, "0x0", 0, payload), reg(keyRepair, `"UseWindowsUpdate"=dword:00000002`),
+			Options{},
+			Damaged, "", "",
 			"Windows Update: policy-never, look: known, repair: source, files: files", "",
 		},
 		"policy names a place": {
-			look(1, false, "0x0", 0, payload), reg(keyRepair, "\"UseWindowsUpdate\"=dword:00000002\n\"LocalSourcePath\"=\"\\\\\\\\pc-2\\\\media\""), Options{}, Damaged, "repair files verify", "policy",
+			look(1, false, "0x0", 0, payload), reg(keyRepair, "\"UseWindowsUpdate\"=dword:00000002\n\"LocalSourcePath\"=\"\\\\\\\\pc-2\\\\media\""),
+			Options{},
+			Damaged, "repair files verify", "policy",
 			"Windows Update: policy-never, look: known", "",
 		},
 		"policy forbids, a medium is given": {
-			look(1, false, "0x0", 0, payload), reg(keyRepair, `"UseWindowsUpdate"=dword:00000002`), Options{Image: disc(change(func(e *host.ImageEntry) { e.Index, e.Edition = 1, "Core" }), right)}, Damaged, "repair files verify",
+			look(1, false, "0x0", 0, payload), reg(keyRepair, `"UseWindowsUpdate"=dword:00000002`),
+			Options{Image: disc(change(func(e *host.ImageEntry) { e.Index, e.Edition = 1, "Core" }), right)},
+			Damaged, "repair files verify",
 			`image wim:D:\sources\install.wim:6`, "Windows Update: policy-never, look: known", "",
 		},
 		"a WSUS has nothing for repairs": {

@@ -160,8 +160,12 @@ func TestServeGuard(t *testing.T) {
 		code int
 		ok   bool
 	}{
-		{nil, 0, false}, {[]string{"diagnose"}, 0, false}, {[]string{guardWord}, 2, true}, {[]string{guardWord, "a", "b"}, 2, true},
-		{[]string{guardWord, "../x"}, 2, true}, {[]string{guardWord, "a", "S-1-5-18", "more"}, 2, true},
+		{nil, 0, false},
+		{[]string{"diagnose"}, 0, false},
+		{[]string{guardWord}, 2, true},
+		{[]string{guardWord, "a", "b"}, 2, true},
+		{[]string{guardWord, "../x"}, 2, true},
+		{[]string{guardWord, "a", "S-1-5-18", "more"}, 2, true},
 	} {
 		if code, ok := ServeGuard(t.Context(), tt.args, never); code != tt.code || ok != tt.ok {
 			t.Errorf("%q: %d, %v", tt.args, code, ok)
