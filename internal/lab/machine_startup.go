@@ -64,10 +64,6 @@ func (s *Scenario) Crowd(n int, lists ...[]int) error {
 		}
 		spec.Breaks = append(spec.Breaks, b)
 	}
-	data, err := json.Marshal(spec)
-	if err != nil {
-		return err
-	}
 	for i, f := range s.machine {
 		if f.Name != "machine/startup.json" {
 			continue
@@ -77,7 +73,8 @@ func (s *Scenario) Crowd(n int, lists ...[]int) error {
 			return err
 		}
 		have.Make, have.Breaks = n, spec.Breaks
-		if data, err = json.Marshal(have); err != nil {
+		data, err := json.Marshal(have)
+		if err != nil {
 			return err
 		}
 		s.machine = slices.Clone(s.machine)
