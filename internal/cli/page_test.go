@@ -140,9 +140,11 @@ func TestPageStory(t *testing.T) {
 	shot(t, b, "question")
 	drive(t, b, press("Yes, do it"), visible("Cured: updating works again"), visible("0x8024401B"))
 	shot(t, b, "after")
+	drive(t, b, chromedp.Click(`//nav//a[contains(.,"Today")]`, chromedp.BySearch), visible("Cured: updating works again"), press("See what was changed"), visible("What was changed"))
 	drive(t, b, press("Take it back"), visible("Everything is as it was before"))
 	shot(t, b, "undone")
-	drive(t, b, chromedp.Click(`//nav//a[contains(.,"History")]`, chromedp.BySearch), visible("What updoc did here"), visible("Taken back"))
+	drive(t, b, chromedp.Click(`//nav//a[contains(.,"The plan")]`, chromedp.BySearch), visible("How FRIEDA-PC gets well"), press("Fix it"), visible("May updoc do this"), press("Stop"), visible("It ended between two changes"))
+	drive(t, b, chromedp.Click(`//nav//a[contains(.,"History")]`, chromedp.BySearch), visible("What updoc did here"), visible("Taken back"), visible("Not finished"))
 	shot(t, b, "history")
 	drive(t, b, chromedp.Click(`//nav//a[contains(.,"Explain")]`, chromedp.BySearch), visible("Type the code"),
 		chromedp.SendKeys("#code", "0x80070422\r", chromedp.ByQuery), visible("What is usually behind it"))

@@ -231,7 +231,18 @@ func (s *Session) run(o Order, plan *repair.Plan) {
 				st.Phase, st.Result = Over, res
 			}
 		})
+		s.again()
 	}()
+}
+
+// again looks at the machine once more after it was changed, so that there is a plan for
+// how it is now; what the visit is at stays. What was cured is proved, and better than by
+// logs that are written later.
+func (s *Session) again() {
+	if st, _ := s.State(); st.Phase != Waiting && st.Result != repair.Cured && s.ctx.Err() == nil {
+		s.change(func(st *State) { st.Patient = nil }) // its plan is that of the run that was
+		s.examine(s.ctx)
+	}
 }
 
 func newParts(plan *repair.Plan) []Part {
@@ -326,6 +337,7 @@ func (s *Session) Undo(run string) error {
 			}
 			st.Phase, st.Undone = Undone, &u
 		})
+		s.again()
 	})
 	return nil
 }

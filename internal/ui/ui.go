@@ -17,7 +17,8 @@ import (
 // Doctor is what a person can ask of updoc. Calls that change the machine are made one
 // at a time; the others may be made at any time.
 type Doctor interface {
-	// Examine looks at the machine and plans its cure. It changes nothing.
+	// Examine looks at the machine and plans its cure. It changes nothing. The plan that
+	// it made last is the one that Fix may be asked for.
 	Examine(ctx context.Context, tell func(Work)) (*Patient, error)
 	// Open looks in the same way at what another machine wrote, in files that somebody
 	// handed over: one bundle, or loose files of one machine.

@@ -218,6 +218,8 @@ func (d *draws) common() common {
 		c.Promille = d.promille()
 	case d.st.Phase == ui.Waiting:
 		c.Screen = "waiting"
+	case d.st.Phase == ui.Over && d.st.Result == repair.Cured:
+		c.Screen = "cured"
 	case d.patient == nil && d.st.Err != nil:
 		c.Screen, c.ErrorText = "failed", d.st.Err.Error()
 	case d.patient == nil || d.st.Phase == ui.Looking:
@@ -233,6 +235,10 @@ func (d *draws) common() common {
 	}
 	if d.query.Has("late") {
 		c.Error = d.say("ui.late")
+	}
+	if c.Screen == "cured" {
+		_, c.Headline, c.Lead = d.outcome(repair.Cured, false, d.stage(d.st.Plan))
+		return c
 	}
 	if d.patient == nil {
 		return c
@@ -326,7 +332,12 @@ type lineList struct {
 const linesAtOnce = 40
 
 func (d *draws) why() whyData {
+	st := d.st
+	if d.st.Phase == ui.Over { // it tells what was the matter
+		d.st.Phase = ui.Ready
+	}
 	w := whyData{common: d.common()}
+	d.st = st
 	if d.patient != nil && len(d.patient.Doc.Causes) > 0 {
 		w.LineText = d.count("ui.why.lines", len(d.patient.Doc.Causes[0].Evidence))
 		w.Lines = d.lines(0)
@@ -600,13 +611,13 @@ func (d *draws) plan() ([]part, error) {
 	return steps, add("rest", "", "plan-rest", rest)
 }
 
-// running is the plan that is carried out, or waits, or was: nil before one is.
+// running is the plan that is carried out, or waits, or has cured; nil: there is one to
+// be begun, if any.
 func (d *draws) running() *repair.Plan {
-	switch d.st.Phase {
-	case ui.Working, ui.Waiting, ui.Over, ui.Undoing, ui.Undone:
-		if d.file == nil {
-			return d.st.Plan
-		}
+	switch {
+	case d.file != nil:
+	case d.st.Phase.Busy(), d.st.Phase == ui.Waiting, d.st.Phase == ui.Over && d.st.Result == repair.Cured:
+		return d.st.Plan
 	}
 	return nil
 }

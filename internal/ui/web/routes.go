@@ -166,13 +166,16 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	for first := true; ; first = false {
 		st, changed := p.Session.State()
 		if to := follow(view, phase, st.Phase); to != "" {
-			if send("go", to) != nil {
-				return
-			}
+			_ = send("go", to)
+			return
 		}
 		phase = st.Phase
 		d := p.drawing(r.Context(), words, view, st)
 		parts, err := d.parts()
+		if errors.Is(err, ui.ErrGone) && strings.HasPrefix(view, "other/") { // it was closed in another window
+			_ = send("go", "other")
+			return
+		}
 		if err != nil {
 			return
 		}

@@ -42,14 +42,18 @@ function listen() {
   stream.addEventListener("part", (e) => {
     const { id, html } = JSON.parse(e.data);
     const at = document.querySelector(`[data-part="${CSS.escape(id)}"]`);
-    if (!at) return;
+    if (!at) { // the view is another one now
+      stream.close();
+      location.reload();
+      return;
+    }
     const to = at.cloneNode(false);
     to.append(...parse(html).childNodes);
     morph(at, to);
     if (to.dataset.focus) at.focus();
   });
   stream.addEventListener("say", (e) => { say.textContent = JSON.parse(e.data); });
-  stream.addEventListener("go", (e) => { location.assign(root + JSON.parse(e.data)); });
+  stream.addEventListener("go", (e) => { stream.close(); location.assign(root + JSON.parse(e.data)); });
   stream.addEventListener("end", () => { stream.close(); ended(); });
   stream.addEventListener("error", () => {
     if (++lost >= 3 || stream.readyState === EventSource.CLOSED) { stream.close(); ended(); }
