@@ -19,7 +19,7 @@ if [ "${UPDOC_OWN_NET:-}" != 1 ]; then
   [ "$(id -u)" = 0 ] || { echo "NOT RUN downloads beside curl: network namespaces need root"; exit 0; }
   unshare -mn true 2>/dev/null || { echo "NOT RUN downloads beside curl: no namespace of one's own here"; exit 0; }
   dir=$(mktemp -d -p /dev/shm); trap 'rm -rf "$dir"' EXIT
-  CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w" -o "$dir/updoc" . # as releases are built
+  ./docs/bench/build.sh "$dir/updoc"
   UPDOC_OWN_NET=1 UPDOC_BENCH_DIR=$dir unshare -mn "$0" "$rounds"
   exit
 fi

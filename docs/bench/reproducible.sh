@@ -8,8 +8,8 @@ git ls-files -z | xargs -0 cp --parents -t "$dir/src"
 for place in a some/other/place; do
   mkdir -p "$dir/$place/out" && cp -r "$dir/src" "$dir/$place/src"
   for target in linux/amd64 windows/amd64 windows/arm64; do
-    (cd "$dir/$place/src" && CGO_ENABLED=0 GOOS=${target%/*} GOARCH=${target#*/} GOFLAGS=-mod=readonly \
-      go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=${VERSION:-0.1.0}" -o "../out/updoc-${target/\//-}" .)
+    (cd "$dir/$place/src" && GOOS=${target%/*} GOARCH=${target#*/} GOFLAGS=-mod=readonly \
+      ./docs/bench/build.sh "../out/updoc-${target/\//-}" -X "main.version=${VERSION:-0.1.0}")
   done
   (cd "$dir/$place/out" && sha256sum updoc-* >../sums); rm -r "$dir/$place/src"
 done

@@ -14,7 +14,7 @@ for p in curl ip unshare; do
 done
 if [ "${UPDOC_OWN_NET:-}" != 1 ]; then
   dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT
-  CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w" -o "$dir/updoc" . # as releases are built
+  ./docs/bench/build.sh "$dir/updoc"
   own=(unshare -mn); [ "$(id -u)" = 0 ] || own=(unshare -rmn)
   "${own[@]}" true 2>/dev/null || { echo "NOT RUN speed beside curl: no namespace of one's own here"; exit 0; }
   UPDOC_OWN_NET=1 UPDOC_BENCH_DIR=$dir "${own[@]}" "$0" "$rounds"

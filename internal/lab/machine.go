@@ -127,8 +127,8 @@ const (
 //	machine/startup.json    what others put on it that starts with Windows, see [startupSpec]
 //	machine/cache.json      {"NAME": "ADDRESS"}: what the DNS client remembers; "" is "no such name"
 //	machine/gone            files and folders that are missing, one a line
-//	machine/clock           how far the clock is ahead: "-26280h"
 //	machine/store.json      what of the component store is damaged, who has it, and images: see storeSection
+//	machine/clock           how far the clock is ahead: "-26280h"
 //	machine/files/C/...     text; line ends become those of Windows. An empty one is a folder if its name ends in a slash
 //	world.json              the network
 //	cure.json               [Cure]
@@ -232,7 +232,6 @@ func (m *Machine) Restart() error {
 	}
 	return m.change(func(s *state) error {
 		s.Started = m.world.Now().UTC()
-		s.finishPackages()
 		s.finishPackages()
 		for _, v := range s.Services {
 			v.State, v.Hangs = winlog.ServiceStopped, false

@@ -33,7 +33,7 @@ func TestFootprint(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	dir := t.TempDir()
-	exe := build(ctx, t, "windows", filepath.Join(dir, "updoc.exe"), "updoc")
+	exe := release(ctx, t, "windows", filepath.Join(dir, "updoc.exe"))
 	info, err := os.Stat(exe)
 	if err != nil {
 		t.Fatal(err)
@@ -48,8 +48,8 @@ func TestFootprint(t *testing.T) {
 		t.Fatal(err)
 	}
 	const rounds = 10
-	empty := best(ctx, t, rounds, build(ctx, t, runtime.GOOS, filepath.Join(dir, "nothing"), nothing))
-	start := best(ctx, t, rounds, build(ctx, t, runtime.GOOS, filepath.Join(dir, "updoc"), "updoc"), "--version")
+	empty := best(ctx, t, rounds, plain(ctx, t, filepath.Join(dir, "nothing"), nothing))
+	start := best(ctx, t, rounds, release(ctx, t, runtime.GOOS, filepath.Join(dir, "updoc")), "--version")
 	t.Logf("a start: %v of processor time, %v beyond a program that does nothing", start.cpu, start.cpu-empty.cpu)
 	if beyond := start.cpu - empty.cpu; beyond > maxStart {
 		t.Errorf("a start takes %v of processor time beyond a program that does nothing, want at most %v", beyond, maxStart)
@@ -77,11 +77,23 @@ func TestFootprint(t *testing.T) {
 	}
 }
 
-// build builds a package or file as releases are built.
-func build(ctx context.Context, t *testing.T, goos, to, what string) string {
+// release builds updoc as releases are built.
+func release(ctx context.Context, t *testing.T, goos, to string) string {
 	t.Helper()
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", to, what)
-	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH=amd64", "CGO_ENABLED=0")
+	cmd := exec.CommandContext(ctx, "docs/bench/build.sh", to)
+	cmd.Dir = filepath.Join("..", "..")
+	cmd.Env = append(os.Environ(), "GOOS="+goos, "GOARCH=amd64")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build.sh: %v\n%s", err, out)
+	}
+	return to
+}
+
+// plain builds a file.
+func plain(ctx context.Context, t *testing.T, to, file string) string {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", to, file)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
