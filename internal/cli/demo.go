@@ -154,6 +154,12 @@ func (env *Env) demoCure(ctx context.Context, s *lab.Scenario) (wrong, err error
 	r := t.runner(env, p, state, j)
 	r.Approve = func(context.Context, repair.Treatment) (bool, error) { return true, nil } // a person who agrees and does their part
 	res, err := r.Run(ctx)
+	for res == repair.Restart && err == nil {
+		fmt.Fprintf(env.Stdout, "\n%s\n", report.ResultText(sick.plan, res, false))
+		if err = p.Restart(); err == nil {
+			res, err = r.Run(ctx)
+		}
+	}
 	if err != nil {
 		return wrong, err
 	}
