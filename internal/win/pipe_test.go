@@ -37,3 +37,19 @@ func TestStrange(t *testing.T) {
 		}
 	}
 }
+
+// The pipe is for one user beside the administrators, and for nobody from the network.
+func TestPipeRights(t *testing.T) {
+	const user = "S-1-5-21-1-2-3-1001"
+	rights := pipeRights(user)
+	for _, want := range []string{"O:BA", "D:P(D;;GA;;;NU)", "(A;;0x12019b;;;" + user + ")"} {
+		if !strings.Contains(rights, want) {
+			t.Errorf("%s lacks %s", rights, want)
+		}
+	}
+	for _, other := range []string{"WD", "AU", "BU", "IU", "AN"} {
+		if strings.Contains(rights, ";;;"+other+")") {
+			t.Errorf("%s lets %s in", rights, other)
+		}
+	}
+}

@@ -163,3 +163,7 @@ func oemText(b []byte) string {
 	}
 	return windows.UTF16ToString(wide[:n])
 }
+
+// leftAlone reports a tool that is never ended from outside: what it works on is whole
+// only when it says so. learn.microsoft.com: "Windows Modules Installer".
+func leftAlone(tool string) bool { return tool == "dism" || tool == "sfc" || tool == "wusa" }

@@ -77,7 +77,3 @@ func stageOf(what string, added []byte) string {
 	}
 	return stage
 }
-
-// leftAlone reports a tool that is never ended from outside: what it works on is whole
-// only when it says so. learn.microsoft.com: "Windows Modules Installer".
-func leftAlone(tool string) bool { return tool == "dism" || tool == "sfc" || tool == "wusa" }

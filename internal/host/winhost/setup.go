@@ -9,10 +9,6 @@ import (
 	"updoc/internal/codes"
 )
 
-// setupTail is how much of the end of setup's log is read for its result; what comes
-// after the result is a few hundred lines.
-const setupTail = 1 << 20
-
 // setupEnd is what the end of a log of setup says.
 type setupEnd struct {
 	Result codes.HRESULT

@@ -21,6 +21,10 @@ import (
 	"updoc/internal/host"
 )
 
+// setupTail is how much of the end of setup's log is read for its result; what comes
+// after the result is a few hundred lines.
+const setupTail = 1 << 20
+
 const (
 	keySetup = `HKLM\SYSTEM\Setup`
 	// What setup tells of itself while it works.

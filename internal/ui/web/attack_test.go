@@ -317,7 +317,7 @@ func TestDrop(t *testing.T) {
 func TestFileName(t *testing.T) {
 	for in, want := range map[string]string{
 		"CBS.log": "CBS.log", `C:\Windows\Logs\CBS\CBS.log`: "CBS.log", "../../etc/passwd": "passwd", "..": "file", "": "file",
-		"nul": "_nul", "LPT1.log": "_LPT1.log", "a:b.txt": "ab.txt", "‮gpj.exe": "gpj.exe", "name (2).zip": "name__2_.zip",
+		"nul": "_nul", "LPT1.log": "_LPT1.log", "a:b.txt": "ab.txt", "\u202egpj.exe": "gpj.exe", "name (2).zip": "name__2_.zip",
 		".hidden": "hidden", "-rf": "rf", strings.Repeat("x", 300) + ".evtx": strings.Repeat("x", maxName-5) + ".evtx",
 	} {
 		if got := fileName(in); got != want {

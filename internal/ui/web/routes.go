@@ -435,7 +435,6 @@ type packs struct {
 	pack   *ui.Pack
 	packed *ui.Packed
 	err    error
-	tell   func()
 }
 
 // begin prepares a bundle, in the place of the one before.

@@ -85,7 +85,6 @@ type Page struct {
 	mu   sync.Mutex
 	open int           // pages that listen for news
 	more chan struct{} // told when that number changes
-	last time.Time     // when the last one was closed
 
 	temp  string
 	packs packs
