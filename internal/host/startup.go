@@ -497,32 +497,29 @@ func (x *starter) filters() {
 // images asks who made each program, several at once: to check a signature is to read
 // the file.
 func (x *starter) images() {
+	files := map[string]*Program{}
 	var (
-		mu    sync.Mutex
-		wg    sync.WaitGroup
-		gate  = make(chan struct{}, imagesAtOnce)
-		files = map[string]Program{}
+		wg   sync.WaitGroup
+		gate = make(chan struct{}, imagesAtOnce)
 	)
 	for _, e := range x.out.Entries {
 		low := strings.ToLower(e.File)
-		if _, asked := files[low]; asked || !localPath(e.File) || len(files) >= maxStartupImages || x.ctx.Err() != nil {
+		if files[low] != nil || !localPath(e.File) || len(files) >= maxStartupImages || x.ctx.Err() != nil {
 			continue
 		}
-		mu.Lock()
-		files[low] = Program{}
-		mu.Unlock()
+		p := new(Program) // its own, so that nobody else writes it
+		files[low] = p
 		gate <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-gate }()
-			i := x.sys.Program(x.ctx, e.File)
-			mu.Lock()
-			files[low] = i
-			mu.Unlock()
+			*p = x.sys.Program(x.ctx, e.File)
 		})
 	}
 	wg.Wait()
 	for i := range x.out.Entries {
-		x.out.Entries[i].Program = files[strings.ToLower(x.out.Entries[i].File)]
+		if p := files[strings.ToLower(x.out.Entries[i].File)]; p != nil {
+			x.out.Entries[i].Program = *p
+		}
 	}
 	slices.SortStableFunc(x.out.Entries, func(a, b StartupEntry) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), cmp.Compare(a.Where, b.Where))

@@ -204,7 +204,7 @@ func TestWrongPassword(t *testing.T) {
 			}
 			asked := 0
 			for _, s := range w.Log() {
-				if strings.Contains(fmt.Sprint(s), "407") {
+				if s.Status == http.StatusProxyAuthRequired {
 					asked++
 				}
 			}
