@@ -601,16 +601,23 @@ func TestRunTools(t *testing.T) {
 	}
 }
 
-// A tool that never ends is ended with whoever waits for it.
+// A tool that never ends is ended with whoever waits for it; one that servicing does its
+// work with is waited for.
 func TestRunCancelled(t *testing.T) {
 	h := live(t)
-	script(t, h, `{"sfc":{"silence":"1h"}}`)
+	script(t, h, `{"chkdsk":{"silence":"1h"},"sfc":{"silence":"1500ms"}}`)
 	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
 	defer cancel()
 	began := time.Now()
-	err := h.Apply(ctx, host.Change{Kind: host.Run, Path: "sfc", Args: []string{"/scannow"}})
+	err := h.Apply(ctx, host.Change{Kind: host.Run, Path: "chkdsk", Args: []string{"/scan"}})
 	if !errors.Is(err, ctx.Err()) || time.Since(began) > 20*time.Second {
 		t.Errorf("%v after %v", err, time.Since(began))
+	}
+	ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	began = time.Now()
+	if err := h.Apply(ctx, host.Change{Kind: host.Run, Path: "sfc", Args: []string{"/scannow"}}); err != nil || time.Since(began) < time.Second {
+		t.Errorf("sfc was not left to its end: %v after %v", err, time.Since(began))
 	}
 }
 
