@@ -93,8 +93,15 @@ func TestPageAccessible(t *testing.T) {
 	if !strings.Contains(out, "image-alt") {
 		t.Errorf("axe finds nothing where something is: %q", out)
 	}
-	// The text of a page twice as large still fits.
-	drive(t, b, chromedp.EmulateViewport(640, 480, chromedp.EmulateScale(2)), chromedp.Navigate(at+"plan"), visible("gesund wird"))
+	// At 200 % a window of 1280 pixels has room for 640: nothing is cut off, nothing needs scrolling sideways.
+	for path, wait := range map[string]string{"": "Geheilt", "why": "spricht dafür", "plan": "Was geändert wird", "help": "Das ist darin", "explain?code=0x8024401B": "Was meist dahintersteckt"} {
+		var wide int
+		drive(t, b, chromedp.EmulateViewport(640, 430, chromedp.EmulateScale(2)), chromedp.Navigate(at+path), visible(wait),
+			chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide))
+		if wide > 640 {
+			t.Errorf("/%s at 200 %% is %d pixels wide in a window of 640", path, wide)
+		}
+	}
 }
 
 // TestPageByKeyboard: the whole story without a mouse.

@@ -471,7 +471,6 @@ func (s *Session) Open(name string, size int64, paths []string, done func()) (in
 		st.Files = append(st.Files, File{ID: id, Name: name, Bytes: size, Work: Work{What: "ui.work.read"}})
 	})
 	s.async(func(ctx context.Context) {
-		defer done()
 		set := func(f func(*File)) {
 			s.change(func(st *State) {
 				if i := slices.IndexFunc(st.Files, func(f File) bool { return f.ID == id }); i >= 0 {
@@ -479,7 +478,11 @@ func (s *Session) Open(name string, size int64, paths []string, done func()) (in
 				}
 			})
 		}
-		p, err := s.doctor.Open(ctx, paths, func(w Work) { set(func(f *File) { f.Work = w }) })
+		read := func() (*Patient, error) {
+			defer done() // before anybody is told that it is read
+			return s.doctor.Open(ctx, paths, func(w Work) { set(func(f *File) { f.Work = w }) })
+		}
+		p, err := read()
 		set(func(f *File) { f.Patient, f.Err, f.Work = p, err, Work{} })
 	})
 	return id, nil
