@@ -187,7 +187,7 @@ func TestPageManyLines(t *testing.T) {
 // TestPageEnds: the program ends with its last window.
 func TestPageEnds(t *testing.T) {
 	b := chromium(t)
-	v := visitLab(t, lab.Demo, web.Server{Grace: 100 * time.Millisecond})
+	v := visitLab(t, lab.Demo, web.Server{Grace: 100 * time.Millisecond, First: 10 * time.Second}) // it may be left before it listens
 	drive(t, b, chromedp.Navigate(v.url), visible("proxy setting is wrong"), chromedp.Navigate("about:blank"))
 	select {
 	case <-v.ended:
