@@ -581,7 +581,7 @@ func TestInterrupt(t *testing.T) {
 		fmt.Fprintf(&b, "2031/02/03 08:04:03.4485217 6104  7340  Agent           line %x %x\r\n", r.Uint64(), r.Uint64())
 	}
 	var files []hosttest.File
-	for i := range 12 {
+	for i := range 6 {
 		files = append(files, hosttest.File{Name: fmt.Sprintf("%d/WindowsUpdate.log", i), Data: b.String()})
 	}
 	inner := hosttest.Zip(t, files)

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -195,20 +196,20 @@ func TestKilledMachines(t *testing.T) {
 		patients = append(patients, planFirst(t, name))
 	}
 	random := rand.New(rand.NewPCG(20310203, 2))
-	hit := 0
-	for i := range kills {
-		p, at, undo := patients[i%len(patients)], 1+random.IntN(30), random.IntN(2) == 0
-		ok := t.Run(fmt.Sprintf("%s at %d", p.Name, at), func(t *testing.T) {
-			if p.killed(t, at, undo) {
-				hit++
-			}
-		})
-		if !ok {
-			return
+	var hit atomic.Int64
+	t.Run("kills", func(t *testing.T) {
+		for i := range kills {
+			p, at, undo := patients[i%len(patients)], 1+random.IntN(30), random.IntN(2) == 0
+			t.Run(fmt.Sprintf("%s at %d", p.Name, at), func(t *testing.T) {
+				t.Parallel()
+				if p.killed(t, at, undo) {
+					hit.Add(1)
+				}
+			})
 		}
-	}
-	if hit < kills/2 {
-		t.Errorf("only %d of %d were killed: the points lie behind the end", hit, kills)
+	})
+	if n := int(hit.Load()); n < kills/2 {
+		t.Errorf("only %d of %d were killed: the points lie behind the end", n, kills)
 	}
 }
 

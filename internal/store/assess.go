@@ -131,8 +131,8 @@ func (x *assessing) gather() {
 	}
 	for _, l := range logs {
 		for _, c := range l.Checks {
-			if !slices.ContainsFunc(x.checks, func(o check) bool {
-				return o.By == c.By && !c.End.IsZero() && o.Begin.Equal(c.Begin) && o.End.Equal(c.End)
+			if !slices.ContainsFunc(x.checks, func(o check) bool { // a log and its copy tell the same
+				return o.source != l.Source && o.By == c.By && !c.End.IsZero() && o.Begin.Equal(c.Begin) && o.End.Equal(c.End)
 			}) {
 				x.checks = append(x.checks, check{c, l.Source})
 			}

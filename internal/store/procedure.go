@@ -326,21 +326,31 @@ func (f *following) run(about, by string, c host.Change, args map[string]string)
 	return r, nil
 }
 
-// newest returns the last check of a tool that a log has and had not before.
+// newest returns the last check of a tool that a log has and had not before. The log
+// writes seconds: two checks may look alike, so they are counted.
 func newest(before, now winlog.StoreLog, by string) *winlog.StoreCheck {
 	for i := len(now.Checks) - 1; i >= 0; i-- {
-		c := now.Checks[i]
+		c := &now.Checks[i]
 		if c.By != by {
 			continue
 		}
-		if slices.ContainsFunc(before.Checks, func(o winlog.StoreCheck) bool {
-			return o.By == by && o.Begin.Equal(c.Begin) && o.End.Equal(c.End) && o.Found == c.Found && o.Whole == c.Whole
-		}) {
-			return nil
+		if alike(c, now) > alike(c, before) {
+			return c
 		}
-		return &now.Checks[i]
+		return nil
 	}
 	return nil
+}
+
+// alike counts the checks of a log that nothing tells from c.
+func alike(c *winlog.StoreCheck, l winlog.StoreLog) int {
+	n := 0
+	for _, o := range l.Checks {
+		if o.By == c.By && o.Begin.Equal(c.Begin) && o.End.Equal(c.End) && o.Found == c.Found && o.Whole == c.Whole {
+			n++
+		}
+	}
+	return n
 }
 
 // course is the course of events.
