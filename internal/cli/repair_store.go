@@ -41,9 +41,10 @@ gives, the exact package of the catalogue. Last sfc puts back what lies outside 
 store. What cannot help is left out, and it is said why. How it ended is read from
 exit codes and from what servicing writes down, never from what a tool prints.
 
-  --source takes install.wim or install.esd (the right index is found; PATH:INDEX names
-           one), a folder with them, a Windows folder that is mounted or shared by a
-           healthy machine, a .msu or .cab, or a kit of 'updoc catalog download'.
+  --source takes the ISO file of a Windows medium, which is read as it is, install.wim
+           or install.esd (the right index is found; PATH:INDEX names one), a folder
+           with them, a Windows folder that is mounted or shared by a healthy machine,
+           a .msu or .cab, or a kit of 'updoc catalog download'.
   --check  tells what is known and changes nothing.
   --from   tells it of another machine's logs or bundle.
 
@@ -55,6 +56,7 @@ not find out, 4 a repair failed, 5 restart needed, 6 not allowed.`,
 		Example: `  updoc repair-store --check                               what is damaged?
   updoc repair-store                                       repair it, asking first
   updoc repair-store --source D:\                          with a medium at hand
+  updoc repair-store --source C:\windows.iso               with an ISO file
   updoc repair-store --source \\pc-2\windows --yes         from a healthy machine
   updoc repair-store --check --from CBS.log                read another machine's log`,
 		Args: cobra.NoArgs,
@@ -67,7 +69,7 @@ not find out, 4 a repair failed, 5 restart needed, 6 not allowed.`,
 	}
 	f := cmd.Flags()
 	f.BoolVar(&r.look, "check", false, "tell what is known, and change nothing")
-	f.StringVar(&r.source, "source", "", "where good files are: an image, a medium, a Windows folder, a package, a kit")
+	f.StringVar(&r.source, "source", "", "where good files are: an ISO file, an image, a medium, a Windows folder, a package, a kit")
 	f.BoolVarP(&r.yes, "yes", "y", false, "do not ask before it is carried out")
 	f.StringArrayVar(&r.from, "from", nil, "tell of this bundle, folder or log instead of this machine; may be repeated")
 	r.flags(cmd)
@@ -335,8 +337,9 @@ func (r *storeRepair) packages(ctx context.Context, env *Env, p Patient, state, 
 }
 
 // indexed is a path with the number of a Windows in the image: "D:\install.wim:6",
+// "C:\windows.iso:6",
 // also with the prefix that DISM has for it.
-var indexed = regexp.MustCompile(`(?i)^(?:wim:|esd:)?(.+\.(?:wim|esd)):(\d{1,3})$`)
+var indexed = regexp.MustCompile(`(?i)^(?:wim:|esd:)?(.+\.(?:wim|esd|iso)):(\d{1,3})$`)
 
 // image looks at the image that was given.
 func (r *storeRepair) image(ctx context.Context, p Patient) (*host.Image, int, error) {
@@ -356,7 +359,7 @@ func (r *storeRepair) image(ctx context.Context, p Patient) (*host.Image, int, e
 	case errors.Is(err, host.ErrNotExist):
 		return nil, 0, usage("check the path given to --source", "there is no %s", name)
 	case errors.Is(err, host.ErrNoImage):
-		return nil, 0, usage("give install.wim, install.esd, a medium, a Windows folder, a .msu or .cab", "%w", err)
+		return nil, 0, usage("give an ISO file of Windows, install.wim, install.esd, a medium, a Windows folder, a .msu or .cab", "%w", err)
 	case errors.Is(err, host.ErrDenied):
 		return nil, 0, notAllowed(err)
 	case err != nil:

@@ -88,6 +88,12 @@ func TestRepairStore(t *testing.T) {
 			{[]string{"--source", `D:\sources\install.wim:1`}, ExitProblems, "", ""},
 			{medium, 0, "cured", torn + ",told.repaired.image,told.files-fine,end.sound"},
 		},
+		"components-disc-file": {
+			{[]string{"--source", `C:\Media\home.iso`}, ExitProblems, "", ""}, // another edition, another build: nothing is begun
+			{[]string{"--source", `C:\Media\later.iso`}, ExitProblems, "", ""},
+			{[]string{"--source", `C:\Media\windows.iso:1`}, ExitProblems, "", ""},
+			{[]string{"--source", `C:\Media\windows.iso`}, 0, "cured", torn + ",told.repaired.image,told.files-fine,end.sound"},
+		},
 		"components-wsus-place": {{nil, 0, "cured", torn + ",told.repaired.policy,told.files-fine,end.sound"}},
 		"components-healthy-machine": {
 			{medium, ExitProblems, "not-cured", torn + ",told.failed.update,told.failed.image,code.0x800F081F,told.files-left-out,end.unrepaired"},
@@ -190,6 +196,7 @@ func TestRepairStoreUsage(t *testing.T) {
 		says string
 	}{
 		"no such source":  {[]string{"--lab", dir, "--source", `D:\gone.wim`}, ExitUsage, "there is no"},
+		"no such disc":    {[]string{"--lab", dir, "--source", `C:\gone.iso`}, ExitUsage, "there is no"},
 		"no image":        {[]string{"--lab", dir, "--source", `C:\Windows\System32\cryptsvc.dll`}, ExitUsage, "install.wim"},
 		"no such package": {[]string{"--lab", dir, "--source", "gone.msu"}, ExitUsage, "updoc catalog download"},
 		"no such machine": {[]string{"--lab", filepath.Join(dir, "gone")}, ExitUsage, "no simulated machine"},

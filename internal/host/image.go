@@ -12,17 +12,19 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf16"
+
+	"updoc/internal/udf"
 )
 
 // AskImage asks what a Windows image holds, by the argument "path": a file
-// (install.wim, install.esd), the folder of a medium that holds one, or the Windows
-// folder of another installation. The answer is [Image]; nothing of it is recorded in
+// (install.wim, install.esd), the folder or the ISO file of a medium that holds one, or
+// the Windows folder of another installation. The answer is [Image]; nothing of it is recorded in
 // a bundle.
 const AskImage = "image"
 
 // Image is a source of Windows' own files.
 type Image struct {
-	Path    string       `json:"path"` // of the file, or of the Windows folder
+	Path    string       `json:"path"` // of the file, which may lie in an ISO file, see [InDisc]; or of the Windows folder
 	Kind    ImageKind    `json:"kind"`
 	Entries []ImageEntry `json:"entries,omitempty"` // in the order of their index
 }
@@ -35,7 +37,6 @@ const (
 	ImageWIM    ImageKind = "wim"
 	ImageESD    ImageKind = "esd"
 	ImageFolder ImageKind = "folder" // a Windows folder: mounted, or another machine's
-	ImageISO    ImageKind = "iso"    // a disc that Windows has to mount first
 )
 
 // ImageEntry is one Windows in an image.
@@ -59,23 +60,53 @@ const (
 	maxImages   = 128
 )
 
-// FindImage looks at what stands under a name in a file system, with slashes; the
-// path in the answer is a name there too.
-func FindImage(files fs.FS, name string) (Image, error) {
-	info, err := fs.Stat(files, name)
-	if err != nil {
-		return Image{}, err
+// InDisc parts a path that leads into an ISO file, `C:\win.iso\sources\install.wim`, in
+// that file and the name in it, with slashes. Such a path is updoc's own: a live host
+// attaches the disc for as long as a tool reads from it.
+func InDisc(name string) (disc, inside string, ok bool) {
+	low := strings.ToLower(strings.ReplaceAll(name, `\`, "/"))
+	at := strings.Index(low, discExt+"/")
+	if at <= 0 || low[at-1] == '/' || at+len(discExt)+1 == len(low) {
+		return "", "", false
 	}
-	if !info.IsDir() {
+	at += len(discExt)
+	return name[:at], strings.ReplaceAll(name[at+1:], `\`, "/"), true
+}
+
+const discExt = ".iso"
+
+// imageFiles are where media have the Windows that they install.
+// learn.microsoft.com: "Windows Setup Installation Process".
+var imageFiles = []string{"sources/install.wim", "sources/install.esd", "install.wim", "install.esd"}
+
+// FindImage looks at what stands under a name in a file system, with slashes; the
+// path in the answer is a name there too, which [InDisc] parts where it lies in an ISO
+// file.
+func FindImage(files fs.FS, name string) (Image, error) {
+	if disc, inside, ok := InDisc(name); ok {
+		if info, err := fs.Stat(files, disc); err == nil && !info.IsDir() {
+			return imageInDisc(files, disc, inside)
+		}
+	}
+	info, err := fs.Stat(files, name)
+	switch {
+	case err != nil:
+		return Image{}, err
+	case !info.IsDir() && strings.EqualFold(path.Ext(name), discExt):
+		return imageInDisc(files, name, ".")
+	case !info.IsDir():
 		return openImage(files, name)
 	}
-	for _, in := range []string{"sources/install.wim", "sources/install.esd", "install.wim", "install.esd"} {
-		if found, ok := lookUp(files, name, in); ok {
+	for _, in := range imageFiles {
+		switch found, err := LookUp(files, name, in); {
+		case err == nil:
 			return openImage(files, found)
+		case !errors.Is(err, fs.ErrNotExist):
+			return Image{}, err
 		}
 	}
 	for _, windows := range []string{"", "Windows"} {
-		if found, ok := lookUp(files, name, path.Join(windows, "WinSxS")); ok {
+		if found, err := LookUp(files, name, path.Join(windows, "WinSxS")); err == nil {
 			dir := path.Dir(found)
 			return Image{Path: dir, Kind: ImageFolder, Entries: []ImageEntry{{Build: folderBuild(files, dir)}}}, nil
 		}
@@ -83,27 +114,67 @@ func FindImage(files fs.FS, name string) (Image, error) {
 	return Image{}, fmt.Errorf("%s: %w: it holds no install.wim, no install.esd and no Windows", name, ErrNoImage)
 }
 
-// lookUp finds a name below a folder without regard to case, as Windows does.
-func lookUp(files fs.FS, dir, name string) (string, bool) {
+// imageInDisc looks into an ISO file without mounting it.
+func imageInDisc(files fs.FS, disc, inside string) (Image, error) {
+	f, err := files.Open(disc)
+	if err != nil {
+		return Image{}, err
+	}
+	defer f.Close()
+	src, ok := f.(io.ReaderAt)
+	if !ok {
+		return Image{}, fmt.Errorf("%s: %w", disc, errors.ErrUnsupported)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return Image{}, err
+	}
+	u, err := udf.Open(src, info.Size())
+	if err != nil {
+		return Image{}, fmt.Errorf("%s: %w: %w", disc, ErrNoImage, err)
+	}
+	img, err := FindImage(u, inside)
+	_, _, nested := InDisc(img.Path)
+	switch {
+	case err == nil && (nested || img.Kind == ImageFolder): // nothing that DISM could be given
+		err = ErrNoImage
+	case errors.Is(err, udf.ErrDamaged), errors.Is(err, udf.ErrTooLarge):
+		err = fmt.Errorf("%w: %w", ErrNoImage, err)
+	}
+	if err != nil {
+		return Image{}, fmt.Errorf("%s: %w", disc, err)
+	}
+	img.Path = path.Join(disc, img.Path)
+	return img, nil
+}
+
+// LookUp finds a name below a folder of a file system without regard to letter case, as
+// Windows does.
+func LookUp(files fs.FS, dir, name string) (string, error) {
 	for part := range strings.SplitSeq(name, "/") {
+		if info, err := fs.Stat(files, dir); err != nil {
+			return "", err
+		} else if !info.IsDir() {
+			return "", fmt.Errorf("%s: %w", path.Join(dir, part), fs.ErrNotExist)
+		}
 		entries, err := fs.ReadDir(files, dir)
 		if err != nil {
-			return "", false
+			return "", err
 		}
 		i := slices.IndexFunc(entries, func(e fs.DirEntry) bool { return equalFold(e.Name(), part) })
 		if i < 0 {
-			return "", false
+			return "", fmt.Errorf("%s: %w", path.Join(dir, part), fs.ErrNotExist)
 		}
 		dir = path.Join(dir, entries[i].Name())
 	}
-	return dir, true
+	return dir, nil
 }
 
 // folderBuild is the version of the servicing stack of a Windows that does not run
 // here, which is the build that it was serviced to.
 func folderBuild(files fs.FS, windows string) string {
-	dir, ok := lookUp(files, windows, "servicing/Version")
-	if !ok {
+	dir, err := LookUp(files, windows, "servicing/Version")
+	if err != nil {
 		return ""
 	}
 	entries, err := fs.ReadDir(files, dir)
@@ -122,8 +193,6 @@ func folderBuild(files fs.FS, windows string) string {
 func openImage(files fs.FS, name string) (Image, error) {
 	kind := ImageKind(strings.TrimPrefix(strings.ToLower(path.Ext(name)), "."))
 	switch kind {
-	case ImageISO:
-		return Image{Path: name, Kind: ImageISO}, nil
 	case ImageWIM, ImageESD:
 	default:
 		return Image{}, fmt.Errorf("%s: %w: give an install.wim, an install.esd, a disc or a folder", name, ErrNoImage)

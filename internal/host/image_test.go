@@ -47,7 +47,7 @@ func TestFindImage(t *testing.T) {
 		"pc/Windows/WinSxS/x/y.dll":                     {},
 		"pc/Windows/servicing/Version/10.0.22631.3371/": {Mode: 0x80000000},
 		"pc/Windows/servicing/Version/10.0.22631.3447/": {Mode: 0x80000000},
-		"win11.iso":      {},
+		"win11.iso":      {Data: []byte("no disc")},
 		"empty/read.me":  {},
 		"damaged.wim":    {Data: []byte("MSWIM")},
 		"picture.jpg":    {},
@@ -60,7 +60,6 @@ func TestFindImage(t *testing.T) {
 		"usb/sources":              {Path: "usb/sources/install.esd", Kind: ImageESD, Entries: media[1:]},
 		"pc":                       {Path: "pc/Windows", Kind: ImageFolder, Entries: []ImageEntry{{Build: "22631.3447"}}},
 		"pc/Windows":               {Path: "pc/Windows", Kind: ImageFolder, Entries: []ImageEntry{{Build: "22631.3447"}}},
-		"win11.iso":                {Path: "win11.iso", Kind: ImageISO},
 	} {
 		have, err := FindImage(files, name)
 		if err != nil {
@@ -70,7 +69,7 @@ func TestFindImage(t *testing.T) {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
-	for _, name := range []string{"empty", "damaged.wim", "picture.jpg", "plain", "plain2", "nowhere"} {
+	for _, name := range []string{"empty", "damaged.wim", "picture.jpg", "plain", "plain2", "nowhere", "win11.iso", "win11.iso/sources/install.wim"} {
 		if have, err := FindImage(files, name); err == nil {
 			t.Errorf("%s: %+v", name, have)
 		}

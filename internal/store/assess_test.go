@@ -154,8 +154,8 @@ func TestAssess(t *testing.T) {
 		"another machine of another build": {
 			look(1, false, "0x0", 0, payload), "", Options{Image: &host.Image{Path: `\\pc-2\windows`, Kind: host.ImageFolder, Entries: []host.ImageEntry{{Build: "19045.4046"}}}}, Damaged, "repair files verify", "update", `\\pc-2\windows: build, look: known`, "",
 		},
-		"a disc that is not open": {
-			"", "", Options{Image: &host.Image{Path: `D:\win.iso`, Kind: host.ImageISO}}, Unknown, "look repair files verify", "update", `D:\win.iso: iso`, "",
+		"an ISO file": {
+			look(1, false, "0x0", 0, payload), "", Options{Image: &host.Image{Path: `C:\win.iso\sources\install.wim`, Kind: host.ImageWIM, Entries: []host.ImageEntry{right}}}, Damaged, "repair files verify", `update, image wim:C:\win.iso\sources\install.wim:6`, "look: known", "",
 		},
 		"a restart is due": {
 			look(1, false, "0x0", 0, payload), reg(keyServices+`\RebootPending`, "@=\"\""), Options{}, Damaged, "", "update", "look: pending, repair: pending, files: pending", "",

@@ -164,8 +164,6 @@ func split(s string) (build, revision int) {
 func (x *assessing) given(img host.Image) (Source, message.Line) {
 	build, _, edition, arch := x.machine()
 	switch {
-	case img.Kind == host.ImageISO:
-		return Source{}, sentence("store.not.iso")
 	case len(img.Entries) == 0:
 		return Source{}, sentence("store.not.image")
 	case build == 0:

@@ -6,11 +6,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 
 	"updoc/internal/host"
+	"updoc/internal/udf"
 )
 
 // Media is what a machine would be installed from.
@@ -45,7 +44,7 @@ func OpenMedia(path, at string) (Media, error) {
 	}
 	m := Media{Path: path}
 	if info.IsDir() {
-		err = m.read(folder(at))
+		err = m.read(os.DirFS(at))
 		return m, err
 	}
 	f, err := os.Open(at)
@@ -73,73 +72,47 @@ func (m *Media) readESD(r io.ReaderAt, size int64) error {
 }
 
 func (m *Media) readISO(r io.ReaderAt, size int64) error {
-	u, err := openUDF(r, size)
+	u, err := udf.Open(r, size)
 	if err != nil {
 		return fmt.Errorf("read the ISO file %s: %w", m.Path, err)
 	}
-	return m.read(func(name string) (io.ReaderAt, int64, func() error, error) {
-		f, err := u.open(name)
-		if err != nil {
-			return nil, 0, nil, err
-		}
-		return f, f.size, func() error { return nil }, nil
-	})
+	return m.read(u)
 }
 
-// opener opens a file of media by its path with slashes, letter case left out.
-type opener func(name string) (r io.ReaderAt, size int64, done func() error, err error)
-
-// folder opens files below a folder.
-func folder(root string) opener {
-	return func(name string) (io.ReaderAt, int64, func() error, error) {
-		at := root
-		for part := range strings.SplitSeq(name, "/") {
-			entries, err := os.ReadDir(at)
-			if err != nil {
-				return nil, 0, nil, err
-			}
-			i := slices.IndexFunc(entries, func(e fs.DirEntry) bool { return strings.EqualFold(e.Name(), part) })
-			if i < 0 {
-				return nil, 0, nil, fmt.Errorf("%s: %w", name, fs.ErrNotExist)
-			}
-			at = filepath.Join(at, entries[i].Name())
-		}
-		f, err := os.Open(at)
-		if err != nil {
-			return nil, 0, nil, err
-		}
-		info, err := f.Stat()
-		if err == nil && !info.Mode().IsRegular() {
-			err = fmt.Errorf("%s: %w", name, fs.ErrNotExist)
-		}
-		if err != nil {
-			return nil, 0, nil, errors.Join(err, f.Close())
-		}
-		return f, info.Size(), f.Close, nil
-	}
-}
-
-func (m *Media) read(open opener) error {
-	if _, _, done, err := open("setup.exe"); err == nil {
+func (m *Media) read(files fs.FS) error {
+	switch _, err := host.LookUp(files, ".", "setup.exe"); {
+	case err == nil:
 		m.Setup = true
-		if err := done(); err != nil {
-			return err
-		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("open setup.exe of the media: %w", err)
 	}
 	for _, name := range imageFiles {
-		r, size, done, err := open(name)
+		found, err := host.LookUp(files, ".", name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
 			return fmt.Errorf("open %s of the media: %w", name, err)
 		}
-		images, err := host.ReadImage(io.NewSectionReader(r, 0, size))
-		if err = errors.Join(err, done()); err != nil {
+		images, err := readImages(files, found)
+		if err != nil {
 			return fmt.Errorf("%s of the media: %w", name, err)
 		}
 		m.File, m.Images = name, images
 		return nil
 	}
 	return fmt.Errorf("%s: %w: it has none of %s", m.Path, ErrNoMedia, strings.Join(imageFiles, ", "))
+}
+
+func readImages(files fs.FS, name string) ([]host.ImageEntry, error) {
+	f, err := files.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	src, ok := f.(io.ReaderAt)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	return host.ReadImage(src)
 }

@@ -17,7 +17,6 @@ import (
 
 // Errors of reading media. Test with errors.Is.
 var (
-	ErrNotUDF   = errors.New("no UDF file system")
 	ErrNoMedia  = errors.New("no installation media")
 	ErrTooLarge = errors.New("larger than such a file ever is")
 	ErrDamaged  = errors.New("damaged")

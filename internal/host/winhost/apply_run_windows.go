@@ -72,9 +72,17 @@ func (h *Host) run(ctx context.Context, name string, args []string) error {
 		defer cancel()
 		ctx = limited
 	}
-	cmd := exec.CommandContext(ctx, path, args...)
+	given, held, err := lendDisc(ctx, args)
+	if err != nil {
+		return err
+	}
+	defer held.close()
+	cmd := exec.CommandContext(ctx, path, given...)
 	cmd.Env, cmd.Dir = h.environment(), h.places.windows
 	cmd.SysProcAttr = &syscall.SysProcAttr{HideWindow: true, CreationFlags: windows.CREATE_NO_WINDOW}
+	if held != 0 { // the tool outlives updoc, and the disc lasts as long as the tool
+		cmd.SysProcAttr.AdditionalInheritedHandles = []syscall.Handle{syscall.Handle(held)}
+	}
 	cmd.WaitDelay = 5 * time.Second // what it started may hold its output open
 	said := &output{}
 	cmd.Stdout, cmd.Stderr = said, said

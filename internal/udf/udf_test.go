@@ -1,4 +1,4 @@
-package upgrade
+package udf
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 )
 
 // volume is a UDF volume being written: sectors from the anchor on.
@@ -21,10 +22,10 @@ const partitionStart = 300 // sector
 
 // at returns a sector.
 func (v *volume) at(sector int) []byte {
-	if need := (sector - udfAnchor + 1) * udfSector; len(v.b) < need {
+	if need := (sector - anchorAt + 1) * sectorSize; len(v.b) < need {
 		v.b = append(v.b, make([]byte, need-len(v.b))...)
 	}
-	return v.b[(sector-udfAnchor)*udfSector:][:udfSector]
+	return v.b[(sector-anchorAt)*sectorSize:][:sectorSize]
 }
 
 // sign gives a structure its tag.
@@ -40,9 +41,9 @@ func sign(d []byte, kind uint16) {
 
 // next appends bytes to the partition and returns their block.
 func (v *volume) next(data []byte) uint32 {
-	block := len(v.b)/udfSector + udfAnchor - partitionStart
-	for i := 0; i == 0 || i*udfSector < len(data); i++ {
-		copy(v.at(partitionStart+block+i), data[min(i*udfSector, len(data)):])
+	block := len(v.b)/sectorSize + anchorAt - partitionStart
+	for i := 0; i == 0 || i*sectorSize < len(data); i++ {
+		copy(v.at(partitionStart+block+i), data[min(i*sectorSize, len(data)):])
 	}
 	return uint32(block)
 }
@@ -51,7 +52,7 @@ func (v *volume) next(data []byte) uint32 {
 // bytes.
 func (v *volume) file(kind byte, data []byte, piece int) uint32 {
 	le := binary.LittleEndian
-	d := make([]byte, udfSector)
+	d := make([]byte, sectorSize)
 	d[27] = kind
 	le.PutUint64(d[56:], uint64(len(data)))
 	if piece == 0 { // inside the entry
@@ -85,34 +86,42 @@ func name(text string, wide bool, icb uint32) []byte {
 		id, d[18] = nil, 8
 	}
 	d[19] = byte(len(id))
-	binary.LittleEndian.PutUint32(d[20:], udfSector)
+	binary.LittleEndian.PutUint32(d[20:], sectorSize)
 	binary.LittleEndian.PutUint32(d[24:], icb)
 	sign(d, tagName)
 	d = append(d, id...)
 	return append(d, make([]byte, -len(d)&3)...)
 }
 
-// udfVolume writes a volume with setup.exe and sources/install.wim.
-func udfVolume(wim []byte) []byte {
+// folder is an entry of a directory in a directory.
+func folder(text string, icb uint32) []byte {
+	d := name(text, false, icb)
+	d[18] = 2
+	sign(d, tagName)
+	return d
+}
+
+// newVolume writes a volume with setup.exe and sources/install.wim.
+func newVolume(wim []byte) []byte {
 	v := &volume{}
 	le := binary.LittleEndian
 	v.at(partitionStart) // the file set, written last
 	setup := v.file(5, []byte("MZ"), 0)
-	image := v.file(5, wim, udfSector)
+	image := v.file(5, wim, sectorSize)
 	sources := v.file(4, slices.Concat(name("", false, 0), name("Other", true, setup), name("INSTALL.WIM", true, image)), 0)
-	root := v.file(4, slices.Concat(name("", false, 0), name("Sources", false, sources), name("setup.exe", false, setup)), udfSector)
+	root := v.file(4, slices.Concat(name("", false, 0), folder("Sources", sources), name("setup.exe", false, setup)), sectorSize)
 	set := v.at(partitionStart)
 	le.PutUint32(set[404:], root)
 	sign(set, tagFileSet)
-	anchor := v.at(udfAnchor)
-	le.PutUint32(anchor[16:], 4*udfSector)
+	anchor := v.at(anchorAt)
+	le.PutUint32(anchor[16:], 4*sectorSize)
 	le.PutUint32(anchor[20:], 260)
 	sign(anchor, tagAnchor)
 	part := v.at(260)
 	le.PutUint32(part[188:], partitionStart)
 	sign(part, tagPartition)
 	logical := v.at(261)
-	le.PutUint32(logical[212:], udfSector)
+	le.PutUint32(logical[212:], sectorSize)
 	logical[440] = 1
 	sign(logical, tagVolume)
 	sign(v.at(262), tagEnd)
@@ -122,41 +131,45 @@ func udfVolume(wim []byte) []byte {
 // disc is a volume with the sectors before the anchor, which hold nothing.
 type disc []byte
 
-func (d disc) size() int64 { return udfAnchor*udfSector + int64(len(d)) }
+func (d disc) size() int64 { return anchorAt*sectorSize + int64(len(d)) }
 
 func (d disc) ReadAt(p []byte, off int64) (int, error) {
 	n := 0
-	for ; n < len(p) && off < udfAnchor*udfSector; n, off = n+1, off+1 {
+	for ; n < len(p) && off < anchorAt*sectorSize; n, off = n+1, off+1 {
 		p[n] = 0
 	}
 	if n == len(p) {
 		return n, nil
 	}
-	k, err := bytes.NewReader(d).ReadAt(p[n:], off-udfAnchor*udfSector)
+	k, err := bytes.NewReader(d).ReadAt(p[n:], off-anchorAt*sectorSize)
 	return n + k, err
 }
 
 func TestUDF(t *testing.T) {
 	wim := bytes.Repeat([]byte("0123456789abcdef"), 700) // several extents, the last one not full
-	d := disc(udfVolume(wim))
-	u, err := openUDF(d, d.size())
+	d := disc(newVolume(wim))
+	u, err := Open(d, d.size())
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := u.open("sources/install.wim")
-	if err != nil {
-		t.Fatal(err)
+	if err := fstest.TestFS(u, "Sources/INSTALL.WIM", "Sources/Other", "setup.exe"); err != nil {
+		t.Error(err)
 	}
-	got, err := io.ReadAll(io.NewSectionReader(f, 0, f.size))
+	got, err := fs.ReadFile(u, "sources/install.wim")
 	if err != nil || !bytes.Equal(got, wim) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
+	o, err := u.Open("sources/install.wim")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := o.(io.ReaderAt)
 	part := make([]byte, 100)
-	if _, err := f.ReadAt(part, udfSector-50); err != nil || !bytes.Equal(part, wim[udfSector-50:][:100]) {
+	if _, err := f.ReadAt(part, sectorSize-50); err != nil || !bytes.Equal(part, wim[sectorSize-50:][:100]) {
 		t.Errorf("over the end of an extent: %q, %v", part, err)
 	}
-	for _, name := range []string{"sources/install.esd", "setup.exe/x", "nothing", ""} {
-		if _, err := u.open(name); !errors.Is(err, fs.ErrNotExist) {
+	for _, name := range []string{"sources/install.esd", "setup.exe/x", "nothing"} {
+		if _, err := u.Open(name); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -192,76 +205,73 @@ func TestUDFOfGenisoimage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, err := openUDF(f, info.Size())
+	u, err := Open(f, info.Size())
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := u.open("SOURCES/Install.ESD")
-	if err != nil {
-		t.Fatal(err)
+	if err := fstest.TestFS(u, "setup.exe", "sources/install.esd", "sources/a long name with ünicode.txt"); err != nil {
+		t.Error(err)
 	}
-	got, err := io.ReadAll(io.NewSectionReader(r, 0, r.size))
+	got, err := fs.ReadFile(u, "SOURCES/Install.ESD")
 	if err != nil || !bytes.Equal(got, big) {
 		t.Errorf("%d bytes of %d, %v", len(got), len(big), err)
-	}
-	if _, err := u.open("sources/a long name with ünicode.txt"); err != nil {
-		t.Error(err)
 	}
 }
 
 func TestUDFDamaged(t *testing.T) {
-	whole := udfVolume([]byte(strings.Repeat("x", 5000)))
-	for sector := range len(whole) / udfSector {
+	whole := newVolume([]byte(strings.Repeat("x", 5000)))
+	for sector := range len(whole) / sectorSize {
 		b := bytes.Clone(whole)
-		clear(b[sector*udfSector:][:udfSector])
+		clear(b[sector*sectorSize:][:sectorSize])
 		d := disc(b)
-		u, err := openUDF(d, d.size())
+		u, err := Open(d, d.size())
 		if err != nil {
 			continue
 		}
-		if f, err := u.open("sources/install.wim"); err == nil {
-			_, _ = io.ReadAll(io.NewSectionReader(f, 0, f.size))
-		}
+		_, _ = fs.ReadFile(u, "sources/install.wim")
 	}
-	for n := 0; n < len(whole); n += udfSector {
+	for n := 0; n < len(whole); n += sectorSize {
 		d := disc(whole[:n])
-		if u, err := openUDF(d, d.size()); err == nil {
-			_, _ = u.open("sources/install.wim")
+		if u, err := Open(d, d.size()); err == nil {
+			_, _ = u.Open("sources/install.wim")
 		}
 	}
-	if _, err := openUDF(bytes.NewReader(nil), 0); !errors.Is(err, ErrNotUDF) {
+	if _, err := Open(bytes.NewReader(nil), 0); !errors.Is(err, ErrFormat) {
 		t.Errorf("an empty file: %v", err)
 	}
 }
 
 func FuzzUDF(f *testing.F) {
-	f.Add(udfVolume([]byte("MSWIM")))
+	f.Add(newVolume([]byte("MSWIM")))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d := disc(b)
-		u, err := openUDF(d, d.size())
+		u, err := Open(d, d.size())
 		if err != nil {
 			return
 		}
-		for _, name := range append(imageFiles, "setup.exe") {
-			file, err := u.open(name)
+		for _, name := range []string{"sources/install.wim", "sources", "setup.exe", "."} {
+			o, err := u.Open(name)
 			if err != nil {
 				continue
 			}
-			if n, err := io.Copy(io.Discard, io.NewSectionReader(file, 0, min(file.size, 1<<20))); err == nil && n != min(file.size, 1<<20) {
-				t.Errorf("%s: %d bytes of %d, and no error", name, n, file.size)
+			if info, _ := o.Stat(); info.IsDir() {
+				_, _ = o.(fs.ReadDirFile).ReadDir(-1)
+				continue
+			} else if n, err := io.Copy(io.Discard, io.LimitReader(o, 1<<20)); err == nil && n != min(info.Size(), 1<<20) {
+				t.Errorf("%s: %d bytes of %d, and no error", name, n, info.Size())
 			}
 		}
 	})
 }
 
 func BenchmarkUDF(b *testing.B) {
-	d := disc(udfVolume(bytes.Repeat([]byte("x"), 1<<20)))
+	d := disc(newVolume(bytes.Repeat([]byte("x"), 1<<20)))
 	for b.Loop() {
-		u, err := openUDF(d, d.size())
+		u, err := Open(d, d.size())
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := u.open("sources/install.wim"); err != nil {
+		if _, err := u.Open("sources/install.wim"); err != nil {
 			b.Fatal(err)
 		}
 	}
