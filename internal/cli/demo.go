@@ -161,7 +161,7 @@ func (env *Env) demoCure(ctx context.Context, s *lab.Scenario) (wrong, err error
 	r.Approve = func(context.Context, repair.Treatment) (bool, error) { return true, nil } // a person who agrees and does their part
 	res, err := r.Run(ctx)
 	for res == repair.Restart && err == nil {
-		fmt.Fprintf(env.Stdout, "\n%s\n", report.ResultText(sick.plan, res, false))
+		fmt.Fprintf(env.Stdout, "\n%s\n", report.ResultText(sick.plan, res, 0, 0))
 		if err = p.Restart(); err == nil {
 			res, err = r.Run(ctx)
 		}
@@ -169,7 +169,7 @@ func (env *Env) demoCure(ctx context.Context, s *lab.Scenario) (wrong, err error
 	if err != nil {
 		return wrong, err
 	}
-	fmt.Fprintf(env.Stdout, "\n%s\n", report.ResultText(sick.plan, res, false))
+	fmt.Fprintf(env.Stdout, "\n%s\n", report.ResultText(sick.plan, res, 0, 0))
 	if sum := j.Summary(); res != repair.Cured || !slices.Contains(s.Cure.CuredBy, sum.Helped) {
 		wrong = errors.Join(wrong, fmt.Errorf("it ended %s by %q, want cured by one of %v", res, sum.Helped, s.Cure.CuredBy))
 	}

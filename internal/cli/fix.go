@@ -268,12 +268,12 @@ func (t *treating) carryOut(ctx context.Context, env *Env, r *repair.Runner, ask
 	case err != nil:
 		return &hinted{err, "nothing is lost: 'updoc resume' goes on, 'updoc undo' takes back what was done", ExitBroken}
 	}
-	changed := j.Summary().Undoable > 0
-	note(report.ResultNote(j.Plan(), res, changed))
+	end := j.Summary()
+	note(report.ResultNote(j.Plan(), res, end))
 	if t.format == "json" {
-		err = t.event(env, map[string]any{"kind": "result", "result": res, "run": j.Plan().Run, "standing": j.Summary().Standing, "story": report.NewStory(j.Story())})
+		err = t.event(env, map[string]any{"kind": "result", "result": res, "run": j.Plan().Run, "standing": end.Standing, "undoable": end.Undoable, "story": report.NewStory(j.Story())})
 	} else {
-		text := report.ResultText(j.Plan(), res, changed)
+		text := report.ResultText(j.Plan(), res, end.Undoable, end.Lasting())
 		if story := report.StoryText(j.Story()); story != "" {
 			text = story + "\n\n" + text
 		}

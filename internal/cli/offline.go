@@ -53,7 +53,7 @@ func (t *treating) undoOn(ctx context.Context, env *Env, h OfflineHost, state st
 		return err
 	}
 	defer release()
-	j, err := t.journal(env, state, name, func(s repair.Summary) bool { return s.Standing > 0 })
+	j, err := t.journal(env, state, name, undoable)
 	if j == nil || err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (t *treating) undoOn(ctx context.Context, env *Env, h OfflineHost, state st
 
 // journal opens a run, the named one or else the newest that is wanted; nil, after it
 // was said, if there is none.
-func (t *treating) journal(env *Env, state string, name []string, wanted func(repair.Summary) bool) (*repair.Journal, error) {
+func (t *treating) journal(env *Env, state string, name []string, wanted []func(repair.Summary) bool) (*repair.Journal, error) {
 	run, err := pickRun(state, name, wanted)
 	if err != nil {
 		return nil, err

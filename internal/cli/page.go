@@ -389,7 +389,7 @@ func (d *doctor) Fix(ctx context.Context, o ui.Order, w ui.Watch) (repair.Result
 	if err != nil {
 		return "", err
 	}
-	note(report.ResultNote(r.Journal.Plan(), res, r.Journal.Summary().Standing > 0))
+	note(report.ResultNote(r.Journal.Plan(), res, r.Journal.Summary()))
 	return res, nil
 }
 
@@ -422,7 +422,7 @@ func (d *doctor) Run(_ context.Context, run string) (*ui.Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ui.Run{Summary: j.Summary(), Plan: j.Plan(), Entries: j.Entries()}, nil
+	return &ui.Run{Summary: j.Summary(), Plan: j.Plan(), Entries: j.Entries(), Told: j.Story()}, nil
 }
 
 // openRun opens the journal of a run that somebody named.

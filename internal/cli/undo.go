@@ -44,7 +44,7 @@ off (run it again), 6 not allowed.`,
 			if offline != "" {
 				return t.undoOffline(cmd.Context(), env, offline, args)
 			}
-			return t.withRun(cmd.Context(), env, args, func(s repair.Summary) bool { return s.Standing > 0 },
+			return t.withRun(cmd.Context(), env, args, undoable,
 				func(r *repair.Runner) error { return t.undoRun(cmd.Context(), env, r) })
 		},
 	}
@@ -81,7 +81,7 @@ Exit codes are those of 'updoc fix'.`,
 			if t.atStart {
 				return t.wake(cmd.Context(), env)
 			}
-			return t.withRun(cmd.Context(), env, nil, unfinished, func(r *repair.Runner) error {
+			return t.withRun(cmd.Context(), env, nil, []func(repair.Summary) bool{unfinished}, func(r *repair.Runner) error {
 				if _, err := r.Expired(cmd.Context()); err != nil {
 					return err
 				}
@@ -202,7 +202,7 @@ func newHistory(env *Env) *cobra.Command {
 
 // withRun opens a run, the named one or else the newest that is wanted, and does
 // something with it while no other updoc can.
-func (t *treating) withRun(ctx context.Context, env *Env, name []string, wanted func(repair.Summary) bool, do func(*repair.Runner) error) error {
+func (t *treating) withRun(ctx context.Context, env *Env, name []string, wanted []func(repair.Summary) bool, do func(*repair.Runner) error) error {
 	p, state, err := t.patient(ctx, env)
 	if err != nil {
 		return err
@@ -225,7 +225,16 @@ func sayNothing(env *Env) error {
 	return err
 }
 
-func pickRun(state string, name []string, wanted func(repair.Summary) bool) (string, error) {
+// undoable are the runs that an undo is for: first those of which something can be taken
+// back, else those that changed something, so that it is said of them that it cannot.
+var undoable = []func(repair.Summary) bool{
+	func(s repair.Summary) bool { return s.Undoable > 0 },
+	func(s repair.Summary) bool { return s.Standing > 0 },
+}
+
+// pickRun is the run that was named, else the newest that is wanted: the first of the
+// wishes that one fits counts.
+func pickRun(state string, name []string, wanted []func(repair.Summary) bool) (string, error) {
 	if len(name) > 0 {
 		if filepath.Base(name[0]) != name[0] {
 			return "", usage("'updoc history' lists the runs", "no such run: %s", name[0])
@@ -236,9 +245,11 @@ func pickRun(state string, name []string, wanted func(repair.Summary) bool) (str
 	if err != nil {
 		return "", notAllowed(err)
 	}
-	for _, s := range list {
-		if s.Err == "" && wanted(s) {
-			return s.Run, nil
+	for _, fits := range wanted {
+		for _, s := range list {
+			if s.Err == "" && fits(s) {
+				return s.Run, nil
+			}
 		}
 	}
 	return "", nil
@@ -270,7 +281,7 @@ func (t *treating) showHistory(env *Env, list []report.ShownSummary) error {
 		return err
 	}
 	w := tabwriter.NewWriter(env.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "RUN\tBEGAN\tRESULT\tHELPED\tSTANDING CHANGES")
+	fmt.Fprintln(w, "RUN\tBEGAN\tRESULT\tHELPED\tCHANGES")
 	for _, s := range list {
 		result, helped := string(s.Result), s.Helped
 		switch {
@@ -282,7 +293,7 @@ func (t *treating) showHistory(env *Env, list []report.ShownSummary) error {
 		if helped == "" {
 			helped = "-"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\n", s.Run, s.Began.Local().Format("2006-01-02 15:04"), result, helped, s.Standing)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Run, s.Began.Local().Format("2006-01-02 15:04"), result, helped, report.StandingText(s.Summary))
 	}
 	if err := w.Flush(); err != nil {
 		return err

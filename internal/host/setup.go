@@ -20,6 +20,13 @@ const ToolSetup = "setup"
 // drive. Windows unmounts it at a restart.
 func ImageSetting(path string) string { return Setting("image", path) }
 
+// Mounts reports a change that mounts an ISO file or takes it away again, which changes
+// nothing that a restart would not.
+func Mounts(c Change) bool {
+	group, _, _ := strings.Cut(c.Path, "/")
+	return c.Kind == Switch && group == "image"
+}
+
 // setupOptions are the options that setup may be started with, in this order. What is in
 // brackets may be left out; what hides a block, /compat ignorewarning, is not among them.
 // learn.microsoft.com: "Windows Setup Command-Line Options".

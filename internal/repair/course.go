@@ -379,7 +379,7 @@ func (c *walk) end(ctx context.Context) (Result, bool, error) {
 	}
 	e := Entry{Kind: EntryTried, Tried: c.attempt()}
 	e.Result, e.Outcome = shows(c.d.done, *e.Tried)
-	ev := Event{}
+	ev := Event{Course: c.Journal.Plan().Only()}
 	if e.Outcome != nil {
 		ev.Code = e.Outcome.Result
 	} else {

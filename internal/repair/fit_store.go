@@ -73,7 +73,7 @@ func StorePlan(f *facts.Facts, a store.Assessment, run string) (*Plan, message.L
 
 // storeOnly reports a plan of [StorePlan].
 func (p *Plan) storeOnly() bool {
-	return len(p.Treatments) == 1 && len(p.Causes) == 0 && p.Treatments[0].Course != nil && p.Treatments[0].Course.Name == storeCourse
+	return p.Only() == storeCourse
 }
 
 // fitRestoreHealth mends the store from Windows Update, or from where policy sends

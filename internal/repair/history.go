@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"updoc/internal/durable"
+	"updoc/internal/host"
 )
 
 // Summary is one run, for a list of them.
@@ -18,6 +19,7 @@ type Summary struct {
 	Result   Result    `json:"result,omitempty"` // "" if it was not carried to its end
 	Causes   []string  `json:"causes"`
 	Helped   string    `json:"helped,omitempty"` // the remedy after which it worked
+	Course   string    `json:"course,omitempty"` // that is all of its plan, see Plan.Only
 	Standing int       `json:"standing"`         // changes that were not taken back
 	Undoable int       `json:"undoable"`         // of these, the ones that an undo takes back
 	Wakes    bool      `json:"wakes,omitempty"`  // it is gone on with by itself, see Journal.Wakes
@@ -31,10 +33,14 @@ func (j *Journal) Summary() Summary {
 	p, plan := j.progress(), j.Plan()
 	s := Summary{
 		Run: plan.Run, Began: j.entries[0].Time, Last: j.entries[len(j.entries)-1].Time,
-		Result: p.end, Causes: plan.Causes, Standing: len(p.begun),
+		Result: p.end, Causes: plan.Causes, Course: plan.Only(),
 	}
-	for _, e := range p.begun {
-		if len(e.Undo) > 0 {
+	for at, e := range p.begun {
+		if plan.looks(at, e) {
+			continue
+		}
+		s.Standing++
+		if slices.ContainsFunc(e.Undo, func(c host.Change) bool { return !host.Mounts(c) }) {
 			s.Undoable++
 		}
 	}
@@ -46,6 +52,20 @@ func (j *Journal) Summary() Summary {
 		}
 	}
 	return s
+}
+
+// Lasting is how many of the standing changes an undo leaves.
+func (s Summary) Lasting() int { return s.Standing - s.Undoable }
+
+// looks reports a change that was begun and leaves nothing.
+func (p *Plan) looks(at [2]int, e Entry) bool {
+	if c := changeOf(e); len(c) > 0 {
+		return c[0].Looks()
+	}
+	if at[0] < 0 || at[0] >= len(p.Treatments) || at[1] < 0 || at[1] >= len(p.Treatments[at[0]].Steps) {
+		return false
+	}
+	return p.Treatments[at[0]].Steps[at[1]].Change.Looks()
 }
 
 // History lists the runs in a state directory, the newest first. A journal that

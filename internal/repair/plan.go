@@ -161,6 +161,15 @@ const (
 	hopeless = 0.05
 )
 
+// Only is the name of the course that is all of the plan, "" of any other: a plan for
+// one piece of work is told in words of its own.
+func (p *Plan) Only() string {
+	if len(p.Treatments) == 1 && len(p.Causes) == 0 && p.Treatments[0].Course != nil {
+		return p.Treatments[0].Course.Name
+	}
+	return ""
+}
+
 // Hash identifies exactly this plan: who approved one hash approved every change
 // in it.
 func (p *Plan) Hash() string {

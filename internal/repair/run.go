@@ -80,6 +80,9 @@ type Event struct {
 	Args  map[string]string `json:"args,omitempty"`
 	Tried bool              `json:"tried,omitempty"`
 
+	// Of what was tried: the course that is all of the plan, and so what the proof is of.
+	Course string `json:"course,omitempty"`
+
 	// Of an install that was tried: what Windows itself says for it and against it.
 	Said    []Line `json:"said,omitempty"`
 	Against []Line `json:"against,omitempty"`
@@ -486,7 +489,7 @@ func (r *Runner) trouble(ctx context.Context, step int, err error) error {
 func (r *Runner) prove(ctx context.Context, i int, t Treatment, p progress) (Result, error) {
 	e := Entry{Kind: EntryTried, Treatment: i, Tried: r.attempt()}
 	done := func(res Result) (Result, error) {
-		ev := Event{Treatment: t.ID, Err: e.Err, Said: e.Said, Against: e.Against}
+		ev := Event{Treatment: t.ID, Course: r.Journal.Plan().Only(), Err: e.Err, Said: e.Said, Against: e.Against}
 		if e.Outcome != nil {
 			ev.Code = e.Outcome.Result
 		}

@@ -47,12 +47,12 @@ func EventNote(run string, e repair.Event) (n host.Note, ok bool) {
 }
 
 // ResultNote says in the event log how a run ended, or why it waits.
-func ResultNote(plan *repair.Plan, res repair.Result, changed bool) host.Note {
+func ResultNote(plan *repair.Plan, res repair.Result, s repair.Summary) host.Note {
 	n := host.Note{ID: host.NoteResult, Level: host.Info}
 	if res == repair.Broken || res == repair.NotCured || res == repair.Left {
 		n.Level = host.Warning
 	}
-	n.Text = message.English().Text("note.result", "run", plan.Run, "text", strings.ReplaceAll(ResultText(plan, res, changed), "\n", " "))
+	n.Text = message.English().Text("note.result", "run", plan.Run, "text", strings.ReplaceAll(ResultText(plan, res, s.Undoable, s.Lasting()), "\n", " "))
 	return n
 }
 

@@ -15,15 +15,24 @@ import (
 // first does and how many there are.
 const few = 3
 
-// course writes what a course may do.
-func (p *printer) course(t repair.Treatment, stage string) {
+// CourseText is what a course may do, in words: at most that.
+type CourseText struct {
+	May   []string // changes and fetches
+	Needs string   // acts, restarts, minutes
+	Back  string   // that everything is put back; "" if it is not
+}
+
+// NewCourseText says what the course of a treatment may do; false if it has none.
+func NewCourseText(t repair.Treatment, stage string) (CourseText, bool) {
+	if t.Course == nil {
+		return CourseText{}, false
+	}
 	pr, err := t.Course.Procedure()
 	if err != nil { // a plan that was checked has none
-		return
+		return CourseText{}, false
 	}
-	b := pr.Bounds()
-	p.wrap("    ", p.words.Text("course.may"))
-	bullet := "    " + p.pick("· ", "- ")
+	words, b := message.English(), pr.Bounds()
+	out := CourseText{Needs: needs(b, stage)}
 	for _, group := range kinds(b.Changes) {
 		said := group
 		if len(group) > few {
@@ -32,23 +41,39 @@ func (p *printer) course(t repair.Treatment, stage string) {
 		for i, c := range said {
 			text := ChangeText(c)
 			if i == 0 && len(said) < len(group) {
-				text = p.words.Text("course.many", "change", text, "n", len(group)-1)
+				text = words.Text("course.many", "change", text, "n", len(group)-1)
 			}
 			switch {
 			case c.Looks():
-				text += "; " + p.words.Text("course.looks")
+				text += "; " + words.Text("course.looks")
 			case c.Kind == host.Run && t.Risk == repair.RiskPermanent:
-				text += "; " + p.words.Text("fix.no-undo")
+				text += "; " + words.Text("fix.no-undo")
 			}
-			p.wrap(bullet, p.clean(text))
+			out.May = append(out.May, Clean(text))
 		}
 	}
 	for _, f := range b.Fetches {
-		p.wrap(bullet, p.clean(fetchText(f)))
+		out.May = append(out.May, Clean(fetchText(f)))
 	}
-	p.wrap("    ", p.faint(p.clean(needs(b, stage))))
 	if b.Passing {
-		p.wrap("    ", p.words.Text("course.passing", "n", b.Lease))
+		out.Back = words.Text("course.passing", "n", b.Lease)
+	}
+	return out, true
+}
+
+// course writes what a course may do.
+func (p *printer) course(t repair.Treatment, stage string) {
+	c, ok := NewCourseText(t, stage)
+	if !ok {
+		return
+	}
+	p.wrap("    ", p.words.Text("course.may"))
+	for _, text := range c.May {
+		p.wrap("    "+p.pick("· ", "- "), p.clean(text))
+	}
+	p.wrap("    ", p.faint(p.clean(c.Needs)))
+	if c.Back != "" {
+		p.wrap("    ", c.Back)
 	}
 }
 
@@ -200,4 +225,18 @@ func StoryText(told []repair.Told) string {
 type ShownSummary struct {
 	repair.Summary
 	Story []ShownStory `json:"story,omitempty"`
+}
+
+// StandingText says what of a run stands, for a list of runs.
+func StandingText(s repair.Summary) string {
+	words := message.English()
+	switch {
+	case s.Standing == 0:
+		return words.Text("history.none")
+	case s.Undoable == 0:
+		return words.Text("history.lasting", "n", s.Standing)
+	case s.Lasting() == 0:
+		return words.Text("history.undoable", "n", s.Standing)
+	}
+	return words.Text("history.some", "n", s.Standing, "undoable", s.Undoable)
 }

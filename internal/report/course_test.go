@@ -120,3 +120,60 @@ func TestPlanOfACourse(t *testing.T) {
 		}
 	}
 }
+
+// What is one course alone is told in its own words, and an undo is offered only where
+// something can be taken back.
+func TestWordsOfACourse(t *testing.T) {
+	course := func(id, name, data string) *repair.Plan {
+		return &repair.Plan{
+			Schema: repair.Schema, Run: "r1", Failure: repair.Failure{Stage: facts.StageInstall},
+			Treatments: []repair.Treatment{{ID: id, Risk: repair.RiskPermanent, How: repair.Automatic, Course: &repair.Course{Name: name, Data: json.RawMessage(data)}}},
+		}
+	}
+	store := course("run-dism-restorehealth", "store", `{"look":true,"sources":[{"kind":"update"}]}`)
+	among := course("run-dism-restorehealth", "store", `{"look":true,"sources":[{"kind":"update"}]}`)
+	among.Causes = []string{"component-store-corrupt"}
+	for _, tt := range []struct {
+		name              string
+		plan              *repair.Plan
+		res               repair.Result
+		undoable, lasting int
+		want              string
+	}{
+		{"store", store, repair.Cured, 0, 2, "Repaired: servicing reports the component store as whole."},
+		{"store, not", store, repair.NotCured, 0, 2, "Not repaired in whole: servicing still reports damage."},
+		{"store, a file was fetched", store, repair.Unproven, 1, 2, "The repair is over. No log of servicing tells whether the component store is whole now.\nSome of it stays. Take back the rest with: updoc undo r1"},
+		{"store as one of the cures", among, repair.Cured, 0, 1, "Cured: the install works again."},
+		{"a setting", &repair.Plan{Run: "r1", Failure: repair.Failure{Stage: facts.StageScan}}, repair.NotCured, 1, 0, "Not cured. Everything in the plan was tried, and the scan still fails.\nTake it back with: updoc undo r1"},
+		{"stopped before anything", store, repair.Stopped, 0, 0, "Stopped between two changes. Everything is whole; 'updoc resume' goes on."},
+		{"upgrade", course("run-in-place-upgrade", "upgrade", "{}"), repair.Cured, 0, 1, "Windows was installed over itself, and the install works again."},
+		{"search", course("run-clean-boot", "isolate", "{}"), repair.Shown, 0, 0, "The culprit is shown: without it the install works. Everything was put back as it was; what becomes of it is for you to decide."},
+		{"package", course("install-update", "install-packages", "{}"), repair.NotCured, 0, 1, "Not installed: Windows does not count it as installed."},
+	} {
+		if got := ResultText(tt.plan, tt.res, tt.undoable, tt.lasting); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	for e, want := range map[*repair.Event]string{
+		{Kind: repair.EntryTried, Course: "store"}:                              "looked again: servicing reports the component store as whole",
+		{Kind: repair.EntryTried, Course: "install-packages", Code: 0x80240022}: "looked again: Windows does not count it as installed, 0x80240022 WU_E_ALL_UPDATES_FAILED",
+		{Kind: repair.EntryTried, Course: "upgrade"}:                            "tried again: it works",
+	} {
+		if got := EventText(*e); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	var b bytes.Buffer
+	if err := PlanText(&b, store, false, Style{Width: 200}); err != nil || strings.Contains(b.String(), "the install is tried") {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+	b.Reset()
+	if err := UndoneText(&b, "r1", repair.Undone{Lasting: []string{"run-in-place-upgrade"}}, Style{}); err != nil || !strings.HasPrefix(b.String(), "Nothing of run r1 can be taken back.\nCannot be taken back: ") {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+	for s, want := range map[*repair.Summary]string{{}: "-", {Standing: 3, Undoable: 3}: "3", {Standing: 3}: "3, to stay", {Standing: 3, Undoable: 1}: "3, of them 1 to undo"} {
+		if got := StandingText(*s); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -44,7 +44,7 @@ func PlanText(w io.Writer, plan *repair.Plan, whole bool, style Style) error {
 			p.wrap("  ", p.words.Text("point.plan"))
 		}
 		p.line("")
-		p.wrap("  ", p.words.Text("fix.prove", "stage", string(plan.Failure.Stage)))
+		p.wrap("  ", ofCourse("fix.prove", plan.Only(), "stage", string(plan.Failure.Stage)))
 	case !telling:
 		p.wrap("  ", p.words.Text("fix.nothing"))
 	}
@@ -81,7 +81,7 @@ func PlanText(w io.Writer, plan *repair.Plan, whole bool, style Style) error {
 
 func (p *printer) treatment(n int, t repair.Treatment, stage string) {
 	about := []string{
-		p.words.Text("fix.minutes", "n", t.Minutes), p.words.Text("fix.risk." + string(t.Risk)),
+		p.words.Text("fix.minutes", "n", t.Minutes), riskText(t),
 	}
 	if t.Chance > 0 { // what a person asked for by name has none
 		about = append(about, p.words.Text("fix.chance", "percent", percent(t.Chance)))
@@ -146,6 +146,10 @@ func Sentence(l repair.Line) string {
 // ChangeText says what a change does, in one line without secrets.
 func ChangeText(c host.Change) string {
 	words := message.English()
+	if host.Mounts(c) {
+		_, file, _ := strings.Cut(c.Path, "/")
+		return WithoutPasswords(words.Text("change.mount-"+c.State, "path", file))
+	}
 	args := []any{"path", c.Path, "to", c.To, "name", c.Name, "value", strings.TrimSpace(c.State + strings.Join(c.Args, " "))}
 	if c.Name == "" {
 		args[5] = words.Text("change.default-value")
@@ -253,15 +257,16 @@ func EventText(e repair.Event) string {
 	case repair.EventWait:
 		return words.Text("fix.wait", "code", codeText(e.Code), "minutes", int(e.Wait.Minutes()))
 	case repair.EntryTried:
+		good, bad := ofCourse("fix.tried.good", e.Course), ofCourse("fix.tried.bad", e.Course, "code", codeText(e.Code))
 		switch {
 		case e.Err != "" && len(e.Against) > 0:
 			return words.Text("proof.unproven", "what", inOne(e.Against))
 		case e.Err != "":
 			return words.Text("fix.tried.not", "error", WithoutPasswords(e.Err))
 		case e.Code.Failed():
-			return words.Text("fix.tried.bad", "code", codeText(e.Code)) + inBrackets(e.Against)
+			return bad + inBrackets(e.Against)
 		}
-		return words.Text("fix.tried.good") + inBrackets(e.Said)
+		return good + inBrackets(e.Said)
 	}
 	return ""
 }
@@ -283,14 +288,45 @@ func inBrackets(list []repair.Line) string {
 
 func codeText(h codes.HRESULT) string { return strings.TrimSpace(h.String() + " " + h.Symbol()) }
 
-// ResultText says how a run ended and how to take it back.
-func ResultText(plan *repair.Plan, res repair.Result, changed bool) string {
+// ResultText says how a run ended, and how to take it back where there is something to
+// take back: undoable of its changes can be, lasting stay.
+func ResultText(plan *repair.Plan, res repair.Result, undoable, lasting int) string {
 	words := message.English()
-	out := []string{words.Text("fix.result."+string(res), "stage", string(plan.Failure.Stage))}
-	if changed {
+	out := []string{ofCourse("fix.result."+string(res), plan.Only(), "stage", string(plan.Failure.Stage))}
+	switch {
+	case undoable > 0 && lasting > 0:
+		out = append(out, words.Text("fix.undo-some", "run", plan.Run))
+	case undoable > 0:
 		out = append(out, words.Text("fix.undo-with", "run", plan.Run))
 	}
 	return strings.Join(slices.DeleteFunc(out, func(s string) bool { return s == "" }), "\n")
+}
+
+// ofCourse is a sentence in the words of the course that is all of a plan, if it has its
+// own.
+func ofCourse(id, course string, args ...any) string {
+	words := message.English()
+	if own := id + "." + course; course != "" && words.Has(own) {
+		id = own
+	}
+	return words.Text(id, args...)
+}
+
+// riskText says what a treatment risks.
+func riskText(t repair.Treatment) string {
+	if Passing(t) {
+		return message.English().Text("fix.risk.passing")
+	}
+	return message.English().Text("fix.risk." + string(t.Risk))
+}
+
+// Passing reports a treatment that puts everything back by itself.
+func Passing(t repair.Treatment) bool {
+	if t.Course == nil {
+		return false
+	}
+	pr, err := t.Course.Procedure()
+	return err == nil && pr.Bounds().Passing
 }
 
 // RemedyTitle is what a remedy is called.
@@ -322,7 +358,11 @@ func UndoneText(w io.Writer, run string, u repair.Undone, style Style) error {
 		p.line("%s", p.words.Text("undo.nothing", "run", run))
 		return p.w.Flush()
 	}
-	p.line("%s", p.words.Text("undo.done", "n", u.Back, "run", run))
+	if u.Back == 0 && len(u.Conflicts)+len(u.Waiting) == 0 {
+		p.line("%s", p.words.Text("undo.none", "run", run))
+	} else {
+		p.line("%s", p.words.Text("undo.done", "n", u.Back, "run", run))
+	}
 	if len(u.Conflicts) > 0 {
 		p.line("%s", p.words.Text("undo.conflicts"))
 		for _, c := range u.Conflicts {

@@ -211,7 +211,9 @@ func (s *Session) run(o Order, plan *repair.Plan) {
 			Ask: s.ask, Tell: func(e repair.Event) { s.told(ctx, e) },
 			Work: func(w Work) { s.change(func(st *State) { st.Work = w }) },
 		})
+		stands := s.stands(plan.Run)
 		s.change(func(st *State) {
+			stands(st)
 			st.At, st.Question, st.Paused, st.Stopping, st.Work = -1, nil, false, false, Work{}
 			for i := range st.Parts {
 				if st.Parts[i].Mark == MarkNow && res != repair.Restart {
@@ -233,6 +235,17 @@ func (s *Session) run(o Order, plan *repair.Plan) {
 		})
 		s.again()
 	}()
+}
+
+// stands says what of a run stands, by its journal; a run that cannot be read is offered
+// to nobody to be taken back.
+func (s *Session) stands(run string) func(*State) {
+	r, err := s.doctor.Run(s.ctx, run)
+	return func(st *State) {
+		if st.Undoable, st.Lasting = 0, 0; err == nil {
+			st.Undoable, st.Lasting = r.Undoable, r.Lasting()
+		}
+	}
 }
 
 // again looks at the machine once more after it was changed, so that there is a plan for
@@ -330,7 +343,9 @@ func (s *Session) Undo(run string) error {
 	})
 	s.async(func(ctx context.Context) {
 		u, err := s.doctor.Undo(ctx, run, func(e repair.Event) { s.change(func(st *State) { s.note(st, e) }) })
+		stands := s.stands(run)
 		s.change(func(st *State) {
+			stands(st)
 			if st.Err = err; err != nil {
 				st.Phase = Over
 				return
@@ -427,6 +442,7 @@ func (s *Session) note(st *State, e repair.Event) {
 // tells happened, in order.
 func (s *Session) adopt(st *State, r *Run) {
 	st.Run, st.Plan, st.Parts, st.Phase = r.Run, r.Plan, newParts(r.Plan), Waiting
+	st.Undoable, st.Lasting = r.Undoable, r.Lasting()
 	for _, l := range r.Events() {
 		s.note(st, l.Event)
 		st.Log[len(st.Log)-1].Time = l.Time
@@ -445,9 +461,15 @@ func (r *Run) Events() []Line {
 			continue
 		}
 		t := r.Plan.Treatments[e.Treatment]
-		ev := repair.Event{Kind: e.Kind, Treatment: t.ID, Step: e.Step + 1, Steps: len(t.Steps), Err: e.Err}
+		ev := repair.Event{Kind: e.Kind, Treatment: t.ID, Step: e.Step + 1, Steps: len(t.Steps), Err: e.Err, Said: e.Said, Against: e.Against, Point: e.Point}
 		if e.Step >= 0 && e.Step < len(t.Steps) {
 			ev.Change = &t.Steps[e.Step].Change
+		}
+		if a := e.Act; a != nil {
+			ev.About, ev.Args, ev.Change, ev.Tried = a.About, a.Args, a.Change, a.Try
+		}
+		if e.Kind == repair.EntryTried {
+			ev.Course = r.Plan.Only()
 		}
 		if e.Outcome != nil {
 			ev.Code = e.Outcome.Result

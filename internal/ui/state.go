@@ -45,7 +45,9 @@ type State struct {
 	Stopping bool          // as soon as the change that is being made is
 	Result   repair.Result // how the run ended, or why it waits
 
-	Undone *repair.Undone // what taking a run back did
+	Undoable int            // changes of that run that taking it back takes back
+	Lasting  int            // and those that stay whatever is done
+	Undone   *repair.Undone // what taking a run back did
 
 	Files []File // evidence that somebody handed over
 }

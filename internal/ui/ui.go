@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"updoc/internal/host"
+	"updoc/internal/message"
 	"updoc/internal/repair"
 	"updoc/internal/report"
 )
@@ -38,6 +39,15 @@ type Doctor interface {
 
 	// Pack prepares the bundle that is sent to somebody who helps.
 	Pack(ctx context.Context, keepHosts bool, tell func(Work)) (*Pack, error)
+}
+
+// OfCourse is a sentence in the words of the course that is all of a plan, see
+// [repair.Plan.Only], if it has its own.
+func OfCourse(words *message.Catalog, id, course string, args ...any) string {
+	if own := id + "." + course; course != "" && words.Has(own) {
+		id = own
+	}
+	return words.Text(id, args...)
 }
 
 // Restarter is a Doctor that can restart the machine. Who is none tells the person to.
@@ -91,6 +101,7 @@ type Run struct {
 	repair.Summary
 	Plan    *repair.Plan
 	Entries []repair.Entry
+	Told    []repair.Told // what its courses tell
 }
 
 // Pack is a bundle that can be written.

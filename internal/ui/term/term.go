@@ -406,9 +406,9 @@ func (m *model) undoable() string {
 	st := &m.state
 	switch {
 	case st.Phase.Busy() || st.Phase == ui.Looking:
-	case m.view == History && m.chosen < len(m.history) && m.history[m.chosen].Standing > 0:
+	case m.view == History && m.chosen < len(m.history) && m.history[m.chosen].Undoable > 0:
 		return m.history[m.chosen].Run
-	case m.view == Plan && (st.Phase == ui.Over || st.Phase == ui.Waiting):
+	case m.view == Plan && (st.Phase == ui.Over || st.Phase == ui.Waiting) && st.Undoable > 0:
 		return st.Run
 	}
 	return ""

@@ -65,16 +65,25 @@ func (d *doctor) Fix(ctx context.Context, _ ui.Order, w ui.Watch) (repair.Result
 	}
 	w.Tell(repair.Event{Kind: repair.EntryDone, Treatment: "set-winhttp-proxy", Step: 1, Steps: 1, Change: &c})
 	w.Tell(repair.Event{Kind: repair.EntryTried, Treatment: "set-winhttp-proxy"})
-	d.runs = []repair.Summary{{Run: "20310203-040506-aaaa", Result: repair.Cured, Standing: 1, Helped: "set-winhttp-proxy", Began: time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC)}}
+	d.runs = []repair.Summary{{Run: "20310203-040506-aaaa", Result: repair.Cured, Standing: 1, Undoable: 1, Helped: "set-winhttp-proxy", Began: time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC)}}
 	return repair.Cured, nil
 }
 
 func (d *doctor) Undo(_ context.Context, run string, _ func(repair.Event)) (repair.Undone, error) {
-	d.undone, d.runs[0].Standing = run, 0
+	d.undone, d.runs[0].Standing, d.runs[0].Undoable = run, 0, 0
 	return repair.Undone{Back: 1}, nil
 }
 
 func (d *doctor) Runs(context.Context) ([]repair.Summary, error) { return d.runs, nil }
+
+func (d *doctor) Run(_ context.Context, run string) (*ui.Run, error) {
+	for _, s := range d.runs {
+		if s.Run == run {
+			return &ui.Run{Summary: s}, nil
+		}
+	}
+	return nil, errors.New("no such run")
+}
 
 func (d *doctor) Explain(text string) (*report.Explanations, error) {
 	c, err := codes.Parse(text)
@@ -86,6 +95,14 @@ func (d *doctor) Explain(text string) (*report.Explanations, error) {
 
 func (d *doctor) Open(context.Context, []string, func(ui.Work)) (*ui.Patient, error) {
 	return nil, errors.New("unreadable: " + evil)
+}
+
+// hides reports a text that the screen shows and should not.
+func (x *screen) hides(what string) {
+	x.Helper()
+	if strings.Contains(x.m.screen(), what) {
+		x.Errorf("the screen shows %q", what)
+	}
 }
 
 // screen is a model that a test drives as bubbletea does.
@@ -216,8 +233,17 @@ func TestStory(t *testing.T) {
 		if !d.answer {
 			t.Error("the answer did not arrive")
 		}
+		x.shows("Take it back with")
 		x.press("4")
 		x.shows("2031-02-03", "u take back")
+		d.runs[0].Undoable = 0 // what it did stays: nobody is offered to take it back
+		x.press("4")
+		x.settle()
+		x.hides("u take back")
+		x.shows("one of them to stay")
+		d.runs[0].Undoable = 1
+		x.press("4")
+		x.settle()
 		x.press("u", "y")
 		x.shows("Taken back")
 		if d.undone != "20310203-040506-aaaa" {

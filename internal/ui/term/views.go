@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"updoc/internal/message"
 	"updoc/internal/repair"
 	"updoc/internal/report"
 	"updoc/internal/ui"
@@ -218,10 +219,12 @@ func cost(t repair.Treatment) string {
 	default:
 		parts = append(parts, say("ui.cost.no-restart"))
 	}
-	switch t.Risk {
-	case repair.RiskPermanent:
+	switch {
+	case report.Passing(t):
+		parts = append(parts, say("ui.cost.passing"))
+	case t.Risk == repair.RiskPermanent:
 		parts = append(parts, say("ui.cost.permanent"))
-	case repair.RiskNone:
+	case t.Risk == repair.RiskNone:
 		parts = append(parts, say("ui.cost.none"))
 	default:
 		parts = append(parts, say("ui.cost.undo"))
@@ -277,9 +280,9 @@ func (m *model) head(w *writer) {
 		if st.Result == repair.Cured {
 			code = "1;32"
 		}
-		w.line(w.paint(code, say("ui.result."+string(st.Result))))
+		w.line(w.paint(code, ui.OfCourse(message.English(), "ui.result."+string(st.Result), st.Plan.Only())))
 		w.line("")
-		w.text("", "", report.ResultText(st.Plan, st.Result, slices.ContainsFunc(st.Parts, func(p ui.Part) bool { return slices.Contains(p.Steps, ui.MarkDone) })))
+		w.text("", "", report.ResultText(st.Plan, st.Result, st.Undoable, st.Lasting))
 		if st.Err != nil {
 			w.text("", "1;31", problem(st.Err))
 		}
@@ -380,7 +383,7 @@ func (m *model) past(w *writer) {
 		if result == "" {
 			result = "unfinished"
 		}
-		about := say("ui.result." + string(result))
+		about := ui.OfCourse(message.English(), "ui.result."+string(result), r.Course)
 		if r.Err != "" {
 			about = say("ui.history.unreadable")
 		}
@@ -392,6 +395,9 @@ func (m *model) past(w *writer) {
 		standing := say("ui.history.none")
 		if r.Standing > 0 {
 			standing = count("ui.history.standing", r.Standing)
+		}
+		if r.Lasting() > 0 {
+			standing += ", " + count("ui.history.lasting", r.Lasting())
 		}
 		w.text("      ", "2", standing)
 		if r.Helped != "" {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -237,7 +238,7 @@ func (d *draws) common() common {
 		c.Error = d.say("ui.late")
 	}
 	if c.Screen == "cured" {
-		_, c.Headline, c.Lead = d.outcome(repair.Cured, false, d.stage(d.st.Plan))
+		_, c.Headline, c.Lead = d.outcome(repair.Cured, false, d.stage(d.st.Plan), d.st.Plan.Only())
 		return c
 	}
 	if d.patient == nil {
@@ -374,6 +375,7 @@ type treatment struct {
 	Permanent bool
 	Open      bool // its changes are shown
 	Steps     []change
+	Course    *report.CourseText // in the place of steps: what it may do at most
 	Leads     []lead
 }
 
@@ -418,6 +420,9 @@ func (d *draws) treatment(i int, t repair.Treatment) treatment {
 	for _, s := range t.Steps {
 		x.Steps = append(x.Steps, d.step(s, ui.MarkWaits))
 	}
+	if c, ok := report.NewCourseText(t, ""); ok {
+		x.Course = &c
+	}
 	for _, l := range t.Lead {
 		x.Leads = append(x.Leads, newLead(report.Sentence(l), report.WithoutPasswords(l.Paste)))
 	}
@@ -435,10 +440,12 @@ func (d *draws) costs(t repair.Treatment) []cost {
 	} else {
 		out = append(out, cost{"restart", d.say("ui.cost.restart-" + t.Restart)})
 	}
-	switch t.Risk {
-	case repair.RiskPermanent:
+	switch {
+	case report.Passing(t):
+		out = append(out, cost{"undo", d.say("ui.cost.passing")})
+	case t.Risk == repair.RiskPermanent:
 		out = append(out, cost{"lock", d.say("ui.cost.permanent")})
-	case repair.RiskNone:
+	case t.Risk == repair.RiskNone:
 		out = append(out, cost{"eye", d.say("ui.cost.none")})
 	default:
 		out = append(out, cost{"undo", d.say("ui.cost.undo")})
@@ -490,6 +497,7 @@ type planHead struct {
 	Paused, Stopping bool
 	Undoing, Asking  bool
 	CanRestart       bool
+	Undoable         int
 	Run              string
 }
 
@@ -536,7 +544,7 @@ func (d *draws) plan() ([]part, error) {
 	if plan == nil {
 		return d.one("nothing-yet", nil)
 	}
-	head := planHead{common: c, Paused: d.st.Paused, Stopping: d.st.Stopping, Undoing: d.st.Phase == ui.Undoing, Asking: d.st.Question != nil, Run: d.st.Run}
+	head := planHead{common: c, Paused: d.st.Paused, Stopping: d.st.Stopping, Undoing: d.st.Phase == ui.Undoing, Asking: d.st.Question != nil, Run: d.st.Run, Undoable: d.st.Undoable}
 	_, head.CanRestart = d.page.Session.Doctor().(ui.Restarter)
 	if head.MachineName = plan.Machine.Name; head.MachineName == "" {
 		head.MachineName = d.say("ui.this-pc")
@@ -693,7 +701,8 @@ type afterData struct {
 	Proofs           []proof
 	Changed          []change
 	Conflicts        []string
-	Standing         int
+	Undoable         int
+	Story            []report.ShownStory // what courses tell of themselves
 	Cured            bool
 	Helped           string
 	CanGoOn, CanLook bool
@@ -721,12 +730,13 @@ func (d *draws) after(run string) ([]part, error) {
 		return d.one("after", a)
 	}
 	here := run == d.st.Run && !d.st.Phase.Busy()
-	a.Run, a.Standing, a.Helped, a.Stage = run, r.Standing, r.Helped, d.stage(r.Plan)
+	a.Run, a.Undoable, a.Helped, a.Stage = run, r.Undoable, r.Helped, d.stage(r.Plan)
+	a.Story = report.NewStory(r.Told)
 	a.When = d.say("ui.after.kicker", "when", r.Began.Local().Format("2006-01-02 15:04"))
 	if c := r.Plan.Failure.Code; c != 0 {
 		a.Before = c.String()
 	}
-	last := map[[2]int]int{}
+	last, acts := map[[2]int]int{}, map[[2]int]*host.Change{}
 	for _, e := range r.Entries {
 		if e.Treatment < 0 || e.Treatment >= len(r.Plan.Treatments) {
 			continue
@@ -734,13 +744,21 @@ func (d *draws) after(run string) ([]part, error) {
 		t := r.Plan.Treatments[e.Treatment]
 		at := [2]int{e.Treatment, e.Step}
 		set := func(m ui.Mark) {
-			if i, ok := last[at]; ok && e.Step < len(t.Steps) {
+			i, ok := last[at]
+			switch {
+			case !ok:
+			case e.Step < len(t.Steps):
 				a.Changed[i] = d.step(t.Steps[e.Step], m)
+			case acts[at] != nil:
+				a.Changed[i] = d.step(repair.Step{Change: *acts[at]}, m)
 			}
 		}
 		switch e.Kind {
 		case repair.EntryBegin:
-			if e.Step < len(t.Steps) {
+			if e.Act != nil && e.Act.Change != nil && !e.Act.Change.Looks() && !report.Passing(t) {
+				acts[at] = e.Act.Change
+			}
+			if e.Step < len(t.Steps) || acts[at] != nil {
 				if _, ok := last[at]; !ok {
 					last[at] = len(a.Changed)
 					a.Changed = append(a.Changed, change{})
@@ -769,12 +787,13 @@ func (d *draws) after(run string) ([]part, error) {
 			a.Proofs = append(a.Proofs, p)
 		}
 	}
+	a.Changed = slices.DeleteFunc(a.Changed, func(c change) bool { return c.Text == "" })
 	result, undone := r.Result, len(a.Changed) > 0 && r.Standing == 0
 	if here && d.st.Result != "" {
 		result = d.st.Result
 	}
 	a.Cured = result == repair.Cured
-	a.Seal, a.Headline, a.Lead = d.outcome(result, undone, a.Stage)
+	a.Seal, a.Headline, a.Lead = d.outcome(result, undone, a.Stage, r.Plan.Only())
 	if here {
 		a.CanGoOn = result == repair.Stopped && r.Result == ""
 		a.CanLook = true
@@ -788,7 +807,7 @@ func (d *draws) after(run string) ([]part, error) {
 }
 
 // outcome is how a run ended, in words.
-func (d *draws) outcome(res repair.Result, undone bool, stage string) (seal, headline, lead string) {
+func (d *draws) outcome(res repair.Result, undone bool, stage, course string) (seal, headline, lead string) {
 	key := string(res)
 	switch {
 	case undone && (res == repair.Cured || res == repair.Stopped || res == repair.Unproven || res == repair.Left):
@@ -804,7 +823,8 @@ func (d *draws) outcome(res repair.Result, undone bool, stage string) (seal, hea
 	default:
 		seal = "unknown"
 	}
-	return seal, d.say("ui.result."+key, "stage", stage), d.say("ui.result-lead."+key, "stage", stage)
+	say := func(id string) string { return ui.OfCourse(d.words, id+key, course, "stage", stage) }
+	return seal, say("ui.result."), say("ui.result-lead.")
 }
 
 // historyData is the list of runs.
@@ -831,8 +851,11 @@ func (d *draws) history() historyData {
 		if s.Standing > 0 {
 			x.StandingText = d.count("ui.history.standing", s.Standing)
 		}
+		if s.Lasting() > 0 {
+			x.StandingText += ", " + d.count("ui.history.lasting", s.Lasting())
+		}
 		undone := s.Helped != "" && s.Standing == 0
-		_, x.Headline, _ = d.outcome(s.Result, undone, d.say("stage.any"))
+		_, x.Headline, _ = d.outcome(s.Result, undone, d.say("stage.any"), s.Course)
 		switch {
 		case s.Err != "":
 			x.Headline, x.Icon = d.say("ui.history.unreadable"), "cross"
