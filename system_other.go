@@ -23,6 +23,7 @@ var (
 	state func() (string, error)
 	as    func(context.Context, string) (host.Exchanger, func(), error)
 	admit func(client, self netip.AddrPort) error
+	peer  func(client, self netip.AddrPort) (own bool, err error)
 	trust func(path string) error
 
 	rights cli.Rights

@@ -54,6 +54,9 @@ func witness() *winhost.WinHTTP { return &winhost.WinHTTP{Judge: route.JudgeIssu
 // admit says why a program on this machine may not use the relay.
 func admit(client, self netip.AddrPort) error { return winhost.AdmitUpdater(client, self) }
 
+// peer reports whether a program on this machine is this user's.
+func peer(client, self netip.AddrPort) (own bool, err error) { return winhost.OwnPeer(client, self) }
+
 // trust says whether Windows trusts the signature of a file.
 func trust(path string) error { return winhost.Trusted(path) }
 
@@ -87,7 +90,7 @@ func (elevation) Elevate(ctx context.Context) (io.ReadWriteCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	pin, err := win.Pin() // until the other one runs, nobody puts another program in its place
+	pin, err := pin(user) // until the other one runs, nobody puts another program in its place
 	if err != nil {
 		return nil, err
 	}
@@ -111,9 +114,33 @@ func (elevation) Elevate(ctx context.Context) (io.ReadWriteCloser, error) {
 	return win.Dial(ctx, meet, p.PID)
 }
 
+// pin keeps the file of this program as it is until it is closed, and says why it is none
+// that may get an administrator's rights for this user: others may change it, or somebody
+// did after it was signed.
+func pin(user string) (io.Closer, error) {
+	p, err := win.Pin()
+	if err != nil {
+		return nil, err
+	}
+	err = win.CheckPlace(user)
+	if err == nil {
+		var exe string
+		if exe, err = os.Executable(); err == nil {
+			err = winhost.Unchanged(exe)
+		}
+	}
+	switch {
+	case errors.Is(err, win.ErrPlace):
+		err = fmt.Errorf("%w: %w", cli.ErrPlace, err)
+	case err == nil:
+		return p, nil
+	}
+	return nil, errors.Join(err, p.Close())
+}
+
 // Await keeps the program's file as it is for as long as the two talk.
 func (elevation) Await(ctx context.Context, name, user string) (io.ReadWriteCloser, error) {
-	pin, err := win.Pin()
+	pin, err := pin(user)
 	if err != nil {
 		return nil, err
 	}

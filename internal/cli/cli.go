@@ -58,6 +58,11 @@ type Env struct {
 	// part of updating it; nil where nobody can tell programs apart.
 	Admit func(client, self netip.AddrPort) error
 
+	// Peer reports whether the program at the other end of a connection on this machine is
+	// of the user who runs this one; an error says that nobody knows. nil: as the page
+	// finds out by itself.
+	Peer func(client, self netip.AddrPort) (own bool, err error)
+
 	// PackageRoots are the roots that signatures of packages must lead to; nil: Microsoft's.
 	PackageRoots []*x509.Certificate
 

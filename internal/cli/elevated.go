@@ -28,6 +28,9 @@ type Rights interface {
 // ErrDeclined says that the person did not agree to give an administrator's rights.
 var ErrDeclined = errors.New("the rights of an administrator were not given")
 
+// ErrPlace says that others may change this program where it lies: it is given no rights.
+var ErrPlace = errors.New("others may change this program where it lies")
+
 // elevated is how the process with the rights is called; no person calls it.
 const elevatedCommand = "elevated"
 
@@ -53,6 +56,9 @@ func (env *Env) serveElevated(ctx context.Context, name, user string) error {
 	waiting, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	conn, err := env.Rights.Await(waiting, name, user)
+	if errors.Is(err, ErrPlace) {
+		return &hinted{err, "move updoc into a folder of your own, such as Downloads, and start it there", ExitNotAllowed}
+	}
 	if err != nil {
 		return notAllowed(err)
 	}
@@ -93,6 +99,9 @@ func (env *Env) asking(d ui.Doctor) *elevate.Doctor {
 		conn, err := env.Rights.Elevate(ctx)
 		if errors.Is(err, ErrDeclined) {
 			err = errors.Join(ui.ErrNotAllowed, err)
+		}
+		if errors.Is(err, ErrPlace) {
+			err = errors.Join(ui.ErrPlace, err)
 		}
 		return conn, err
 	}}

@@ -35,6 +35,7 @@ import (
 // pageFlags say how the page is opened.
 type pageFlags struct {
 	noBrowser bool
+	run       string // that it comes back to after a restart
 	terminal  bool
 	lang      string
 }
@@ -47,6 +48,11 @@ func (f *pageFlags) flags(cmd *cobra.Command) {
 }
 
 func (f *pageFlags) check() error {
+	if f.run != "" {
+		if err := checkRun(f.run); err != nil {
+			return usage("'updoc history' lists the runs", "no such run: %q", f.run)
+		}
+	}
 	if f.lang != "" && f.lang != "en" && f.lang != "de" {
 		return usage("the languages are en, de", "no such language: %q", f.lang)
 	}
@@ -56,6 +62,7 @@ func (f *pageFlags) check() error {
 func newPage(env *Env) *cobra.Command {
 	var f pageFlags
 	var t treating
+	var signedIn bool
 	cmd := &cobra.Command{
 		Use:   "page",
 		Short: "Show it all on a page in the browser",
@@ -71,10 +78,16 @@ its last window. On Windows 'updoc' without a command does the same.`,
 			if err := f.check(); err != nil {
 				return err
 			}
+			if signedIn {
+				return env.pageApart(f, t)
+			}
 			return env.page(cmd.Context(), f, t)
 		},
 	}
 	f.flags(cmd)
+	cmd.Flags().StringVar(&f.run, "run", "", "open it at this run, as after a restart")
+	cmd.Flags().BoolVar(&signedIn, signInFlag, false, "open it in a process of its own")
+	_ = cmd.Flags().MarkHidden(signInFlag) // fails only for a flag that is not there
 	cmd.Flags().StringVar(&t.lab, "lab", "", "treat the simulated machine in this directory ('updoc lab --machine' makes one)")
 	cmd.Flags().BoolVar(&t.blind, "no-network", false, "do not walk the update's route to find out more")
 	return cmd
@@ -124,7 +137,7 @@ func (env *Env) page(ctx context.Context, f pageFlags, t treating) error {
 			return err
 		}
 		defer p.Close()
-		return env.visit(ctx, f, &labDoctor{&doctor{env: env, p: p, state: state, blind: t.blind}})
+		return env.visit(ctx, f, &labDoctor{&doctor{env: env, p: p, state: state, blind: t.blind}}, env.returning(p, `C:\Downloads\updoc.exe`))
 	}
 	if env.Rights != nil && env.Rights.Elevated() && !f.terminal {
 		return &hinted{errors.New("the page is for a person's own rights, and this is an administrator's"), "start updoc without 'Run as administrator', it asks when it needs to; or use 'updoc page --terminal'", ExitNotAllowed}
@@ -135,11 +148,15 @@ func (env *Env) page(ctx context.Context, f pageFlags, t treating) error {
 	}
 	defer done()
 	if env.Rights == nil || env.Rights.Elevated() {
-		return env.visit(ctx, f, d)
+		return env.visit(ctx, f, d, nil)
 	}
 	asking := env.asking(d)
 	defer asking.Close()
-	return env.visit(ctx, f, asking)
+	var back ui.Returner
+	if self, err := os.Executable(); err == nil && d.p != nil {
+		back = env.returning(d.p, self)
+	}
+	return env.visit(ctx, f, asking, back)
 }
 
 // labPace is how long the demo shows each event: a simulated machine is faster than
@@ -161,13 +178,14 @@ func (env *Env) demoPage(ctx context.Context, f pageFlags, open func(dir string)
 	if _, err := p.Try(ctx, host.Attempt{Stage: fails}); err != nil {
 		return err
 	}
-	return env.visit(ctx, f, &labDoctor{&doctor{env: env, p: p, state: state, wait: func() { time.Sleep(labPace) }}})
+	return env.visit(ctx, f, &labDoctor{&doctor{env: env, p: p, state: state, wait: func() { time.Sleep(labPace) }}}, env.returning(p, `C:\Downloads\updoc.exe`))
 }
 
-// visit shows a machine where the flags say.
-func (env *Env) visit(ctx context.Context, f pageFlags, d ui.Doctor) error {
+// visit shows a machine where the flags say. back has a page come back after a restart;
+// nil: nobody does.
+func (env *Env) visit(ctx context.Context, f pageFlags, d ui.Doctor, back ui.Returner) error {
 	if !f.terminal {
-		return env.servePage(ctx, f, d)
+		return env.servePage(ctx, f, d, back)
 	}
 	if !env.fullScreen() {
 		return usage("use 'updoc diagnose' and 'updoc fix' where there is none", "this is no terminal that can be drawn on")
@@ -177,10 +195,14 @@ func (env *Env) visit(ctx context.Context, f pageFlags, d ui.Doctor) error {
 }
 
 // servePage serves a visit until its last window is closed.
-func (env *Env) servePage(ctx context.Context, f pageFlags, d ui.Doctor) error {
-	visit := ui.New(ctx, d, nil)
+func (env *Env) servePage(ctx context.Context, f pageFlags, d ui.Doctor, back ui.Returner) error {
+	visit := ui.New(ctx, d, ui.Options{Run: f.run, Return: back})
 	defer visit.Close()
-	page, err := (&web.Server{Session: visit, Lang: f.lang}).Listen()
+	server := &web.Server{Session: visit, Lang: f.lang, Peer: env.Peer}
+	if f.run != "" {
+		server.At = "plan?begun" // or what came of it
+	}
+	page, err := server.Listen()
 	if err != nil {
 		return err
 	}
@@ -425,10 +447,19 @@ func (d *doctor) Run(_ context.Context, run string) (*ui.Run, error) {
 	return &ui.Run{Summary: j.Summary(), Plan: j.Plan(), Entries: j.Entries(), Told: j.Story()}, nil
 }
 
+// checkRun holds what somebody says to what a run may be called: it becomes a path, and
+// part of a command line.
+func checkRun(run string) error {
+	if run == "" || strings.HasPrefix(run, "-") || strings.Trim(run, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" || len(run) > 64 {
+		return fmt.Errorf("%w: no such run", ui.ErrGone)
+	}
+	return nil
+}
+
 // openRun opens the journal of a run that somebody named.
 func openRun(state, run string) (*repair.Journal, error) {
-	if run == "" || strings.Trim(run, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" || len(run) > 64 {
-		return nil, fmt.Errorf("%w: no such run", ui.ErrGone)
+	if err := checkRun(run); err != nil {
+		return nil, err
 	}
 	return repair.OpenJournal(durable.OS{}, filepath.Join(state, run))
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -55,15 +56,15 @@ func visitLabAs(t testing.TB, scenario string, s web.Server, as func(*labDoctor)
 	var out bytes.Buffer
 	env := &Env{Stdout: &out, Stderr: &out, Getenv: func(string) string { return "" }, GOOS: "linux", Version: "test"}
 	d := &labDoctor{&doctor{env: env, p: p, state: state}}
-	v := visitDoctor(t, as(d), s)
+	v := visitDoctor(t, as(d), s, env.returning(p, `C:\Downloads\updoc.exe`))
 	v.doctor = d
 	return v
 }
 
-func visitDoctor(t testing.TB, d ui.Doctor, s web.Server) *visit {
+func visitDoctor(t testing.TB, d ui.Doctor, s web.Server, back ui.Returner) *visit {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	s.Session = ui.New(ctx, d, nil)
+	s.Session = ui.New(ctx, d, ui.Options{Return: back})
 	page, err := s.Listen()
 	if err != nil {
 		t.Fatal(err)
@@ -182,29 +183,50 @@ func TestPageProgress(t *testing.T) {
 	}
 }
 
-// TestPageRestart: the program ends while a repair waits for a restart of the machine,
-// and a new page begins where the old one was.
+// TestPageRestart: the program ends while a repair waits for a restart of the machine.
+// When its user signs in again, Windows opens the page as it was told to, and it begins
+// where the old one was, without anybody looking for it.
 func TestPageRestart(t *testing.T) {
 	b := chromium(t)
 	v := visitLab(t, "treat-service-hangs", web.Server{})
-	drive(t, b, chromedp.Navigate(v.url), visible("Fix it"), press("Fix it"), visible("May updoc do this"), press("Yes, do it"), visible("Please restart this PC"))
+	drive(t, b, chromedp.Navigate(v.url), visible("Fix it"), press("See each step first"), visible("this page opens again when you sign in"), press("Fix it"), visible("May updoc do this"), press("Yes, do it"),
+		visible("Please restart this PC"), visible("This page opens again by itself"))
 	shot(t, b, "restart")
 	drive(t, b, chromedp.Click(`//nav//a[contains(.,"Today")]`, chromedp.BySearch), visible("A repair is not finished"))
 	v.close()
 	drive(t, b, chromedp.WaitVisible("#gone .gone", chromedp.ByQuery))
 	shot(t, b, "gone")
+	args := signIn(t, t.Context(), v.doctor.p)
 	if err := v.doctor.p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Dir(v.doctor.state)
-	p, state, err := openLab(dir)
+	opened := make(chan string, 1)
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan int, 1)
+	args = slices.DeleteFunc(args, func(a string) bool { return a == "--"+signInFlag }) // TestAtSignIn
+	go func() {
+		var out bytes.Buffer
+		env := Env{Stdin: &bytes.Buffer{}, Stdout: &out, Stderr: &out, Getenv: func(string) string { return "" }, GOOS: "linux", Version: "test", Browse: func(url string) error { opened <- url; return nil }}
+		ended <- Run(ctx, env, append(args, "--lab", filepath.Dir(v.doctor.state), "--lang", "en"))
+	}()
+	select {
+	case url := <-opened:
+		drive(t, b, chromedp.Navigate(url), visible("Please restart this PC"), press("Restart now"), visible("Cured: updating works again"))
+	case code := <-ended:
+		t.Fatalf("no page was opened: exit %d", code)
+	}
+	end()
+	if code := <-ended; code != ExitHealthy {
+		t.Errorf("exit %d", code)
+	}
+	p, _, err := openLab(filepath.Dir(v.doctor.state))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer p.Close()
-	again := visitDoctor(t, &labDoctor{&doctor{env: v.doctor.env, p: p, state: state}}, web.Server{})
-	drive(t, b, chromedp.Navigate(again.url), visible("A repair is not finished"), press("See how far it came"), visible("Please restart this PC"),
-		press("Restart now"), visible("Cured: updating works again"))
+	if s := once(t, p); s != "" {
+		t.Errorf("after the cure it still opens %s", s)
+	}
 }
 
 // TestPageHelps: what a helper needs is packed, shown and saved; and evidence of another
@@ -319,7 +341,7 @@ func TestPageVerdicts(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer h.Close()
-		v := visitDoctor(t, &doctor{env: &Env{}, h: h, blind: true}, web.Server{})
+		v := visitDoctor(t, &doctor{env: &Env{}, h: h, blind: true}, web.Server{}, nil)
 		drive(t, b, chromedp.Navigate(v.url), visible(tt.says), chromedp.WaitVisible(".seal."+tt.seal, chromedp.ByQuery))
 		shot(t, b, tt.seal)
 	}

@@ -29,7 +29,7 @@ func (env *Env) fullScreen() bool {
 // terminal shows a visit on the terminal, and returns where it stood when the person
 // ended it.
 func (env *Env) terminal(ctx context.Context, d ui.Doctor, view uiterm.View) (ui.State, error) {
-	visit := ui.New(ctx, d, nil)
+	visit := ui.New(ctx, d, ui.Options{})
 	defer visit.Close()
 	opt := env.terminalOptions()
 	opt.View = view

@@ -153,6 +153,9 @@ func (d *Doctor) Fix(ctx context.Context, o ui.Order, watch ui.Watch) (repair.Re
 			if theirs.Plan.Substance() != shown.Plan.Substance() {
 				return "", ui.ErrPlan
 			}
+			if watch.Begin != nil {
+				watch.Begin(theirs.Plan) // its run is the one whose journal there will be
+			}
 		}
 		r = request{Do: doFix, Hash: theirs.Hash}
 	}
@@ -204,6 +207,16 @@ func (d *Doctor) Run(ctx context.Context, run string) (*ui.Run, error) {
 		err = errors.New("pipe: no run came")
 	}
 	return end.Run, err
+}
+
+// Admit implements [ui.Admitter].
+func (d *Doctor) Admit(ctx context.Context) error {
+	_, release, err := d.take(ctx, true)
+	if err != nil {
+		return err
+	}
+	release()
+	return nil
 }
 
 // Restart implements [ui.Restarter].

@@ -24,13 +24,14 @@ import (
 type doctor struct {
 	ui.Doctor // what is not asked for here
 
-	mu    sync.Mutex
-	name  string // of its runs, without a number
-	step  string // what the plan consists of
-	run   int
-	did   []string
-	order ui.Order
-	fix   func(context.Context, ui.Watch) (repair.Result, error)
+	mu     sync.Mutex
+	name   string // of its runs, without a number
+	step   string // what the plan consists of
+	hidden bool   // its runs may not be read
+	run    int
+	did    []string
+	order  ui.Order
+	fix    func(context.Context, ui.Watch) (repair.Result, error)
 }
 
 func (d *doctor) note(format string, args ...any) {
@@ -71,6 +72,9 @@ func (d *doctor) Runs(context.Context) ([]repair.Summary, error) {
 }
 
 func (d *doctor) Run(_ context.Context, run string) (*ui.Run, error) {
+	if d.hidden {
+		return nil, ui.ErrNotAllowed
+	}
 	return &ui.Run{Summary: repair.Summary{Run: run}}, nil
 }
 
@@ -110,16 +114,21 @@ func TestFix(t *testing.T) {
 		t.Fatal(err)
 	}
 	var heard []string
+	named := ""
 	res, err := d.Fix(t.Context(), ui.Order{Hash: p.Hash}, ui.Watch{
-		Tell: func(e repair.Event) { heard = append(heard, string(e.Kind)) },
-		Work: func(w ui.Work) { heard = append(heard, w.What) },
-		Ask:  func(context.Context, repair.Treatment) (bool, error) { heard = append(heard, "?"); return true, nil },
+		Tell:  func(e repair.Event) { heard = append(heard, string(e.Kind)) },
+		Work:  func(w ui.Work) { heard = append(heard, w.What) },
+		Begin: func(p *repair.Plan) { named = p.Run },
+		Ask:   func(context.Context, repair.Treatment) (bool, error) { heard = append(heard, "?"); return true, nil },
 	})
 	if res != repair.Cured || err != nil {
 		t.Fatalf("%q, %v", res, err)
 	}
 	if got, want := strings.Join(heard, " "), "ui.work.read begin dism ? end"; got != want {
 		t.Errorf("heard %q, want %q", got, want)
+	}
+	if named != "admin-1" {
+		t.Errorf("the run is taken for %q, and its journal is found nowhere", named)
 	}
 	if len(page.done()) != 0 {
 		t.Error("the page's own process repaired")
@@ -179,6 +188,23 @@ func TestDeclined(t *testing.T) {
 	}
 	if runs, err := func() ([]repair.Summary, error) { return d.Runs(t.Context()) }(); err != nil || len(runs) != 1 {
 		t.Errorf("afterwards nothing goes: %v, %v", runs, err)
+	}
+}
+
+// A page that comes back after a restart may not read the journals by itself: it can
+// with the rights, which the person is asked for.
+func TestAdmit(t *testing.T) {
+	page, admin := &doctor{name: "page", hidden: true}, &doctor{name: "admin"}
+	d, _ := pair(t, page, admin)
+	defer func() { _ = d.Close() }()
+	if _, err := d.Run(t.Context(), "20310203-040506-aaaa"); !errors.Is(err, ui.ErrNotAllowed) {
+		t.Errorf("without the rights: %v", err)
+	}
+	if err := d.Admit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := d.Run(t.Context(), "20310203-040506-aaaa"); err != nil || r.Summary.Run != "20310203-040506-aaaa" {
+		t.Errorf("with them: %+v, %v", r, err)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 type Session struct {
 	doctor Doctor
 	now    func() time.Time
+	back   Returner // nil: nobody does
 
 	ctx  context.Context // of all work
 	end  context.CancelFunc
@@ -37,29 +38,73 @@ var (
 	ErrGone = errors.New("there is no such thing any more")
 )
 
-// New begins a visit, which looks at the machine first. now is the clock; nil is the
-// system's.
-func New(ctx context.Context, d Doctor, now func() time.Time) *Session {
-	if now == nil {
-		now = time.Now
+// Options of a visit; the zero value is right.
+type Options struct {
+	Now    func() time.Time // the clock; nil: the system's
+	Run    string           // that the visit comes back to after a restart; "": the one that waits, if any
+	Return Returner         // has the visit come back; nil: it does not
+}
+
+// New begins a visit, which looks at the machine first.
+func New(ctx context.Context, d Doctor, o Options) *Session {
+	if o.Now == nil {
+		o.Now = time.Now
 	}
-	s := &Session{doctor: d, now: now, changed: make(chan struct{})}
+	s := &Session{doctor: d, now: o.Now, back: o.Return, changed: make(chan struct{})}
 	s.ctx, s.end = context.WithCancel(ctx)
-	s.state = State{Version: 1, Phase: Looking, Since: now(), At: -1}
-	s.begin()
+	s.state = State{Version: 1, Phase: Looking, Since: s.now(), At: -1}
+	s.async(func(ctx context.Context) {
+		s.begin(ctx, o.Run)
+		s.examine(ctx)
+	})
 	return s
 }
 
-// begin finds out where the machine is: a run that is not at its end is where one goes on.
-func (s *Session) begin() {
-	s.async(func(ctx context.Context) {
-		if list, err := s.doctor.Runs(ctx); err == nil && len(list) > 0 && list[0].Result == "" && list[0].Err == "" {
-			if r, err := s.doctor.Run(ctx, list[0].Run); err == nil {
-				s.change(func(st *State) { s.adopt(st, r) })
-			}
+// begin finds out where the machine is: at the run that a visit comes back to, else at one
+// that is not at its end.
+func (s *Session) begin(ctx context.Context, run string) {
+	named := run != ""
+	if !named {
+		list, err := s.doctor.Runs(ctx)
+		if err != nil || len(list) == 0 || list[0].Result != "" || list[0].Err != "" {
+			return
 		}
-		s.examine(ctx)
+		run = list[0].Run
+	}
+	r, err := s.doctor.Run(ctx, run)
+	_, can := s.doctor.(Admitter)
+	switch {
+	case err == nil:
+		s.change(func(st *State) { s.adopt(st, r) })
+	case named && can && errors.Is(err, ErrNotAllowed):
+		s.change(func(st *State) { st.Phase, st.Run, st.Hidden = Waiting, run, true })
+	}
+}
+
+// Reveal shows the run that a visit came back to, with the rights of an administrator.
+func (s *Session) Reveal() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, ok := s.doctor.(Admitter)
+	if !s.state.Hidden || s.state.Asking || !ok {
+		return ErrNow
+	}
+	run := s.state.Run
+	s.update(func(st *State) { st.Asking, st.Err = true, nil })
+	s.async(func(ctx context.Context) {
+		var r *Run
+		err := a.Admit(ctx)
+		if err == nil {
+			r, err = s.doctor.Run(ctx, run)
+		}
+		s.change(func(st *State) {
+			if st.Asking, st.Err = false, err; err == nil {
+				st.Hidden = false
+				s.adopt(st, r)
+			}
+		})
 	})
+	return nil
 }
 
 // Close ends the visit and waits for its work. A change that is being made is made to
@@ -165,7 +210,7 @@ func (s *Session) Fix(hash string) error {
 func (s *Session) GoOn() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state.Phase != Waiting && (s.state.Phase != Over || s.state.Result != repair.Stopped) {
+	if s.state.Hidden || s.state.Phase != Waiting && (s.state.Phase != Over || s.state.Result != repair.Stopped) {
 		return ErrNow
 	}
 	s.run(Order{Run: s.state.Run}, s.state.Plan)
@@ -178,7 +223,7 @@ func (s *Session) Restart() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r, ok := s.doctor.(Restarter)
-	if s.state.Phase != Waiting || !ok {
+	if s.state.Phase != Waiting || s.state.Hidden || !ok {
 		return ErrNow
 	}
 	s.async(func(ctx context.Context) {
@@ -207,11 +252,19 @@ func (s *Session) run(o Order, plan *repair.Plan) {
 	go func() {
 		defer s.work.Done()
 		defer stop()
+		s.stay()
 		res, err := s.doctor.Fix(ctx, o, Watch{
 			Ask: s.ask, Tell: func(e repair.Event) { s.told(ctx, e) },
 			Work: func(w Work) { s.change(func(st *State) { st.Work = w }) },
+			Begin: func(p *repair.Plan) {
+				s.change(func(st *State) { st.Plan, st.Run, st.Parts = p, p.Run, newParts(p) })
+			},
 		})
-		stands := s.stands(plan.Run)
+		if err == nil && res == repair.Restart {
+			s.comeBack()
+		}
+		st, _ := s.State()
+		stands := s.stands(st.Run) // which Begin may have named anew
 		s.change(func(st *State) {
 			stands(st)
 			st.At, st.Question, st.Paused, st.Stopping, st.Work = -1, nil, false, false, Work{}
@@ -223,7 +276,7 @@ func (s *Session) run(o Order, plan *repair.Plan) {
 			switch {
 			case errors.Is(err, context.Canceled):
 				st.Phase, st.Result = Over, repair.Stopped
-			case errors.Is(err, ErrPlan) || errors.Is(err, ErrBusy) || errors.Is(err, ErrNotAllowed):
+			case errors.Is(err, ErrPlan) || errors.Is(err, ErrBusy) || errors.Is(err, ErrNotAllowed) || errors.Is(err, ErrPlace):
 				st.Phase, st.Err, st.Run = Ready, err, ""
 			case err != nil:
 				st.Phase, st.Err, st.Result = Over, err, repair.Broken
@@ -245,6 +298,30 @@ func (s *Session) stands(run string) func(*State) {
 		if st.Undoable, st.Lasting = 0, 0; err == nil {
 			st.Undoable, st.Lasting = r.Undoable, r.Lasting()
 		}
+	}
+}
+
+// comeBack has the visit begin again at its run after the restart. Where that cannot be,
+// the person starts updoc again by themselves, and it begins there too.
+func (s *Session) comeBack() {
+	if s.back == nil {
+		return
+	}
+	st, _ := s.State()
+	err := s.back.ComeBack(s.ctx, st.Run)
+	s.change(func(st *State) { st.Returns = err == nil })
+}
+
+// CanReturn reports whether the visit can come back by itself after a restart.
+func (s *Session) CanReturn() bool { return s.back != nil }
+
+// stay takes that back: the run goes on in this visit.
+func (s *Session) stay() {
+	if st, _ := s.State(); !st.Returns {
+		return
+	}
+	if err := s.back.Stay(s.ctx); err == nil { // else it opens once more, and shows a run that is over
+		s.change(func(st *State) { st.Returns = false })
 	}
 }
 
@@ -332,7 +409,7 @@ func (s *Session) Stop() error {
 func (s *Session) Undo(run string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.state.Phase.Busy() || s.state.Phase == Looking {
+	if s.state.Phase.Busy() || s.state.Phase == Looking || s.state.Hidden {
 		return ErrNow
 	}
 	s.update(func(st *State) {
@@ -342,6 +419,7 @@ func (s *Session) Undo(run string) error {
 		st.Phase, st.Run, st.Err, st.Undone, st.Result = Undoing, run, nil, nil, ""
 	})
 	s.async(func(ctx context.Context) {
+		s.stay()
 		u, err := s.doctor.Undo(ctx, run, func(e repair.Event) { s.change(func(st *State) { s.note(st, e) }) })
 		stands := s.stands(run)
 		s.change(func(st *State) {
@@ -448,7 +526,9 @@ func (s *Session) adopt(st *State, r *Run) {
 		st.Log[len(st.Log)-1].Time = l.Time
 	}
 	st.At, st.Result = -1, repair.Stopped
-	if n := len(r.Entries); n > 0 && r.Entries[n-1].Kind == repair.EntryRestart {
+	if r.Result != "" { // while nobody looked
+		st.Phase, st.Result = Over, r.Result
+	} else if n := len(r.Entries); n > 0 && r.Entries[n-1].Kind == repair.EntryRestart {
 		st.Result = repair.Restart
 	}
 }

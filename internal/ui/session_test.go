@@ -101,7 +101,7 @@ func TestSession(t *testing.T) {
 			say(repair.EntryTried, "two", 0, 0)
 			return repair.Cured, nil
 		}
-		s := New(t.Context(), f, nil)
+		s := New(t.Context(), f, Options{})
 		defer s.Close()
 		st := stage(s)
 		if st.Phase != Ready || st.Patient == nil {
@@ -187,7 +187,7 @@ func TestStop(t *testing.T) {
 					}
 					return "", ctx.Err()
 				}
-				s := New(t.Context(), f, nil)
+				s := New(t.Context(), f, Options{})
 				defer s.Close()
 				if err := s.Fix(stage(s).Patient.Hash); err != nil {
 					t.Fatal(err)
@@ -235,7 +235,7 @@ func TestBegin(t *testing.T) {
 			w.Tell(repair.Event{Kind: repair.EntryTried, Treatment: "one"})
 			return repair.Cured, nil
 		}
-		s := New(t.Context(), f, nil)
+		s := New(t.Context(), f, Options{})
 		defer s.Close()
 		st := stage(s)
 		if st.Phase != Waiting || st.Result != repair.Restart || st.Run != "r-1" || st.Parts[0].Steps[0] != MarkDone || st.Patient == nil || len(st.Log) != 4 {
@@ -254,7 +254,7 @@ func TestBegin(t *testing.T) {
 func TestTrouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{plan: course(), fail: errors.New("no")}
-		s := New(t.Context(), f, nil)
+		s := New(t.Context(), f, Options{})
 		defer s.Close()
 		if st := stage(s); st.Phase != Failed || st.Err == nil {
 			t.Fatalf("%+v", st)
@@ -310,7 +310,7 @@ func TestStateIsAValue(t *testing.T) {
 			}
 			return repair.NotCured, nil
 		}
-		s := New(t.Context(), f, nil)
+		s := New(t.Context(), f, Options{})
 		defer s.Close()
 		if err := s.Fix(stage(s).Patient.Hash); err != nil {
 			t.Fatal(err)
@@ -325,4 +325,134 @@ func TestStateIsAValue(t *testing.T) {
 			t.Errorf("%d lines are held, %d counted", len(after.Log), after.Lines)
 		}
 	})
+}
+
+// homing remembers what has a visit come back.
+type homing struct {
+	did  []string
+	fail error
+}
+
+func (h *homing) ComeBack(_ context.Context, run string) error {
+	h.did = append(h.did, "back "+run)
+	return h.fail
+}
+func (h *homing) Stay(context.Context) error { h.did = append(h.did, "stay"); return nil }
+
+// TestReturn: a visit whose run waits for a restart is made to come back, and no longer
+// once the run goes on, or is taken back. A plan that another process carries out has a
+// run of another name, which is the one that counts.
+func TestReturn(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		act  func(*Session) error
+		fail error
+		want []string
+	}{
+		{"goes on", (*Session).GoOn, nil, []string{"back r-9", "stay"}},
+		{"taken back", func(s *Session) error { return s.Undo("r-9") }, nil, []string{"back r-9", "stay"}},
+		{"closed", func(*Session) error { return nil }, nil, []string{"back r-9"}},
+		{"it cannot be", (*Session).GoOn, errors.New("denied"), []string{"back r-9"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f, h := &fake{plan: course()}, &homing{fail: tt.fail}
+				var orders []Order
+				f.fix = func(_ context.Context, o Order, w Watch) (repair.Result, error) {
+					if orders = append(orders, o); len(orders) == 2 {
+						return repair.Cured, nil
+					}
+					theirs := course()
+					theirs.Run = "r-9"
+					w.Begin(theirs)
+					return repair.Restart, nil
+				}
+				s := New(t.Context(), f, Options{Return: h})
+				if err := s.Fix(stage(s).Patient.Hash); err != nil {
+					t.Fatal(err)
+				}
+				if st := stage(s); st.Phase != Waiting || st.Run != "r-9" || st.Returns != (tt.fail == nil) {
+					t.Errorf("while it waits: %+v", st)
+				}
+				if err := tt.act(s); err != nil {
+					t.Error(err)
+				}
+				st := stage(s)
+				s.Close()
+				if !slices.Equal(h.did, tt.want) || len(tt.want) == 2 && st.Returns {
+					t.Errorf("did %v, want %v; state %+v", h.did, tt.want, st)
+				}
+				if len(orders) == 2 && orders[1].Run != "r-9" {
+					t.Errorf("went on with %+v", orders[1])
+				}
+			})
+		})
+	}
+}
+
+// shut is a doctor that tells of no run before it was admitted.
+type shut struct {
+	*fake
+	open   bool
+	result repair.Result
+	denied error
+}
+
+func (d *shut) Admit(context.Context) error {
+	time.Sleep(time.Second) // Windows asks
+	d.open = d.denied == nil
+	return d.denied
+}
+
+func (d *shut) Runs(context.Context) ([]repair.Summary, error) { return nil, ErrNotAllowed }
+func (d *shut) Run(_ context.Context, run string) (*Run, error) {
+	if !d.open {
+		return nil, ErrNotAllowed
+	}
+	return &Run{Summary: repair.Summary{Run: run, Result: d.result}, Plan: d.plan, Entries: d.entries}, nil
+}
+
+// TestComeBack: a visit that comes back begins at its run; where that may not be read
+// it says so, and shows it once the person agreed.
+func TestComeBack(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		result repair.Result
+		open   bool
+		denied error
+		phase  Phase
+	}{
+		{"cured meanwhile", repair.Cured, true, nil, Over},
+		{"cured, and for administrators alone", repair.Cured, false, nil, Over},
+		{"not over yet", "", false, nil, Waiting},
+		{"not agreed to", repair.Cured, false, ErrNotAllowed, Waiting},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := &shut{fake: &fake{plan: course()}, open: tt.open, result: tt.result, denied: tt.denied}
+				s := New(t.Context(), d, Options{Run: "r-1"})
+				defer s.Close()
+				st := stage(s)
+				if st.Run != "r-1" || st.Hidden == tt.open || st.Patient == nil {
+					t.Fatalf("it begins at %+v", st)
+				}
+				if st.Hidden {
+					if s.GoOn() == nil || s.Restart() == nil || s.Undo("r-1") == nil {
+						t.Error("something can be done to a run that nobody saw")
+					}
+					if err := s.Reveal(); err != nil {
+						t.Fatal(err)
+					}
+					if st := stage(s); !st.Asking || s.Reveal() == nil {
+						t.Errorf("while Windows asks: %+v", st)
+					}
+					time.Sleep(2 * time.Second)
+					st = stage(s)
+				}
+				if st.Phase != tt.phase || st.Result == repair.Cured != (tt.phase == Over) || st.Hidden != (tt.denied != nil) || !errors.Is(st.Err, tt.denied) || st.Asking {
+					t.Errorf("then it is at %+v", st)
+				}
+			})
+		})
+	}
 }

@@ -44,6 +44,9 @@ type State struct {
 	Paused   bool          // between two changes, until a person goes on
 	Stopping bool          // as soon as the change that is being made is
 	Result   repair.Result // how the run ended, or why it waits
+	Returns  bool          // the visit comes back by itself after the restart that the run waits for
+	Hidden   bool          // that there is the run is all that is known: an administrator may read more
+	Asking   bool          // the person is asked for an administrator's rights, to read it
 
 	Undoable int            // changes of that run that taking it back takes back
 	Lasting  int            // and those that stay whatever is done

@@ -55,11 +55,26 @@ type Restarter interface {
 	Restart(ctx context.Context) error
 }
 
+// Admitter is a Doctor that knows of a machine's runs only with an administrator's rights.
+type Admitter interface {
+	// Admit asks the person for them, where they are not there yet.
+	Admit(ctx context.Context) error
+}
+
+// Returner has a visit come back by itself after the machine was restarted.
+type Returner interface {
+	// ComeBack has it begin again, at a run, when this person signs in next.
+	ComeBack(ctx context.Context, run string) error
+	// Stay takes that back.
+	Stay(ctx context.Context) error
+}
+
 // Why the machine is not treated. Test with errors.Is.
 var (
 	ErrBusy       = errors.New("another updoc is repairing this machine")
 	ErrPlan       = errors.New("the machine has changed since the plan was made")
 	ErrNotAllowed = errors.New("not allowed")
+	ErrPlace      = errors.New("others may change this program where it lies")
 )
 
 // Order says what is to be carried out: the plan with a hash, which is exactly what a
@@ -78,6 +93,9 @@ type Watch struct {
 	Tell func(repair.Event)
 	// Work is told how far a tool of Windows has come.
 	Work func(Work)
+	// Begin is told the plan that is carried out, where it is not the one that was shown
+	// but one of the same substance, which calls its run by another name. nil: nobody asks.
+	Begin func(*repair.Plan)
 }
 
 // Work is how far something has come that takes its time.

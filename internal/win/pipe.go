@@ -24,7 +24,11 @@ type Caller struct {
 	Session uint32 // of the desktop it runs on
 	User    string // SID of its user
 	Program string // full path of the program it runs, as the kernel says it
+	File    fileID // which file that path leads to
 }
+
+// fileID tells files apart that stand on this machine.
+type fileID struct{ volume, high, low uint32 }
 
 // pipePath is the path of a pipe of updoc; a name that could be any other path is
 // refused.
@@ -44,15 +48,18 @@ func pipeRights(user string) string {
 	return "O:BAG:BAD:P(D;;GA;;;NU)(A;;GA;;;SY)(A;;GA;;;BA)(A;;0x12019b;;;" + user + ")S:(ML;;NW;;;ME)"
 }
 
-// strange says why a caller is not the process that was expected: the same program,
-// on the same desktop, of that user.
-func (c Caller) strange(program, user string, session uint32) error {
+// strange says why a caller is not the process that was expected: the same program as
+// its own, on the same desktop, of that user. The letters of a path do not say enough:
+// in a folder that tells capitals apart two files differ by them alone.
+func (c Caller) strange(own Caller, user string) error {
 	switch {
-	case !strings.EqualFold(c.Program, program):
+	case !strings.EqualFold(c.Program, own.Program):
 		return fmt.Errorf("%w: it runs another program", ErrStranger)
+	case c.File != own.File || c.File == fileID{}:
+		return fmt.Errorf("%w: it runs another file", ErrStranger)
 	case c.User != user:
 		return fmt.Errorf("%w: it belongs to another user", ErrStranger)
-	case c.Session != session:
+	case c.Session != own.Session:
 		return fmt.Errorf("%w: it runs on another desktop", ErrStranger)
 	}
 	return nil

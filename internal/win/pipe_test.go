@@ -21,18 +21,22 @@ func TestPipePath(t *testing.T) {
 // A process that is not the page's is refused for whichever reason shows first.
 func TestStrange(t *testing.T) {
 	const program, user = `C:\Users\Erika\Downloads\updoc.exe`, "S-1-5-21-1-2-3-1001"
+	file, other := fileID{1, 2, 3}, fileID{1, 2, 4}
+	own := Caller{9, 1, user, program, file}
 	for _, tt := range []struct {
 		name string
 		c    Caller
 		ok   bool
 	}{
-		{"the page", Caller{7, 1, user, `c:\users\erika\downloads\UPDOC.EXE`}, true},
-		{"another program of the same user", Caller{7, 1, user, `C:\Users\Erika\Downloads\updoc.exe.exe`}, false},
-		{"a program without a path", Caller{7, 1, user, ""}, false},
-		{"another user's", Caller{7, 1, "S-1-5-21-1-2-3-1002", program}, false},
-		{"on another desktop", Caller{7, 2, user, program}, false},
+		{"the page", Caller{7, 1, user, `c:\users\erika\downloads\UPDOC.EXE`, file}, true},
+		{"another program of the same user", Caller{7, 1, user, `C:\Users\Erika\Downloads\updoc.exe.exe`, other}, false},
+		{"a program without a path", Caller{7, 1, user, "", file}, false},
+		{"another file of that name but for a capital", Caller{7, 1, user, `C:\Users\Erika\Downloads\Updoc.exe`, other}, false},
+		{"a file that nobody could look at", Caller{7, 1, user, program, fileID{}}, false},
+		{"another user's", Caller{7, 1, "S-1-5-21-1-2-3-1002", program, file}, false},
+		{"on another desktop", Caller{7, 2, user, program, file}, false},
 	} {
-		if err := tt.c.strange(program, user, 1); (err == nil) != tt.ok || err != nil && !errors.Is(err, ErrStranger) {
+		if err := tt.c.strange(own, user); (err == nil) != tt.ok || err != nil && !errors.Is(err, ErrStranger) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}

@@ -57,8 +57,8 @@ func newPipe(h windows.Handle, path string) *Pipe { return &Pipe{os.NewFile(uint
 
 // Accept waits until somebody opens the pipe, and returns who it is; [ErrStranger]
 // if it is nobody that may. Only another process of this same program, on this desktop,
-// of the user for whom the pipe was opened, may. The same program has the same signer;
-// see [Pin].
+// of the user for whom the pipe was opened, may. The same program is the same file, which
+// nobody can change meanwhile (see [Pin]), and so has the same signer.
 func (p *Pipe) Accept(ctx context.Context, user string) (Caller, error) {
 	event, err := windows.CreateEvent(nil, 1, 0, nil)
 	if err != nil {
@@ -100,7 +100,7 @@ func (p *Pipe) caller(user string) (c Caller, err error) {
 	if err := own.look(); err != nil {
 		return c, fmt.Errorf("own process: %w", err)
 	}
-	return c, c.strange(own.Program, user, own.Session)
+	return c, c.strange(own, user)
 }
 
 // Dial opens a pipe once it is there, and holds the process that serves it to the one
@@ -169,6 +169,9 @@ func (c *Caller) look() error {
 		return err
 	}
 	c.Program = windows.UTF16ToString(buf[:n])
+	if c.File, err = identify(c.Program); err != nil {
+		return err
+	}
 	if err := windows.ProcessIdToSessionId(c.PID, &c.Session); err != nil {
 		return err
 	}

@@ -47,6 +47,19 @@ func Trusted(path string) error {
 	return fmt.Errorf("verify %s: %w", path, errors.Join(verr, cerr))
 }
 
+// Unchanged says whether a program that bears a signature is as it was signed. One that
+// bears none, or whose signer Windows does not know or trust, is not refused for that:
+// on a machine that cannot update, roots may be missing.
+func Unchanged(path string) error {
+	const badDigest codes.HRESULT = 0x80096010 // TRUST_E_BAD_DIGEST
+	err := Trusted(path)
+	var no *TrustError
+	if errors.As(err, &no) && no.Code == badDigest {
+		return fmt.Errorf("%s was changed after it was signed: %w", path, err)
+	}
+	return nil
+}
+
 // Where no list of what was revoked is at hand: CRYPT_E_REVOCATION_OFFLINE and
 // CRYPT_E_NO_REVOCATION_CHECK.
 const (

@@ -39,6 +39,9 @@ func TestTrusted(t *testing.T) {
 		if err := os.WriteFile(path, c.file, 0o600); err != nil {
 			t.Fatal(err)
 		}
+		if err := Unchanged(path); (err != nil) != (c.here == authenticode.ErrDigest) {
+			t.Errorf("%s: changed since it was signed: %v", c.name, err)
+		}
 		err := Trusted(path)
 		if c.here == authenticode.ErrRoot && isWine() {
 			continue

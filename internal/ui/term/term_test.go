@@ -113,7 +113,7 @@ type screen struct {
 
 func newScreen(t *testing.T, d *doctor, width, height int, style report.Style) *screen {
 	t.Helper()
-	s := ui.New(t.Context(), d, nil)
+	s := ui.New(t.Context(), d, ui.Options{})
 	t.Cleanup(s.Close)
 	x := &screen{t, newModel(t.Context(), s, Options{Style: style})}
 	x.send(tea.WindowSizeMsg{Width: width, Height: height})
@@ -300,7 +300,7 @@ func TestSmall(t *testing.T) {
 // A look at ten thousand lines of a plan's events costs no more than the lines that
 // are seen.
 func BenchmarkScreen(b *testing.B) {
-	s := ui.New(b.Context(), &doctor{}, nil)
+	s := ui.New(b.Context(), &doctor{}, ui.Options{})
 	defer s.Close()
 	for {
 		st, ch := s.State()

@@ -77,8 +77,13 @@ type client struct {
 
 func serve(t *testing.T, s Server, d ui.Doctor) (*Page, *client) {
 	t.Helper()
+	return serveAs(t, s, d, ui.Options{})
+}
+
+func serveAs(t *testing.T, s Server, d ui.Doctor, o ui.Options) (*Page, *client) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	s.Session = ui.New(ctx, d, nil)
+	s.Session = ui.New(ctx, d, o)
 	p, err := s.Listen()
 	if err != nil {
 		t.Fatal(err)
@@ -341,19 +346,39 @@ func FuzzFileName(f *testing.F) {
 	})
 }
 
-// TestForeignPeer: another user's program gets nothing, cookie or not.
+// TestForeignPeer: another user's program gets nothing, cookie or not; one that nobody
+// knows the user of can have nothing done, whatever secrets it holds.
 func TestForeignPeer(t *testing.T) {
-	p, c := serve(t, Server{Peer: func(client, server netip.AddrPort) error {
+	d := &sick{doc: problems("x"), fixed: make(chan ui.Order, 10)}
+	answer := errors.New("not known")
+	p, c := serve(t, Server{Peer: func(client, server netip.AddrPort) (bool, error) {
 		if !client.Addr().IsLoopback() || server.Port() == 0 {
 			t.Errorf("peer %v to %v", client, server)
 		}
-		return errForeign
-	}}, &sick{doc: problems("x")})
-	if status, body, _ := c.request("GET", p.base, nil, nil); status != 403 || strings.Contains(body, p.csrf) {
-		t.Errorf("%d %s", status, body)
+		return false, answer
+	}}, d)
+	st, _ := p.Session.State()
+	fix := url.Values{"csrf": {p.csrf}, "hash": {st.Patient.Hash}}
+	if status, _, _ := c.request("GET", p.base, nil, nil); status != 200 {
+		t.Errorf("a program that nobody knows the user of may not look: %d", status)
 	}
-	if status, _, _ := c.request("GET", strings.TrimPrefix(p.URL, p.origin), nil, nil); status != 403 {
-		t.Errorf("with the token: %d", status)
+	if status, body, _ := c.request("POST", p.base+"do/fix", fix, nil); status != 403 || strings.Contains(body, p.csrf) {
+		t.Errorf("and may act: %d %s", status, body)
+	}
+	answer = nil
+	c.Transport.(*http.Transport).CloseIdleConnections()
+	for _, path := range []string{p.base, strings.TrimPrefix(p.URL, p.origin)} {
+		if status, body, _ := c.request("GET", path, nil, nil); status != 403 || strings.Contains(body, p.csrf) {
+			t.Errorf("another user's: %d %s", status, body)
+		}
+	}
+	if status, _, _ := c.request("POST", p.base+"do/fix", fix, nil); status != 403 {
+		t.Errorf("another user's may act: %d", status)
+	}
+	select {
+	case o := <-d.fixed:
+		t.Errorf("it was done: %+v", o)
+	default:
 	}
 }
 
@@ -503,7 +528,7 @@ func TestWeight(t *testing.T) {
 func TestEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	s := Server{Session: ui.New(ctx, &sick{doc: problems("x")}, nil), Grace: 10 * time.Millisecond}
+	s := Server{Session: ui.New(ctx, &sick{doc: problems("x")}, ui.Options{}), Grace: 10 * time.Millisecond}
 	p, err := s.Listen()
 	if err != nil {
 		t.Fatal(err)

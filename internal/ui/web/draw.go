@@ -194,7 +194,7 @@ func (d *draws) one(name string, data any) ([]part, error) {
 // common is what views of a machine have in common.
 type common struct {
 	Root, Here, CSRF string
-	Screen           string // looking, failed, waiting, working, ready
+	Screen           string // looking, failed, hidden, waiting, working, ready
 	Draw             *report.Drawing
 	Foreign          bool // a text is English on a page that is not
 	File             bool // another machine's evidence
@@ -202,7 +202,8 @@ type common struct {
 	Hash             string
 	Headline, Lead   string
 	Busy, Restarts   bool
-	Promille         int // of a bar; -1: nobody knows
+	Returns, Rights  bool // the page comes back by itself; the person is asked for rights
+	Promille         int  // of a bar; -1: nobody knows
 	WorkText         string
 	Error, ErrorText string
 	First            *treatment // what would be done first
@@ -211,12 +212,17 @@ type common struct {
 
 func (d *draws) common() common {
 	c := common{Root: d.page.base, Here: d.here(), CSRF: d.page.csrf, File: d.file != nil, Promille: -1, Busy: d.st.Phase.Busy() && d.file == nil, Restarts: d.st.Phase == ui.Waiting && d.st.Result == repair.Restart}
+	if d.file == nil {
+		c.Returns, c.Rights = d.st.Returns, d.st.Asking
+	}
 	switch {
 	case d.file != nil:
 		c.Screen = "ready"
 	case d.st.Phase.Busy():
 		c.Screen = "working"
 		c.Promille = d.promille()
+	case d.st.Hidden:
+		c.Screen = "hidden"
 	case d.st.Phase == ui.Waiting:
 		c.Screen = "waiting"
 	case d.st.Phase == ui.Over && d.st.Result == repair.Cured:
@@ -276,6 +282,8 @@ func (d *draws) trouble(err error) string {
 		return d.say("ui.error.busy")
 	case errors.Is(err, ui.ErrPlan):
 		return d.say("ui.error.plan")
+	case errors.Is(err, ui.ErrPlace):
+		return d.say("ui.error.place")
 	case errors.Is(err, ui.ErrNotAllowed):
 		return d.say("ui.error.not-allowed")
 	case errors.Is(err, context.Canceled):
@@ -498,6 +506,7 @@ type planHead struct {
 	Undoing, Asking  bool
 	CanRestart       bool
 	Undoable         int
+	MayReturn        bool // a restart may be needed, after which the page comes back by itself
 	Run              string
 }
 
@@ -538,8 +547,12 @@ const logShown = 60
 func (d *draws) plan() ([]part, error) {
 	c := d.common()
 	plan := d.running()
-	if plan == nil && d.patient != nil {
+	if plan == nil && d.patient != nil && c.Screen != "hidden" {
 		plan = d.patient.Plan
+	}
+	if c.Screen == "hidden" {
+		html, err := d.render("plan-head", planHead{common: c})
+		return []part{{ID: "head", HTML: html}, {ID: "question"}, {ID: "rest"}}, err
 	}
 	if plan == nil {
 		return d.one("nothing-yet", nil)
@@ -565,6 +578,7 @@ func (d *draws) plan() ([]part, error) {
 		}
 		n++
 		x.N = n
+		head.MayReturn = head.MayReturn || t.Restart != "" && t.Restart != "no" && d.page.Session.CanReturn()
 		minutes += max(t.Minutes, 1)
 		if d.running() != nil && i < len(d.st.Parts) {
 			d.mark(&x, t, d.st.Parts[i])

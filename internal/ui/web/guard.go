@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"io/fs"
 	"mime"
 	"net"
 	"net/http"
@@ -112,7 +113,8 @@ func (p *Page) guard(next http.Handler) http.Handler {
 			p.refuse(w, r, http.StatusTooManyRequests)
 			return
 		}
-		if !own(r.Context()) {
+		own, unknown := whose(r.Context())
+		if !own && unknown == nil {
 			p.refuse(w, r, http.StatusForbidden)
 			return
 		}
@@ -138,7 +140,7 @@ func (p *Page) guard(next http.Handler) http.Handler {
 		switch r.Method {
 		case http.MethodGet, http.MethodHead:
 		case http.MethodPost:
-			if !p.ours(w, r) {
+			if unknown != nil || !p.ours(w, r) {
 				p.refuse(w, r, http.StatusForbidden)
 				return
 			}
@@ -176,7 +178,7 @@ func (p *Page) ours(w http.ResponseWriter, r *http.Request) bool {
 // the cookie along.
 func (p *Page) enter(w http.ResponseWriter, r *http.Request, token string) {
 	if c, err := r.Cookie(cookieName); err == nil && same(c.Value, p.cookie) {
-		http.Redirect(w, r, p.base, http.StatusSeeOther)
+		http.Redirect(w, r, p.base+p.At, http.StatusSeeOther)
 		return
 	}
 	if !p.token.take(token) {
@@ -188,7 +190,7 @@ func (p *Page) enter(w http.ResponseWriter, r *http.Request, token string) {
 	for _, path := range []string{p.base, "/open/"} {
 		http.SetCookie(w, &http.Cookie{Name: cookieName, Value: p.cookie, Path: path, HttpOnly: true, SameSite: http.SameSiteStrictMode})
 	}
-	p.write(w, r, http.StatusOK, "enter", map[string]any{"Root": p.base, "Lang": p.lang(r)})
+	p.write(w, r, http.StatusOK, "enter", map[string]any{"Root": p.base + p.At, "Lang": p.lang(r)})
 }
 
 // refuse says that there is nothing here, in words for a person who did nothing wrong.
@@ -215,7 +217,7 @@ func (p *Page) words(r *http.Request) *message.Catalog { return message.For(p.la
 // listener accepts no more connections than can be served: one more, and the oldest one that has not shown the cookie goes.
 type listener struct {
 	net.Listener
-	peer func(client, server netip.AddrPort) error
+	peer func(client, server netip.AddrPort) (bool, error)
 	most int
 
 	mu    sync.Mutex
@@ -226,12 +228,12 @@ type listener struct {
 type conn struct {
 	net.Conn
 	from    *listener
-	own     func() bool // it is of the user who started this program; asked once, since the answer costs a long table
-	trusted bool        // it has shown the cookie
+	own     func() (bool, error) // it is of the user who runs this program; asked once, since the answer costs a long table
+	trusted bool                 // it has shown the cookie
 	closed  sync.Once
 }
 
-func newListener(l net.Listener, peer func(client, server netip.AddrPort) error, most int) *listener {
+func newListener(l net.Listener, peer func(client, server netip.AddrPort) (bool, error), most int) *listener {
 	if peer == nil {
 		peer = ownPeer
 	}
@@ -246,10 +248,13 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		x := &conn{Conn: c, from: l}
-		x.own = sync.OnceValue(func() bool {
+		x.own = sync.OnceValues(func() (bool, error) {
 			client, ok1 := addrPort(c.RemoteAddr())
 			server, ok2 := addrPort(c.LocalAddr())
-			return ok1 && ok2 && l.peer(client, server) == nil
+			if !ok1 || !ok2 {
+				return false, nil
+			}
+			return l.peer(client, server)
 		})
 		if old, room := l.add(x); !room {
 			_ = x.Close()
@@ -303,11 +308,14 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// own reports whether the connection of a request is of the user who started this
-// program.
-func own(ctx context.Context) bool {
+// whose reports whether the connection of a request is of the user who runs this
+// program; an error says that nobody knows.
+func whose(ctx context.Context) (own bool, err error) {
 	c, ok := ctx.Value(connKey{}).(*conn)
-	return ok && c.own()
+	if !ok {
+		return false, nil
+	}
+	return c.own()
 }
 
 // trust marks the connection of a request as the page's own.
@@ -319,21 +327,27 @@ func trust(ctx context.Context) {
 	}
 }
 
-var errForeign = errors.New("another user's program")
+var errUnknown = errors.New("it is not known whose program this is")
 
-// ownPeer refuses a connection of another user's program, where the kernel tells whose it
-// is in a file (proc(5), /proc/net/tcp); where it does not, the secrets have to do.
-func ownPeer(client, _ netip.AddrPort) error {
-	f, err := os.Open("/proc/net/tcp")
-	if err != nil {
-		return nil
+// ownPeer tells another user's program apart, where the kernel tells whose it is in a
+// file (proc(5), /proc/net/tcp). On a system without such a file the secrets have to do.
+func ownPeer(client, _ netip.AddrPort) (bool, error) {
+	const looks = 3 // the table is not read in one moment: what comes and goes can hide a line
+	for range looks {
+		f, err := os.Open("/proc/net/tcp")
+		if errors.Is(err, fs.ErrNotExist) {
+			return true, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("%w: %w", errUnknown, err)
+		}
+		uid, ok := socketOwner(f, client)
+		_ = f.Close() // it was read
+		if ok {
+			return uid == os.Getuid(), nil
+		}
 	}
-	defer f.Close()
-	uid, ok := socketOwner(f, client)
-	if ok && uid != os.Getuid() {
-		return errForeign
-	}
-	return nil
+	return false, errUnknown
 }
 
 // socketOwner finds the user of a socket by its own end, in a table like that of

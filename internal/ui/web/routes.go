@@ -223,7 +223,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 func follow(view string, was, is ui.Phase) string {
 	switch {
 	case was == is || was == "":
-	case view == "plan" && was.Busy() && (is == ui.Over || is == ui.Undone):
+	case view == "plan" && (is == ui.Over || is == ui.Undone):
 		return "after"
 	case (view == "after" || strings.HasPrefix(view, "run/")) && is.Busy():
 		return "plan"
@@ -251,6 +251,8 @@ func (p *Page) do(w http.ResponseWriter, r *http.Request) {
 		to, err = "plan?begun", s.Fix(form.Get("hash"))
 	case "goon":
 		to, err = "plan?begun", s.GoOn()
+	case "reveal":
+		to, err = "plan?begun", s.Reveal()
 	case "restart":
 		to, err = "plan?begun", s.Restart()
 	case "pause", "continue":

@@ -4,8 +4,8 @@
 //
 // The page is served on the loopback address alone, to the user who started it alone:
 //
-//   - a connection of another user's program gets no answer, where the system tells
-//     whose it is;
+//   - a connection of another user's program gets no answer, and one of a program that
+//     the system does not tell the user of can have nothing done;
 //   - the name of the host must be the address itself, so that no name that leads there
 //     gets an answer (DNS rebinding);
 //   - everything lies below a path that nobody can guess, since cookies are sent to all
@@ -44,9 +44,11 @@ var files embed.FS
 type Server struct {
 	Session *ui.Session
 	Lang    string // of the page; "": what the browser asks for
-	// Peer says why a connection is not answered; nil: what /proc/net says of whose it
-	// is, where there is such a thing.
-	Peer func(client, server netip.AddrPort) error
+	At      string // the view that it opens with, below the base; "": today
+	// Peer reports whether a connection is of the user who runs this program. One of
+	// somebody else's gets no answer; where it is not known whose it is, which an error
+	// says, it can have nothing done. nil: what /proc/net says, where there is such a thing.
+	Peer func(client, server netip.AddrPort) (own bool, err error)
 	// Grace is for how long the server goes on after its last page was closed: it may
 	// only be loaded anew. 0: 20 seconds. First is for how long it waits for the first:
 	// 0 is 5 minutes.
