@@ -41,10 +41,10 @@ ones. It runs until it is stopped with Ctrl-C.
 With --machine it serves nothing, and makes the scenario's simulated PC in a folder
 instead, for 'updoc fix --lab' and its sisters to treat.`,
 		Example: `  updoc lab                          a healthy world
-  updoc lab walk-wsus-stopped        a WSUS whose application pool is stopped
+  updoc lab walk-wsus-pool-stopped   a WSUS whose application pool is stopped
   updoc lab --list                   scenarios that have a world or a machine
   updoc lab --machine pc treat-dead-system-proxy
-  updoc lab --any-port --format json where everything is, for scripts`,
+  updoc lab --any-port --format json  where everything is, for scripts`,
 		Args: cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return worlds(), cobra.ShellCompDirectiveNoFileComp

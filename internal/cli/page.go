@@ -97,17 +97,33 @@ its last window. On Windows 'updoc' without a command does the same.`,
 // the command line, and end.
 var doubleClick = sync.OnceFunc(func() { cobra.MousetrapHelpText = "" })
 
+// newcomer helps somebody who never saw updoc, in ten lines.
+func (env *Env) newcomer() error {
+	_, err := fmt.Fprint(env.Stdout, `updoc finds out why Windows Update fails, and cures it so that you can undo it.
+
+  updoc demo                   see it all on a simulated PC; it touches nothing
+  updoc explain 0x8024401B     what an error code really means
+  updoc diagnose               on the sick Windows: why its updates fail
+  updoc fix                    cure it, asking first; 'updoc undo' takes it back
+  updoc collect                pack a file for who helps, without your secrets
+  updoc diagnose --from FILE   read such a file, or logs, on any computer
+
+'updoc help' lists all commands, 'updoc help fix' explains one with examples.
+`)
+	return err
+}
+
 // start is what updoc does without a command: a person on Windows gets the page, or,
 // where there is no browser or an administrator's rights are there already, the same on
 // the terminal. Everybody else is helped along.
 func (env *Env) start(cmd *cobra.Command) error {
 	out, ok := env.Stdout.(*os.File)
 	if env.GOOS != "windows" || env.Live == nil || !ok || !term.IsTerminal(int(out.Fd())) {
-		return cmd.Help()
+		return env.newcomer()
 	}
 	f := pageFlags{terminal: env.Rights != nil && env.Rights.Elevated() || env.core(cmd.Context())}
 	if f.terminal && !env.fullScreen() {
-		return cmd.Help()
+		return env.newcomer()
 	}
 	return env.page(cmd.Context(), f, treating{})
 }
