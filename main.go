@@ -36,7 +36,7 @@ func run() int {
 	env := cli.Env{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
 		Getenv: os.Getenv, GOOS: runtime.GOOS, Version: buildVersion(),
-		Live: live, State: state, As: as, Admit: admit, Peer: peer, Trust: trust, Offline: offline, Rights: rights,
+		Live: live, State: state, As: as, Echo: echo, Admit: admit, Peer: peer, Trust: trust, Offline: offline, Rights: rights,
 	}
 	if code, ok := guard(ctx, os.Args[1:], env); ok {
 		return code

@@ -9,6 +9,7 @@ import (
 
 	"updoc/internal/cli"
 	"updoc/internal/host"
+	"updoc/internal/route"
 )
 
 // harden has nothing to do where libraries are not searched for beside the program.
@@ -25,6 +26,8 @@ var (
 	admit func(client, self netip.AddrPort) error
 	peer  func(client, self netip.AddrPort) (own bool, err error)
 	trust func(path string) error
+
+	echo route.Echoer
 
 	rights cli.Rights
 )

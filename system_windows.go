@@ -72,6 +72,9 @@ func serve(ctx context.Context, args []string) (code int, ok bool) {
 	return winhost.ServeWalk(ctx, args, witness())
 }
 
+// echo measures how large packets may be on the way.
+var echo route.Echoer = winhost.Echo{}
+
 // rights gets an administrator's for what needs them.
 var rights cli.Rights = elevation{}
 

@@ -1,6 +1,7 @@
 package cause
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -187,6 +188,7 @@ func NETWORK() []*Cause {
 				moderate("link-lost"),
 				moderate("note-sometimes-works"),
 				weak("transient-network"),
+				sleptMeanwhile,
 				missing("loss and time-outs on the route over some minutes"),
 			),
 		},
@@ -442,3 +444,26 @@ func ipv6Preference(l *look) {
 		l.Against(Weak, v.Source, "DisabledComponents = %#x", v.Value)
 	}
 }
+
+// nearSleep is how close a failure lies to a machine's going to sleep, or to its waking,
+// that was cut off by that: what waited is told as soon as the machine runs again.
+const nearSleep = 2 * time.Minute
+
+// sleptMeanwhile: the machine went to sleep in the middle of a request.
+func sleptMeanwhile(l *look) {
+	for _, x := range l.Failures {
+		if x.Resolved || !slices.Contains(codesCutOff, x.Code) {
+			continue
+		}
+		for _, s := range l.Slept {
+			if !x.Last.IsZero() && x.Last.Sub(s.Time).Abs() <= nearSleep {
+				l.For(Strong, s.Source, "%s; the connection broke with it: %s", s.Text, x.Code)
+				l.Cure("keep-awake-during-work")
+				return
+			}
+		}
+	}
+}
+
+// codesCutOff are those of requests whose connection was there and went away.
+var codesCutOff = []codes.HRESULT{0x80072EFE, 0x80072EFF, 0x80072EE2, 0x8024401C, 0x80200056, 0x80D02002}

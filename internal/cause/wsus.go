@@ -9,6 +9,8 @@ import (
 
 	"updoc/internal/codes"
 	"updoc/internal/facts"
+	"updoc/internal/host"
+	"updoc/internal/winlog"
 )
 
 // Registry places that WSUS causes read.
@@ -39,7 +41,7 @@ func WSUS() []*Cause {
 		{
 			ID: "wsus-unreachable", Family: "wsus", Prior: 2,
 			Stages:   []facts.Stage{facts.StageScan, facts.StageDownload},
-			Remedies: []string{"correct-wsus-url", "tell-wsus-mend-service", "connect-company-vpn", "tell-wsus-correct-iis-site", "check-wsus-reachability"},
+			Remedies: []string{"correct-wsus-url", "tell-wsus-mend-service", "connect-company-vpn", "tell-wsus-correct-iis-site", "check-wsus-reachability", "refresh-group-policy"},
 			Check: evidence(
 				walkOwn(wsusGone),
 				walkOpen,
@@ -59,6 +61,7 @@ func WSUS() []*Cause {
 				cures("correct-wsus-url", "note-wsus-port"),
 				cures("connect-company-vpn", "note-needs-company-vpn"),
 				cures("tell-policy-owner", "cm-no-update-point"),
+				renamedByDomain,
 				missing("whether WUServer answers from here: /ClientWebService/wusserverversion.xml", "the name and port of the server in its IIS bindings"),
 			),
 		},
@@ -674,5 +677,22 @@ func publisherNotAccepted(l *look) {
 	if host, _, _ := serverSeen(l); isOwn(l, host) {
 		l.For(Moderate, v.Source, "AcceptTrustedPublisherCerts is not 1: %s", at.Text)
 		l.Cure("trust-wsus-certificate")
+	}
+}
+
+// renamedByDomain: the name of the domain's server is gone, which a server that is
+// merely down keeps. The domain may have had a new one for long, and this machine has
+// missed the policy that says so: fetching it again is the first thing to do.
+func renamedByDomain(l *look) {
+	member := l.Management.Value.Joined == "domain" || l.Device.Value.DomainJoined == winlog.Yes
+	// Netlogon starts by itself on members of a domain and on no other machine.
+	if v := l.DWord(`HKLM\SYSTEM\CurrentControlSet\Services\Netlogon`, "Start"); v.State == facts.Present && v.Value == winlog.ServiceAutoStart {
+		member = true
+	}
+	if !member {
+		return
+	}
+	if _, gone := l.broken(func(g leg) bool { return g.own() && !g.atProxy() && g.fault(host.FaultNoName) }); gone {
+		l.Cure("refresh-group-policy")
 	}
 }

@@ -34,7 +34,6 @@ func (a attendance) attend(r *repair.Runner) {
 	run, tell := r.Journal.Plan().Run, r.Tell
 	r.AtStart = func(ctx context.Context, on bool, at time.Time) error { return a.atStart(ctx, run, on, at) }
 	r.AtStart = a.guarded(r.Journal, r.AtStart)
-	r.Awake = a.awake
 	r.Tell = func(e repair.Event) {
 		if n, ok := report.EventNote(run, e); ok {
 			a.note(n)
@@ -49,8 +48,8 @@ func (a attendance) attend(r *repair.Runner) {
 func (a attendance) note(n host.Note) { _ = a.p.Note(context.Background(), n) }
 
 // awake keeps the machine awake; one that cannot be is repaired all the same.
-func (a attendance) awake() (release func()) {
-	release, err := a.p.Awake("updoc repairs Windows Update")
+func awake(p Patient) (release func()) {
+	release, err := p.Awake("updoc repairs Windows Update")
 	if err != nil {
 		return func() {}
 	}

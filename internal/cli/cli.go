@@ -73,6 +73,9 @@ type Env struct {
 	// Sleep waits, or returns the context's error; nil waits by the clock.
 	Sleep func(context.Context, time.Duration) error
 
+	// Echo measures how large packets may be on the way; nil: nobody can.
+	Echo route.Echoer
+
 	// Rights gets an administrator's; nil where there is no Windows.
 	Rights Rights
 

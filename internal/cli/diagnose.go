@@ -306,7 +306,7 @@ func (env *Env) walkLive(ctx context.Context, f *facts.Facts, bar *bar) *route.W
 	x, as, done := env.sender(ctx, prober)
 	defer done()
 	walker := route.Walker{
-		Exchanger: x, As: as, Scripts: &pac.Sandbox{}, Net: p.Net, Now: p.Now, Times: []string{"time.windows.com:123"}, Repeat: diagnoseRepeat,
+		Exchanger: x, As: as, Scripts: &pac.Sandbox{}, Net: p.Net, Echo: env.Echo, Now: p.Now, Times: []string{"time.windows.com:123"}, Repeat: diagnoseRepeat,
 		Env:  pac.Env{Dialect: pac.JScript, Lookup: prober.Lookup, Now: now()},
 		Done: func(n, total int) { bar.step("walking", n, total) },
 	}

@@ -313,6 +313,7 @@ func arm(r *repair.Runner, p Patient, user string) {
 	if r.User = user; user == "" {
 		r.User, _ = p.Account() // without it, whoever goes on takes HKCU as it is
 	}
+	r.Awake = func() (release func()) { return awake(p) }
 	r.Host, r.Agent = whose, r.Journal.Plan().Proved(p, p)
 	if u, ok := whose.(userPatient); ok {
 		// What is another user's and cannot be reached now waits for the user.

@@ -174,7 +174,7 @@ func (env *Env) trace(ctx context.Context, t traceFlags) error {
 	walker := route.Walker{
 		Exchanger: x, As: as, Scripts: &pac.Sandbox{},
 		Env: pac.Env{Dialect: pac.JScript, Lookup: prober.Lookup, Now: now()},
-		Net: prober.Net, Now: prober.Now, Times: []string{"time.windows.com:123"}, Repeat: t.repeat, Deep: t.deep,
+		Net: prober.Net, Echo: env.Echo, Now: prober.Now, Times: []string{"time.windows.com:123"}, Repeat: t.repeat, Deep: t.deep,
 		Done: func(n, total int) { bar.step("walking", n, total) },
 	}
 	plan := route.PlanOptions{URLs: t.urls, Now: now()}

@@ -46,7 +46,7 @@ func walkWorld(ctx context.Context, f *facts.Facts, w *lab.World, login *lab.Log
 	}
 	prober := route.NewProber(p)
 	walker := route.Walker{
-		Exchanger: prober, As: "the lab", Scripts: &pac.Sandbox{}, Net: w, Now: w.MachineNow,
+		Exchanger: prober, As: "the lab", Scripts: &pac.Sandbox{}, Net: w, Echo: w, Now: w.MachineNow,
 		Times: []string{"time.windows.com:123"}, Repeat: diagnoseRepeat, Deep: deep,
 		Env: pac.Env{Dialect: pac.JScript, Lookup: prober.Lookup, Now: w.MachineNow()},
 	}

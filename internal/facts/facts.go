@@ -124,6 +124,7 @@ type Facts struct {
 	Texts     []Text                           // what was written about failures, a few KB a file
 	Successes []Success                        // scans, downloads, installs and repairs that ended well
 	Answers                                    // what the machine was asked beside its registry, services and files
+	Slept     []Seen                           // when the machine went to sleep and woke up, the newest
 	Route     *route.Walk                      // the walk of the machine's update route; nil: nobody walked
 }
 

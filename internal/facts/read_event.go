@@ -14,7 +14,24 @@ import (
 // everything else speaks through signatures.
 type eventReading struct {
 	*reading
-	text []byte // scratch
+	text  []byte // scratch
+	slept []Seen
+}
+
+// maxSlept bounds what is kept of a machine that sleeps many times a day.
+const maxSlept = 64
+
+// sleeps reports an event of a machine that goes to sleep, or wakes up.
+// learn.microsoft.com: "Modern standby and sleep events": Kernel-Power 42 and 107,
+// Power-Troubleshooter 1, and 506 and 507 of machines that only seem to sleep.
+func sleeps(provider string, id uint32) bool {
+	switch provider {
+	case "microsoft-windows-kernel-power":
+		return id == 42 || id == 107 || id == 506 || id == 507
+	case "microsoft-windows-power-troubleshooter":
+		return id == 1
+	}
+	return false
 }
 
 func newEvents(r *reading) digest { return &eventReading{reading: r} }
@@ -57,6 +74,9 @@ var updateEvents = map[string]map[uint32]updateEvent{
 func (r *eventReading) record(rec *winlog.Record) error {
 	r.markEvent(rec)
 	provider := strings.ToLower(string(rec.Component))
+	if sleeps(provider, rec.ID) && !rec.Time.IsZero() {
+		r.slept = append(r.slept[max(0, len(r.slept)-maxSlept+1):], r.seenRecord(rec))
+	}
 	ev, known := updateEvents[provider][rec.ID]
 	u := Update{Title: rec.Field("updateTitle"), ID: rec.Field("updateGuid")}
 	if u.Title != "" {
@@ -85,7 +105,14 @@ func (r *eventReading) record(rec *winlog.Record) error {
 	return nil
 }
 
-func (r *eventReading) finish() {}
+func (r *eventReading) finish() {
+	if len(r.slept) > 0 {
+		r.typed = append(r.typed, func(f *Facts) {
+			f.Slept = append(f.Slept, r.slept...)
+			f.Slept = f.Slept[max(0, len(f.Slept)-maxSlept):]
+		})
+	}
+}
 
 func firstFailing(text string) codes.HRESULT {
 	for _, m := range codes.Find(text) {

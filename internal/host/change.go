@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -58,6 +59,8 @@ const (
 	ServiceRun      ChangeKind = "service-run"      // it runs
 	ServiceStop     ChangeKind = "service-stop"     // it is stopped, and what depends on it
 	ServiceSecurity ChangeKind = "service-security" // its security descriptor is SDDL
+	ServiceMake     ChangeKind = "service-make"     // there is a service Path, and it is registered as Service and Start say
+	ServiceDrop     ChangeKind = "service-drop"     // there is none; it was made by a ServiceMake
 
 	Move       ChangeKind = "move"        // the file or folder Path is called To, on the same volume
 	Restore    ChangeKind = "restore"     // what was moved to Path is called To again; what came to stand there since is merged into it
@@ -83,6 +86,7 @@ type Change struct {
 
 	Value    *winlog.RegValue `json:"value,omitempty"` // its own name counts nothing
 	Start    *Start           `json:"start,omitempty"`
+	Service  *Registered      `json:"service,omitempty"`
 	SDDL     string           `json:"sddl,omitempty"`
 	State    string           `json:"state,omitempty"`
 	Args     []string         `json:"args,omitempty"`
@@ -137,6 +141,9 @@ func same(a, b Change) bool {
 	if a.Value != nil && (a.Value.Type != b.Value.Type || !bytes.Equal(a.Value.Data, b.Value.Data)) {
 		return false
 	}
+	if !reflect.DeepEqual(a.Service, b.Service) {
+		return false
+	}
 	return a.Start == nil || *a.Start == *b.Start
 }
 
@@ -186,6 +193,17 @@ func (c Change) Check() error {
 		}
 		if c.Kind == ServiceStart && c.Start == nil || c.Kind == ServiceSecurity && c.SDDL == "" {
 			return bad("nothing to set")
+		}
+	case ServiceMake:
+		if c.Service == nil {
+			return bad("nothing to register")
+		}
+		if err := c.Service.check(c.Path, c.Start); err != nil {
+			return bad("%w", err)
+		}
+	case ServiceDrop:
+		if !Restorable(c.Path) {
+			return bad("not a service that updoc makes")
 		}
 	case Move, Restore:
 		if !localPath(c.Path) || !localPath(c.To) || !equalFold(c.Path[:2], c.To[:2]) || equalFold(c.Path, c.To) {

@@ -142,6 +142,9 @@ func (o *Overlay) Service(ctx context.Context, name string) (Service, error) {
 
 func (o *Overlay) service(ctx context.Context, name string) (*overlaid, error) {
 	if s, ok := o.services[strings.ToLower(name)]; ok {
+		if s == nil {
+			return nil, fmt.Errorf("service %s: %w", name, ErrNotExist)
+		}
 		c := *s
 		return &c, nil
 	}
@@ -208,6 +211,18 @@ func (o *Overlay) inverse(ctx context.Context, c Change) ([]Change, error) {
 		return one(ValueDel), nil
 	case ServiceStart, ServiceRun, ServiceStop, ServiceSecurity:
 		return o.inverseService(ctx, c)
+	case ServiceMake, ServiceDrop:
+		switch s, err := o.service(ctx, c.Path); {
+		case errors.Is(err, ErrNotExist):
+			return []Change{{Kind: ServiceDrop, Path: c.Path}}, nil
+		case err != nil:
+			return nil, err
+		case c.Kind == ServiceDrop:
+			return nil, nil
+		case !equalFold(s.Binary, c.Service.Binary):
+			return nil, ErrInTheWay
+		}
+		return []Change{c}, nil
 	case Switch:
 		state, ok := o.settings[strings.ToLower(c.Path)]
 		if !ok {
@@ -295,6 +310,17 @@ func (o *Overlay) apply(ctx context.Context, c Change) error {
 		return o.setValue(ctx, c)
 	case ServiceStart, ServiceRun, ServiceStop, ServiceSecurity:
 		return o.setService(ctx, c)
+	case ServiceMake:
+		return o.makeService(ctx, c)
+	case ServiceDrop:
+		low := strings.ToLower(keyServiceList + `\` + c.Path)
+		for p := range o.keys {
+			if strings.HasPrefix(p, low+`\`) {
+				o.keys[p] = nil
+			}
+		}
+		o.keys[low], o.services[strings.ToLower(c.Path)] = nil, nil
+		return nil
 	case Switch:
 		o.settings[strings.ToLower(c.Path)] = c.State
 		return nil
@@ -355,6 +381,27 @@ func (o *Overlay) setValue(ctx context.Context, c Change) error {
 	}
 	k.Source = "rehearsal"
 	o.keys[strings.ToLower(c.Path)] = &k
+	return nil
+}
+
+func (o *Overlay) makeService(ctx context.Context, c Change) error {
+	if s, err := o.service(ctx, c.Path); err == nil && !equalFold(s.Binary, c.Service.Binary) {
+		return ErrInTheWay
+	}
+	if err := o.makeKey(ctx, keyServiceList+`\`+c.Path); err != nil {
+		return err
+	}
+	if err := c.Service.Values(c.Path, func(key string, v *regValue) error {
+		if v == nil {
+			return o.makeKey(ctx, key)
+		}
+		return o.setValue(ctx, Set(key, v.Name, *v))
+	}); err != nil {
+		return err
+	}
+	o.services[strings.ToLower(c.Path)] = &overlaid{Service: Service{
+		Name: c.Path, State: 1, Start: int(c.Start.Type), Account: c.Service.Account, Binary: c.Service.Binary, Source: "rehearsal",
+	}, delayed: c.Start.Delayed}
 	return nil
 }
 

@@ -76,8 +76,14 @@ type Cure struct {
 	Order   []string `json:"order,omitempty"`  // the first treatments, in their order
 	Keeps   []Kept   `json:"keeps"`            // what must be as before, whatever was done
 	Fails   string   `json:"fails"`            // the stage that fails: scan, download, install
+	Ends    string   `json:"ends,omitempty"`   // how the run ends, "cured" if empty; "shown": by what an experiment showed
 	Result  string   `json:"result,omitempty"` // with what: "0x80070422"
 	Left    []string `json:"left,omitempty"`   // what an undo leaves as Windows made it meanwhile, as in Snapshot
+}
+
+// As reports whether a run that ended so, by that remedy, is what the scenario wants.
+func (c Cure) As(result, by string) bool {
+	return result == cmp.Or(c.Ends, "cured") && slices.Contains(c.CuredBy, by)
 }
 
 // Kept is a registry value that somebody else decides about, or, without a name, all
@@ -101,9 +107,10 @@ type state struct {
 	Events   int                      `json:"events"`   // that were logged, for their numbers
 	Started  time.Time                `json:"started"`  // true time of the last start of Windows
 	Startup  *startup                 `json:"startup,omitempty"`
-	Pending  []offer                  `json:"pending"`  // installs that the next restart finishes
-	Installs []host.InstallEvent      `json:"installs"` // that ended, as the log System has them, newest first
-	Points   uint32                   `json:"points"`   // restore points that were made
+	Pending  []offer                  `json:"pending"`          // installs that the next restart finishes
+	Installs []host.InstallEvent      `json:"installs"`         // that ended, as the log System has them, newest first
+	Points   uint32                   `json:"points"`           // restore points that were made
+	Shadow   registry                 `json:"shadow,omitempty"` // as a shadow copy of the volume has it
 }
 
 //go:embed machine-base.txtar
@@ -121,6 +128,7 @@ const (
 // healthy Windows, over which the scenario's own sections are laid.
 //
 //	machine/registry.reg    as regedit exports it; [-KEY] and "NAME"=- take away
+//	machine/shadow.reg      the registry in a shadow copy of the volume, if there is one
 //	machine/services.json   {"wuauserv": {"start": 4}}; null takes away
 //	machine/settings.json   {"firewall-rule/NAME": "on"}; see [host.Setting]
 //	machine/media.json      installation media by their path: {"C:\\Media": {...}}, see [MediaSpec]
@@ -267,6 +275,9 @@ func (m *Machine) unpack(f txtar.File) error {
 	switch {
 	case name == "registry.reg":
 		return m.now.Registry.read(f.Data)
+	case name == "shadow.reg":
+		m.now.Shadow = registry{}
+		return m.now.Shadow.read(f.Data)
 	case name == "services.json":
 		return m.unpackServices(f.Data)
 	case name == "startup.json":

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"updoc/internal/codes"
 	"updoc/internal/host"
@@ -503,8 +504,12 @@ func (m *Machine) fetch(ctx context.Context, o offer) codes.HRESULT {
 		m.trace("DownloadManager", "*FAILED* [80246002] Hash verification failed: %s", o.payload())
 		return eBadDigest
 	}
-	via := m.proxy(ctx)
+	via := m.delivery(ctx)
 	if h := m.peers(ctx, via); h.Failed() {
+		return h
+	}
+	if h := m.nods(); h.Failed() {
+		m.trace("DownloadManager", "*FAILED* [%08X] %s the connection was cut off", uint32(h), o.URL)
 		return h
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, o.URL, nil)
@@ -529,6 +534,18 @@ func (m *Machine) fetch(ctx context.Context, o offer) codes.HRESULT {
 		return eDiskFull
 	}
 	return 0
+}
+
+// nods has a machine that its power plan sends to sleep do that in the middle of a
+// download, unless somebody keeps it awake. learn.microsoft.com: "SetThreadExecutionState".
+func (m *Machine) nods() codes.HRESULT {
+	if sleeps, _ := m.setting("state/sleeps"); sleeps != "yes" || m.KeptAwake() {
+		return 0
+	}
+	_ = m.event(systemLog, "Microsoft-Windows-Kernel-Power", 42, "Information", "The system is entering sleep.\r\n\r\nSleep Reason: System Idle")
+	m.world.Advance(7 * time.Hour)
+	_ = m.event(systemLog, "Microsoft-Windows-Kernel-Power", 107, "Information", "The system has resumed from sleep.")
+	return eConnectionEnded
 }
 
 // keep writes a file of Windows' own.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"updoc/internal/host"
 )
@@ -40,6 +41,12 @@ func (m *Machine) Ask(ctx context.Context, q host.Question) (host.Answer, error)
 			return host.Answer{}, fmt.Errorf("answer %s: %w", q.Name, err)
 		}
 		v = found
+	case host.AskServiceCopies:
+		found, err := host.FindServiceCopies(ctx, m, m.older(), `C:\Windows`, func(p string) (bool, error) { return m.exists(p), nil })
+		if err != nil {
+			return host.Answer{}, fmt.Errorf("answer %s: %w", q.Name, err)
+		}
+		v = found
 	case host.AskLeftovers:
 		found, err := host.FindLeftovers(ctx, m, drives{m}, `C:\Windows`, m.Now())
 		if err != nil {
@@ -64,7 +71,7 @@ func (m *Machine) adapters() host.Adapters {
 	place := m.world.spec.Machine
 	a := host.Adapter{
 		ID: "{5A1C7A5E-3B0E-4B53-9E0D-2F6C1B7D4E90}", Name: "Ethernet", Description: "Example Network Adapter", Index: 4, Type: 6, // ethernetCsmacd
-		Up: true, MTU: 1500, Speed: 1e9, MAC: "00-00-5E-00-53-22", DHCP: true,
+		Up: true, MTU: uint32(m.now.largestPacket()), Speed: 1e9, MAC: "00-00-5E-00-53-22", DHCP: true,
 		Gateways: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, DNS: m.world.zone[resolverName][:1],
 	}
 	if len(place.Suffixes) > 0 {
@@ -120,3 +127,15 @@ func (d drives) List(p string, each func(host.Listed) bool) error {
 
 // InUse implements [host.FileSystem].
 func (d drives) InUse(p string) bool { return d.m.inUse(p) != nil }
+
+// older is the shadow copy of the machine's volume, if it has one.
+func (m *Machine) older() []host.OlderState {
+	shadow := read(m, func(s *state) registry { return s.Shadow })
+	if shadow == nil {
+		return nil
+	}
+	return []host.OlderState{{
+		From: "HarddiskVolumeShadowCopy3", Taken: m.world.Now().UTC().Add(-uptime).Truncate(time.Second),
+		Key: func(_ context.Context, p string) (host.Key, error) { return shadow.answer(p) },
+	}}
+}

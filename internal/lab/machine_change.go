@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"updoc/internal/codes"
@@ -107,6 +108,18 @@ func (m *Machine) inverse(c host.Change) ([]host.Change, error) {
 		m.mu.RLock()
 		defer m.mu.RUnlock()
 		return m.now.inverseService(c)
+	case host.ServiceMake, host.ServiceDrop:
+		m.mu.RLock()
+		defer m.mu.RUnlock()
+		switch {
+		case m.now.service(c.Path) == nil:
+			return []host.Change{{Kind: host.ServiceDrop, Path: c.Path}}, nil
+		case c.Kind == host.ServiceDrop:
+			return nil, nil
+		case !strings.EqualFold(m.now.Registry.text(servicesKey+c.Path, "ImagePath"), c.Service.Binary):
+			return nil, host.ErrInTheWay
+		}
+		return is, nil
 	case host.Switch:
 		old, ok := m.setting(c.Path)
 		switch {
@@ -127,6 +140,18 @@ func (m *Machine) setting(name string) (string, bool) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return m.now.setting(name)
+}
+
+// largestPacket is the MTU of the machine's adapter.
+func (m *Machine) largestPacket() int { return read(m, (*state).largestPacket) }
+
+func (s *state) largestPacket() int {
+	const ethernet = 1500
+	v, _ := s.setting("mtu/ethernet")
+	if n, err := strconv.Atoi(v); err == nil {
+		return n
+	}
+	return ethernet
 }
 
 // settingName is the name by which a setting is kept: ids of updates come with and
@@ -242,6 +267,14 @@ func (m *Machine) apply(ctx context.Context, c host.Change) error {
 		return m.change(func(s *state) error { return s.Registry.apply(c) })
 	case host.ServiceStart, host.ServiceSecurity:
 		return m.change(func(s *state) error { return s.configure(c) })
+	case host.ServiceMake:
+		return m.change(func(s *state) error { return s.makeService(c) })
+	case host.ServiceDrop:
+		return m.change(func(s *state) error {
+			delete(s.Services, strings.ToLower(c.Path))
+			s.Registry.drop(servicesKey + c.Path)
+			return nil
+		})
 	case host.ServiceRun:
 		return m.run(c.Path)
 	case host.ServiceStop:
@@ -273,6 +306,40 @@ func (s *state) configure(c host.Change) error {
 		s.Registry.set(key, delayedStart, dword(1))
 	}
 	return nil
+}
+
+// makeService registers a service, as CreateService does, and writes what its program reads.
+func (s *state) makeService(c host.Change) error {
+	r, key := s.Registry, servicesKey+c.Path
+	if have := s.service(c.Path); have != nil {
+		if !strings.EqualFold(r.text(key, "ImagePath"), c.Service.Binary) {
+			return host.ErrInTheWay
+		}
+	} else {
+		s.Services[strings.ToLower(c.Path)] = &serviceState{Name: c.Path, State: winlog.ServiceStopped}
+	}
+	r.make(key)
+	for name, n := range map[string]uint32{"Type": c.Service.Type, "Start": c.Start.Type, "ErrorControl": c.Service.Error} {
+		r.set(key, name, dword(n))
+	}
+	if c.Start.Delayed {
+		r.set(key, delayedStart, dword(1))
+	}
+	r.set(key, "ImagePath", sz(winlog.RegExpandSZ, c.Service.Binary))
+	for name, text := range map[string]string{"ObjectName": c.Service.Account, "DisplayName": c.Service.Display, "Group": c.Service.Group} {
+		if text != "" {
+			r.set(key, name, sz(winlog.RegSZ, text))
+		}
+	}
+	if len(c.Service.Needs) > 0 {
+		r.set(key, "DependOnService", multi(c.Service.Needs...))
+	}
+	return c.Service.Values(c.Path, func(key string, v *winlog.RegValue) error {
+		if r.make(key); v != nil {
+			r.set(key, v.Name, *v)
+		}
+		return nil
+	})
 }
 
 // run starts a service and what it needs.

@@ -101,6 +101,33 @@ func (m *Machine) proxy(ctx context.Context) proxySetting {
 	return proxySetting{}
 }
 
+// delivery is the setting that downloads go by: that of the user who is signed in, who
+// is here always. learn.microsoft.com: "Using a proxy with Delivery Optimization".
+func (m *Machine) delivery(ctx context.Context) proxySetting {
+	v := read(m, func(s *state) winlog.RegValue {
+		v, _ := s.Registry.value(`HKCU\Software\Microsoft\Windows\CurrentVersion\Internet Settings\Connections`, "DefaultConnectionSettings")
+		return v
+	})
+	b, err := winlog.ParseConnectionBlob(v.Data)
+	if err != nil {
+		return m.proxy(ctx) // the user has never set anything
+	}
+	if b.Auto() {
+		if set, ok := m.script(ctx, b.PAC); ok {
+			return set
+		}
+	}
+	if b.Detect() {
+		if set, ok := m.detect(ctx); ok {
+			return set
+		}
+	}
+	if b.Static() {
+		return proxySetting{list: b.Proxy, bypass: b.Bypass}
+	}
+	return proxySetting{}
+}
+
 const internetSettings = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Internet Settings`
 
 // detect asks for a script under the names that WPAD makes of the DNS suffixes.
@@ -252,6 +279,9 @@ func (m *Machine) send(req *http.Request, setting *proxySetting, who caller, pin
 			ctx, cancel := context.WithTimeout(ctx, patience)
 			defer cancel()
 			c, err := m.dial(ctx, network, addr)
+			if near, ok := c.(*conn); ok {
+				near.giveUp(patience)
+			}
 			connected.Store(err == nil)
 			waited.Store(err != nil && ctx.Err() != nil)
 			return c, err
@@ -280,7 +310,9 @@ func (m *Machine) send(req *http.Request, setting *proxySetting, who caller, pin
 		out.status, out.result = int(refused), who.status(int(refused))
 		out.seen = fmt.Sprintf("The server returned HTTP status code '%d (0x%X)' with text '%s'.", refused, int(refused), http.StatusText(int(refused)))
 	case err != nil:
-		if out.result, out.seen = who.fault(err, connected.Load()); waited.Load() || ctx.Err() != nil {
+		var timeout interface{ Timeout() bool }
+		late := errors.As(err, &timeout) && timeout.Timeout()
+		if out.result, out.seen = who.fault(err, connected.Load()); late || waited.Load() || ctx.Err() != nil {
 			m.world.Advance(inWindows - patience)
 		}
 	case out.status >= http.StatusBadRequest:

@@ -177,7 +177,11 @@ func (m *Machine) Key(ctx context.Context, p string) (host.Key, error) {
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	r := m.now.Registry
+	return m.now.Registry.answer(p)
+}
+
+// answer returns a key as whoever asks for it gets it.
+func (r registry) answer(p string) (host.Key, error) {
 	if root, rest, _ := strings.Cut(p, `\`); rest == "" {
 		return host.Key{Path: root, Subkeys: r.subkeys(root), Source: p}, nil
 	}

@@ -29,7 +29,8 @@ type line struct {
 	jitter  time.Duration // and up to that much more, in order
 	rate    int           // bytes a second; 0: unlimited
 	loss    float64       // share of writes that have to be sent again
-	segment int           // a write larger than this vanishes, and with it all that follows: an MTU black hole
+	segment int           // a packet larger than this vanishes, and with it all that follows: an MTU black hole
+	packet  int           // no packet is larger: what the two ends agreed on; 0: a packet is a write
 	stall   int64         // so many bytes get through, then nothing
 	reset   int64         // so many bytes get through, then both sides are torn down
 	end     int64         // so many bytes get through, then the reader sees an orderly end
@@ -69,6 +70,7 @@ type half struct {
 	ended    bool      // no more will be written
 	deaf     bool      // nobody reads any more
 	torn     bool      // reset
+	lost     func()    // told once when it stalls; nil: nobody is
 	readBy   deadline
 	writeBy  deadline
 	swallows int // bytes lost in a black hole; they fill the writer's buffer
@@ -173,8 +175,8 @@ func (h *half) read(p []byte) (int, error) {
 func (h *half) write(p []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.line.segment > 0 && len(p) > h.line.segment {
-		h.stalled = true
+	if h.line.segment > 0 && (h.line.packet == 0 || h.line.packet > h.line.segment) && len(p) > h.line.segment {
+		h.swallow()
 	}
 	n := 0
 	for {
@@ -202,6 +204,14 @@ func (h *half) write(p []byte) (int, error) {
 	}
 }
 
+// swallow has all that is written from now on vanish. The lock is held.
+func (h *half) swallow() {
+	if h.stalled = true; h.lost != nil {
+		h.lost()
+		h.lost = nil
+	}
+}
+
 // put queues bytes as the line has it. The lock is held.
 func (h *half) put(b []byte) {
 	l := h.line
@@ -213,7 +223,7 @@ func (h *half) put(b []byte) {
 		at int64
 		do func()
 	}{
-		{l.stall, func() { h.stalled = true }},
+		{l.stall, h.swallow},
 		{l.end, func() { h.ended = true }},
 		{l.reset, nil},
 	} {
@@ -361,6 +371,19 @@ func (c *conn) CloseWrite() error {
 func (c *conn) Reset() {
 	c.in.tear()
 	c.leave()
+}
+
+// giveUp ends this end's waiting so long after the line began to swallow what either end
+// sends: nothing ever comes, and whoever plays a patient caller need not sit it out.
+func (c *conn) giveUp(after time.Duration) {
+	lost := func() { time.AfterFunc(after, func() { _ = c.SetDeadline(time.Now()) }) }
+	for _, h := range []*half{c.in, c.out} {
+		h.mark(func() {
+			if h.lost = lost; h.stalled {
+				h.swallow()
+			}
+		})
+	}
 }
 
 func (c *conn) leave() {

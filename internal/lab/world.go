@@ -43,6 +43,7 @@ type WorldSpec struct {
 	Lookups      []Lookup      `json:"lookups,omitempty"`      // what is wrong with names
 	Paths        []Path        `json:"paths,omitempty"`        // what is wrong with ways
 	Certificates []Certificate `json:"certificates,omitempty"` // what is wrong with certificates and handshakes
+	NoEcho       []string      `json:"no_echo,omitempty"`      // hosts, addresses and prefixes that answer no ping
 	Clocks       []Clock       `json:"clocks,omitempty"`       // servers whose time is wrong
 	Troubles     []Trouble     `json:"troubles,omitempty"`     // what is wrong with answers
 	Content      []Content     `json:"content,omitempty"`      // what is wrong with content
@@ -488,6 +489,10 @@ func (w *World) connect(ctx context.Context, from *party, network string, to net
 	if udp {
 		return w.connectUDP(from, source, to, p)
 	}
+	if from == w.machine && w.own != nil && to.Addr().Is4() {
+		p.up.packet = w.own.largestPacket() - headers
+		p.down.packet = p.up.packet // each end says what it takes: RFC 9293, maximum segment size
+	}
 	late := 2*p.up.latency + resend(p.up.loss, synAgain, w.chance)
 	if err := w.sleep(ctx, late); err != nil {
 		return fail(err)
@@ -522,6 +527,28 @@ func (w *World) connect(ctx context.Context, from *party, network string, to net
 	w.see(Seen{Kind: "connect", From: from.name, Source: src, Server: to, Site: v.siteName()})
 	w.spawn(func() { w.arrive(v) })
 	return near, nil
+}
+
+// headers are the bytes of a packet that are not TCP's data: 20 of IPv4, 20 of TCP.
+const headers = 40
+
+// Echo sends the machine's ping: an ICMP echo request over IPv4 in one packet of size
+// bytes. It reports whether the packet came back, before the time for that was over.
+func (w *World) Echo(ctx context.Context, to netip.Addr, size int) (bool, error) {
+	if w.own != nil && size > w.own.largestPacket() {
+		return false, ctx.Err()
+	}
+	p := w.plan(w.machine, netip.AddrPortFrom(to, 0), false)
+	if err := w.sleep(ctx, 2*p.up.latency); err != nil {
+		return false, nil //nolint:nilerr // too late is lost
+	}
+	deaf := slices.ContainsFunc(w.spec.NoEcho, func(host string) bool { return w.leadsTo(host, netip.AddrPortFrom(to, 0)) })
+	for _, l := range []line{p.up, p.down} {
+		if l.segment > 0 && size > l.segment || w.chance() < l.loss {
+			return false, nil
+		}
+	}
+	return w.known[to] && !deaf && p.fault == "", nil
 }
 
 func (v *visit) siteName() string {

@@ -37,6 +37,7 @@ type fit struct {
 	relay     *Relay // that runs on the machine, nil if none does
 	out       Treatment
 	why       Line
+	standing  bool // each run does of itself what the remedy is: it has no steps
 }
 
 // fitters lists every remedy that is more than its sentence.
@@ -76,7 +77,7 @@ func (c Choice) fitTo(f *facts.Facts, d cause.Diagnosis, opt Options) (Treatment
 	if f, ok := fitters()[c.ID]; ok {
 		f(x)
 	}
-	idle := len(x.out.Steps) == 0 && x.out.Course == nil
+	idle := len(x.out.Steps) == 0 && x.out.Course == nil && !x.standing
 	if x.why.ID == "" && len(x.out.Lead) == 0 && (c.How != Automatic || idle && c.Risk != RiskNone) {
 		x.lead("remedy." + c.ID + ".how")
 	}

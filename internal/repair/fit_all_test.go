@@ -226,7 +226,8 @@ func TestAutomaticTreats(t *testing.T) {
 			}
 			if !slices.ContainsFunc(rich, func(f *facts.Facts) bool {
 				x, why := fitted(t, id, f)
-				return why.ID == "" && len(x.Changes()) > 0 && x.How == Automatic
+				// Every run keeps the machine awake: that takes no step.
+				return why.ID == "" && (len(x.Changes()) > 0 || id == "keep-awake-during-work") && x.How == Automatic
 			}) {
 				t.Errorf("%s is called automatic and does nothing by itself", id)
 			}

@@ -515,21 +515,27 @@ func fitPreferIPv4(f *fit) {
 // smallPackets pass every line that carries IPv6, and tunnels over it. RFC 8200, 5.
 const smallPackets = 1280
 
-// fitMTU makes the packets of the adapter that leads out small enough for any line.
+// fitMTU makes the packets of the adapter that leads out as small as the way wants them:
+// as it was measured, and where it could not be, small enough for any line.
 func fitMTU(f *fit) {
 	a, ok := f.adapter(func(a winlog.NetAdapter) bool { return len(a.Gateways) > 0 })
 	if !ok {
 		return
 	}
+	bytes, why := smallPackets, "plan.mtu.small"
+	if f.Route != nil && f.Route.Packets != nil {
+		bytes, why = f.Route.Packets.Size, "plan.mtu.measured"
+	}
 	for _, live := range f.Adapters.Value.Adapters {
-		if live.Name == adapterName(a) && 0 < live.MTU && live.MTU <= smallPackets {
+		if live.Name == adapterName(a) && 0 < live.MTU && int(live.MTU) <= bytes {
 			f.not("plan.mtu.already", "adapter", adapterName(a), "size", strconv.Itoa(int(live.MTU)))
 			return
 		}
 	}
-	size := strconv.Itoa(smallPackets)
-	f.lead("plan.mtu.small", "adapter", adapterName(a), "size", size)
-	f.lead("remedy." + f.out.ID + ".how")
+	size := strconv.Itoa(bytes)
+	if f.lead(why, "adapter", adapterName(a), "size", size); why == "plan.mtu.small" {
+		f.lead("remedy." + f.out.ID + ".how")
+	}
 	f.do(host.Change{Kind: host.Switch, Path: host.Setting("mtu", adapterName(a)), State: size})
 }
 

@@ -391,6 +391,11 @@ func TestAdapters(t *testing.T) {
 	m := machine{"ipconfig-all.txt": adapters}
 	wantPlan(t, "test-without-ipv6", m.facts(t), Automatic, "switch ipv6/Ethernet 2 off (for a while)")
 	wantPlan(t, "set-lower-mtu", m.facts(t), Guided, "switch mtu/Ethernet 2 1280", "lead plan.mtu.small", "lead remedy.set-lower-mtu.how")
+	measured := m.facts(t)
+	measured.Route = &route.Walk{Packets: &route.Packets{Size: 1452}}
+	wantPlan(t, "set-lower-mtu", measured, Guided, "switch mtu/Ethernet 2 1452", "lead plan.mtu.measured")
+	measured.Adapters.Value.Adapters = []host.Adapter{{Name: "Ethernet 2", MTU: 1452}}
+	wantPlan(t, "set-lower-mtu", measured, "not: plan.mtu.already")
 	small := m.facts(t)
 	small.Adapters.Value.Adapters = []host.Adapter{{Name: "Ethernet 2", MTU: 1280}}
 	wantPlan(t, "set-lower-mtu", small, "not: plan.mtu.already")

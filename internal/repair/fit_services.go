@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"updoc/internal/facts"
 	"updoc/internal/host"
@@ -395,20 +396,47 @@ func (f *fit) has(path string) bool {
 	return slices.ContainsFunc(f.out.Steps, func(s Step) bool { return strings.EqualFold(s.Change.To, path) })
 }
 
-// fitDeletedService names what is missing. Its key can come from the same build
-// alone, so a person brings the image.
+// fitDeletedService registers what is missing again, as an older state of the same build
+// on the same machine has it: a shadow copy, for one. Where there is none a person brings
+// the image of the build.
 func fitDeletedService(f *fit) {
 	table, _ := shippedServices()
-	var gone []string
+	var gone, later []string
 	for _, s := range table {
-		if x := f.Service(s.name); x.State == facts.Absent && f.shipped(s) != nil {
-			gone = append(gone, s.name)
+		if x := f.Service(s.name); x.State != facts.Absent || f.shipped(s) == nil {
+			continue
 		}
+		c, ok := f.copyOf(s.name)
+		if !ok {
+			gone = append(gone, s.name)
+			continue
+		}
+		f.lead("plan.service-copy", "service", c.Name, "from", c.From, "taken", c.Taken.Format(time.DateOnly))
+		f.do(c.Change())
+		if slices.ContainsFunc(c.Keys, func(k host.ServiceTree) bool { return strings.EqualFold(k.Path, "TriggerInfo") }) {
+			later = append(later, c.Name)
+		}
+	}
+	if len(later) > 0 {
+		f.lead("plan.triggers-at-next-start", "services", strings.Join(later, ", "))
 	}
 	if len(gone) > 0 {
 		f.lead("plan.services-missing", "services", strings.Join(gone, ", "), "build", orUnknown(f.Machine.Build))
 	}
-	f.lead("remedy.restore-deleted-service.how")
+	if len(gone) > 0 || len(f.out.Steps) == 0 {
+		f.lead("remedy.restore-deleted-service.how")
+	}
+}
+
+// copyOf returns the newest copy of a service that fits this machine: one of the same
+// build, whose file is still where the service wants it.
+func (f *fit) copyOf(name string) (host.ServiceCopy, bool) {
+	for _, c := range f.Copies.Value.Copies {
+		if strings.EqualFold(c.Name, name) && c.Here && c.Build == strconv.Itoa(f.build()) && c.Change().Check() == nil {
+			return c, true
+		}
+	}
+	return host.ServiceCopy{}, false
 }
 
 // fitLookAtServices: what sc or the registry said was read; where nobody looked a

@@ -1,11 +1,13 @@
 package repair
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
 
 	"updoc/internal/host"
+	"updoc/internal/winlog"
 )
 
 func TestServicesTable(t *testing.T) {
@@ -149,6 +151,65 @@ func TestFitServices(t *testing.T) {
 		},
 		{name: "not looked", remedy: "check-service-state", lead: []string{"remedy.check-service-state.how"}},
 	})
+}
+
+// TestDeletedService: what is gone comes back from an older state of the same build whose
+// file is still there; for the rest a person is led.
+func TestDeletedService(t *testing.T) {
+	copies := func(build string, here bool) string {
+		b, err := json.Marshal(host.ServiceCopies{Looked: 1, Copies: []host.ServiceCopy{{
+			Name: "wuauserv", From: "HarddiskVolumeShadowCopy2", Build: build, Here: here, File: `C:\Windows\System32\wuaueng.dll`,
+			Keys: []host.ServiceTree{
+				{Values: []winlog.RegValue{
+					numbered("Type", 0x20), numbered("Start", 3), numbered("ErrorControl", 1),
+					named("ImagePath", `C:\Windows\system32\svchost.exe -k netsvcs -p`), named("ObjectName", "LocalSystem"),
+				}},
+				{Path: "TriggerInfo"},
+			},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	gone := "[SC] EnumQueryServicesStatus:OpenService FAILED 1060:\r\n\r\nThe specified service does not exist as an installed service.\r\n"
+	info := strings.ReplaceAll(windows7Info, "6.1.7601 Service Pack 1 Build 7601", "10.0.22631 N/A Build 22631")
+	for name, tt := range map[string]struct {
+		build string
+		here  bool
+		made  bool
+	}{
+		"fits":               {"22631", true, true},
+		"of another build":   {"22621", true, false},
+		"its file is gone":   {"22631", false, false},
+		"of no build at all": {"", true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := seenOn(t, map[string]string{
+				"sc-query-wuauserv.txt": "C:\\>sc query wuauserv\r\n" + gone, "systeminfo.txt": info, "answers/service-copies.json": copies(tt.build, tt.here),
+			})
+			x, why := fitted(t, "restore-deleted-service", f)
+			if made := len(x.Steps) == 1 && x.Steps[0].Change.Kind == host.ServiceMake; why.ID != "" || made != tt.made {
+				t.Fatalf("%+v, %v", x.Steps, why)
+			}
+			led := slices.ContainsFunc(x.Lead, func(l Line) bool { return l.ID == "remedy.restore-deleted-service.how" })
+			if led == tt.made || x.How != Guided {
+				t.Errorf("%s: %v", x.How, x.Lead)
+			}
+		})
+	}
+}
+
+func numbered(name string, n uint32) winlog.RegValue {
+	v := numberValue(n)
+	v.Name = name
+	return v
+}
+
+func named(name, s string) winlog.RegValue {
+	v := textValue(s)
+	v.Name = name
+	return v
 }
 
 // TestNeverStopped: what ends an installation is in no plan of this family.

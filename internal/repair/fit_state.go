@@ -29,7 +29,7 @@ func fitState() map[string]fitter {
 		"remove-stale-driver-operation":       fitDriverOperation,
 		"clean-old-setup-folders":             fitOldSetup,
 		"close-programs":                      guide("memory-eaten", "low-virtual-memory"),
-		"keep-awake-during-work":              guide(),
+		"keep-awake-during-work":              fitAwake,
 		"rename-setupconfig-ini":              fitSetupConfig,
 	}
 }
@@ -47,6 +47,13 @@ func fitRetry(stages ...facts.Stage) fitter {
 			f.restartPending()
 		}
 	}
+}
+
+// fitAwake does nothing but what every run does: no machine sleeps while a treatment is
+// carried out and tried.
+func fitAwake(f *fit) {
+	f.standing = true
+	f.lead("plan.awake")
 }
 
 // fitAskMicrosoft: a search at Microsoft besides WSUS, which a policy may forbid.

@@ -81,11 +81,8 @@ func fitSystem() map[string]fitter {
 }
 
 // ledOnly are remedies that the catalogue calls automatic and that updoc leaves to
-// a person so far: who holds a file nobody lists; a machine is kept awake by
-// whoever works on it; a report goes to somebody.
-var ledOnly = []string{
-	"check-file-locks", "check-package-applicability", "collect-support-report", "keep-awake-during-work",
-}
+// a person so far: who holds a file nobody lists; a report goes to somebody.
+var ledOnly = []string{"check-file-locks", "check-package-applicability", "collect-support-report"}
 
 // byHand makes a treatment one that a person is led through. Without it what only
 // looks would be followed by another attempt at once, which could show nothing new.

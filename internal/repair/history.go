@@ -20,6 +20,7 @@ type Summary struct {
 	Causes   []string  `json:"causes"`
 	Helped   string    `json:"helped,omitempty"` // the remedy after which it worked
 	Course   string    `json:"course,omitempty"` // that is all of its plan, see Plan.Only
+	Showed   string    `json:"showed,omitempty"` // the experiment that showed the cause
 	Standing int       `json:"standing"`         // changes that were not taken back
 	Undoable int       `json:"undoable"`         // of these, the ones that an undo takes back
 	Wakes    bool      `json:"wakes,omitempty"`  // it is gone on with by itself, see Journal.Wakes
@@ -47,8 +48,14 @@ func (j *Journal) Summary() Summary {
 	s.Wakes, s.WakeAt = j.Wakes()
 	s.Story = j.Story()
 	for i, e := range p.tried {
-		if i < len(plan.Treatments) && proved(e, plan.Treatments[i]) == Cured {
+		if i >= len(plan.Treatments) {
+			continue
+		}
+		switch proved(e, plan.Treatments[i]) {
+		case Cured:
 			s.Helped = plan.Treatments[i].ID
+		case Shown:
+			s.Showed = plan.Treatments[i].ID
 		}
 	}
 	return s

@@ -192,6 +192,12 @@ func (r *Runner) Run(ctx context.Context) (Result, error) {
 			return Cured, r.end(Cured)
 		case Restart:
 			return Restart, nil
+		case Shown:
+			if r.attempt().Stage == "download" {
+				// What an experiment let through is there: it comes again whatever is done
+				// now, and would be taken for the cure.
+				return Shown, r.end(Shown)
+			}
 		}
 		seen[res] = true
 	}

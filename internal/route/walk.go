@@ -25,6 +25,7 @@ type Walker struct {
 	Now       func() time.Time      // nil: time.Now
 	Strict    bool                  // only what Windows would do: no direct ways beside
 	Net       Net                   // for what no single request shows: address families, time servers; nil: not looked at
+	Echo      Echoer                // measures how large packets may be, where large ones vanish; nil: not measured
 	Times     []string              // time servers to ask ("host:123"), where a wrong clock matters
 	Repeat    int                   // how often each deciding way is asked again, to tell steady from flaky; 0: not at all
 	Deep      bool                  // go on at the WSUS server with calls that it may note, in the machine's own name
@@ -108,6 +109,7 @@ func (w *Walker) Walk(ctx context.Context, s Settings, plan []Task) *Walk {
 	found := probes()
 	walk.Stray = slices.Concat(observe(walk), found.families)
 	walk.inTurn(found.dead)
+	w.measure(ctx, walk)
 	walk.Clock = readClock(append(dates(walk), found.clocks...))
 	w.repeat(ctx, walk)
 	walk.Took = time.Since(start)

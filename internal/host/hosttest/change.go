@@ -25,6 +25,7 @@ type Changes struct {
 	Service   string   // a service that exists; its start type is changed
 	Running   string   // a service that may be stopped and started
 	NoService string   // a service that does not exist
+	Make      bool     // services may be made: one is that does not exist
 	SDDL      []string // two descriptors of a file, in the form in which the host gives them back
 	Rights    []string // two descriptors of Service
 
@@ -44,6 +45,7 @@ func ChangeSuite(t *testing.T, h host.Host, may Changes) {
 	t.Run("values", s.values)
 	t.Run("keys", s.keys)
 	t.Run("services", s.services)
+	t.Run("made services", s.madeServices)
 	t.Run("files", s.files)
 	t.Run("folders", s.folders)
 	t.Run("moves", s.moves)
@@ -279,6 +281,62 @@ func (s *changes) services(t *testing.T) {
 		s.thereAndBack(t, b)
 		s.apply(t, back...)
 	}
+}
+
+// madeService is Windows' own way of listening to network events, as it is shipped.
+func madeService() host.Change {
+	text := func(s string) winlog.RegValue {
+		var b []byte
+		for _, u := range utf16.Encode([]rune(s + "\x00")) {
+			b = binary.LittleEndian.AppendUint16(b, u)
+		}
+		return winlog.RegValue{Name: "ServiceDll", Type: winlog.RegExpandSZ, Data: b}
+	}
+	return host.Change{Kind: host.ServiceMake, Path: "SENS", Start: &host.Start{Type: winlog.ServiceDemandStart}, Service: &host.Registered{
+		Type: 0x20, Error: 1, Binary: `%SystemRoot%\system32\svchost.exe -k netsvcs -p`, Account: "LocalSystem", Display: "System Event Notification Service",
+		Keys: []host.ServiceTree{
+			{Values: []winlog.RegValue{{Name: "ServiceSidType", Type: winlog.RegDWord, Data: []byte{1, 0, 0, 0}}}},
+			{Path: "Parameters", Values: []winlog.RegValue{text(`%SystemRoot%\System32\sens.dll`)}},
+			{Path: `TriggerInfo\0`, Values: []winlog.RegValue{{Name: "Type", Type: winlog.RegDWord, Data: []byte{5, 0, 0, 0}}}},
+		},
+	}}
+}
+
+func (s *changes) madeServices(t *testing.T) {
+	if !s.may.Make {
+		t.Skip("no service is made here")
+	}
+	c := madeService()
+	if _, err := s.h.Service(t.Context(), c.Path); !errors.Is(err, host.ErrNotExist) {
+		t.Skipf("%s is there already: %v", c.Path, err)
+	}
+	const key = `HKLM\SYSTEM\CurrentControlSet\Services\SENS`
+	s.thereAndBack(t, c)
+	if _, err := s.h.Key(t.Context(), key); !errors.Is(err, host.ErrNotExist) {
+		t.Errorf("its key is left: %v", err)
+	}
+	s.apply(t, c)
+	got, err := s.h.Service(t.Context(), c.Path)
+	if err != nil || got.Start != winlog.ServiceDemandStart || !strings.EqualFold(got.Binary, c.Service.Binary) {
+		t.Errorf("made as %+v, %v", got, err)
+	}
+	for sub, name := range map[string]string{"": "ServiceSidType", `\Parameters`: "ServiceDll", `\TriggerInfo\0`: "Type"} {
+		k, err := s.h.Key(t.Context(), key+sub)
+		if _, ok := k.Value(name); err != nil || !ok {
+			t.Errorf("%s%s has no %s, %v", key, sub, name, err)
+		}
+	}
+	other := c
+	r := *c.Service
+	r.Binary = `%SystemRoot%\system32\wuauclt.exe`
+	other.Service = &r
+	if _, err := s.h.Inverse(t.Context(), other); !errors.Is(err, host.ErrInTheWay) {
+		t.Errorf("another program under its name: %v", err)
+	}
+	if back := s.inverse(t, host.Change{Kind: host.ServiceDrop, Path: c.Path}); len(back) > 0 {
+		t.Errorf("one that is taken away comes back by %s", brief(back...))
+	}
+	s.apply(t, host.Change{Kind: host.ServiceDrop, Path: c.Path})
 }
 
 // nothingThere holds that a change has nothing to act on.

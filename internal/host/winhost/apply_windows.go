@@ -27,6 +27,8 @@ func (h *Host) inverse(ctx context.Context, c host.Change) ([]host.Change, error
 		return h.inverseRegistry(c)
 	case host.ServiceStart, host.ServiceRun, host.ServiceStop, host.ServiceSecurity:
 		return h.inverseService(c)
+	case host.ServiceMake, host.ServiceDrop:
+		return inverseMake(c)
 	case host.Switch:
 		return h.inverseSwitch(ctx, c)
 	case host.Run:
@@ -53,6 +55,10 @@ func (h *Host) apply(ctx context.Context, c host.Change) error {
 		return h.applyRegistry(c)
 	case host.ServiceStart, host.ServiceRun, host.ServiceStop, host.ServiceSecurity:
 		return h.applyService(ctx, c)
+	case host.ServiceMake:
+		return h.makeService(c)
+	case host.ServiceDrop:
+		return h.dropService(ctx, c.Path)
 	case host.Switch:
 		return h.applySwitch(ctx, c)
 	case host.Run:

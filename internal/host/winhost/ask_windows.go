@@ -29,5 +29,7 @@ func questions() map[string]question {
 		host.AskCaller:     caller,
 		host.AskPowerState: power,
 		host.AskInstalled:  installed,
+
+		host.AskServiceCopies: serviceCopies,
 	}
 }

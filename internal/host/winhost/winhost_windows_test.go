@@ -174,6 +174,7 @@ func TestChangeSuite(t *testing.T) {
 	may := hosttest.Changes{Key: `HKCU\Software`, NoService: "updoc-nothing", Folder: temp(t)}
 	if onWine() {
 		may.Key, may.Folder, may.Running = `HKLM\SOFTWARE`, h.places.windows+`\Temp`, "BITS"
+		may.Make = true
 		may.Switch, may.States = host.Setting("task", task(t, h, "Suite")), [2]string{"on", "off"}
 		script(t, h, `{}`)
 	} else {
