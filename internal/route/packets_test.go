@@ -35,7 +35,7 @@ func (l *line) Echo(_ context.Context, to netip.Addr, size int) (bool, error) {
 func TestPackets(t *testing.T) {
 	near, far := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.7")
 	all := func(n int) map[netip.Addr]int { return map[netip.Addr]int{near: n, far: n} }
-	for name, tt := range map[string]struct {
+	for name, tt := range map[string]*struct {
 		line
 		want int // 0: not measured
 	}{
