@@ -419,17 +419,14 @@ func TestCatalogInstallKilled(t *testing.T) {
 		if at > 200 {
 			t.Fatal("it never ends")
 		}
-		dir := filepath.Join(t.TempDir(), "pc")
-		if err := os.CopyFS(dir, os.DirFS(b.dir)); err != nil {
-			t.Fatal(err)
-		}
+		dir := copyPC(t, b.dir)
 		p, points, hit := opened(t, dir), 0, false
 		p.Crash = func(string) {
 			if points++; points == at {
 				panic(errPower)
 			}
 		}
-		run := func(p labPatient) (res repair.Result, err error) {
+		run := func(p labPatient, plan *repair.Plan, undo bool) (res repair.Result, err error) {
 			defer func() {
 				if x := recover(); x != nil {
 					if x != any(errPower) {
@@ -438,7 +435,7 @@ func TestCatalogInstallKilled(t *testing.T) {
 					err = errPower
 				}
 			}()
-			state := filepath.Join(dir, "updoc", "run-1")
+			state := filepath.Join(dir, "updoc", plan.Run)
 			j, err := repair.OpenJournal(durable.OS{}, state)
 			if errors.Is(err, fs.ErrNotExist) {
 				j, err = repair.CreateJournal(durable.OS{}, state, plan, p.Now())
@@ -449,6 +446,13 @@ func TestCatalogInstallKilled(t *testing.T) {
 			r := runnerFor(p, j)
 			r.Agent = j.Plan().Proved(p, p)
 			r.Approve = func(context.Context, repair.Treatment) (bool, error) { return true, nil }
+			if undo {
+				u, err := r.Undo(t.Context())
+				if len(u.Conflicts) > 0 {
+					err = errors.Join(err, fmt.Errorf("conflicts: %+v", u.Conflicts))
+				}
+				return repair.Stopped, err
+			}
 			for {
 				if res, err = r.Run(t.Context()); res != repair.Restart || err != nil {
 					return res, err
@@ -458,12 +462,21 @@ func TestCatalogInstallKilled(t *testing.T) {
 				}
 			}
 		}
-		res, err := run(p)
+		res, err := run(p, plan, false)
 		if errors.Is(err, errPower) {
 			hit = true
 			kills++
 			p = opened(t, dir) // what the process knew is gone
-			res, err = run(p)
+			next := plan
+			if at%2 == 0 { // taken back, and begun anew: what was half done is in nobody's way
+				if _, err := run(p, plan, true); err != nil {
+					t.Fatalf("killed at %d, its undo: %v", at, err)
+				}
+				again := *plan
+				again.Run = "run-2"
+				next = &again
+			}
+			res, err = run(p, next, false)
 		}
 		info, ierr := p.Machine(t.Context())
 		if err != nil || ierr != nil || res != repair.Cured || info.Build != "22631.9374" {

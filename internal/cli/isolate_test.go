@@ -6,13 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"updoc/internal/durable"
 	"updoc/internal/host"
@@ -190,98 +188,6 @@ func guardedRunner(p labPatient, dir string, j *repair.Journal) *repair.Runner {
 	r := runnerFor(p, j)
 	attendance{&Env{Stderr: &bytes.Buffer{}}, p, filepath.Join(dir, "updoc"), ""}.attend(r)
 	return r
-}
-
-// dies is how a test ends a process.
-type dies struct{}
-
-// TestIsolateKilled: a search that is killed anywhere is taken back to the byte: by an
-// undo, by the guard in safe mode, or when its time is over.
-func TestIsolateKilled(t *testing.T) {
-	rng := rand.New(rand.NewPCG(5, 5))
-	for n := range 15 {
-		at := 1 + rng.IntN(300)
-		t.Run(fmt.Sprint(n, " at ", at), func(t *testing.T) {
-			t.Parallel()
-			dir := crowdedPC(t, 40, []int{n * 2})
-			p := opened(t, dir)
-			before := snapshot(t, p)
-			plan := isolation(t, p)
-			j, err := repair.CreateJournal(durable.OS{}, filepath.Join(dir, "updoc", plan.Run), plan, p.Now())
-			if err != nil {
-				t.Fatal(err)
-			}
-			r := guardedRunner(p, dir, j)
-			left := at
-			p.Crash = func(string) {
-				if left--; left == 0 {
-					panic(dies{})
-				}
-			}
-			killed := func() (killed bool) {
-				defer func() {
-					if x := recover(); x != nil {
-						if _, ok := x.(dies); !ok {
-							panic(x)
-						}
-						killed = true
-					}
-				}()
-				for {
-					res, err := r.Run(t.Context())
-					if err != nil || res != repair.Restart {
-						return false
-					}
-					if err := p.Restart(); err != nil {
-						t.Fatal(err)
-					}
-				}
-			}()
-			again, _, err := openLab(dir) // another process, after another start of the machine
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer again.Close()
-			m := again.(labPatient)
-			if err := m.Restart(); err != nil {
-				t.Fatal(err)
-			}
-			switch {
-			case !killed:
-			case n%3 == 0:
-				if code, out := runLine(t, dir, "undo", plan.Run); code != ExitHealthy {
-					t.Errorf("undo: exit code %d\n%s", code, out)
-				}
-			default:
-				g, err := m.Guarded()
-				if err != nil && j.Summary().Standing == 0 { // before anything was changed
-					break
-				}
-				if err != nil || g.Run != plan.Run {
-					t.Fatalf("nobody stands guard: %+v, %v", g, err)
-				}
-				args := []string{"stand-guard", g.Run, "--safe-mode"}
-				if n%3 == 2 { // nobody goes on with it for hours
-					m.World().Advance(200 * time.Minute)
-					if err := errors.Join(m.Restart(), m.Close()); err != nil {
-						t.Fatal(err)
-					}
-					args = args[:2]
-				}
-				if code, out := runLine(t, dir, args...); code != ExitHealthy {
-					t.Errorf("guard: exit code %d\n%s", code, out)
-				}
-			}
-			last, _, err := openLab(dir)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer last.Close()
-			if d := differ(before, snapshot(t, last.(labPatient))); len(d) > 0 {
-				t.Errorf("killed at %d:\n%s", at, strings.Join(d, "\n"))
-			}
-		})
-	}
 }
 
 // runLine runs a command on a simulated machine.

@@ -15,6 +15,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/chromedp"
 
@@ -121,9 +122,19 @@ func visible(pattern string) chromedp.Action {
 	})
 }
 
-// press presses the button or link with a text.
+// press presses the button or link with a text. The page may draw itself anew between
+// the look for it and the press, and then it is another node that is pressed.
 func press(text string) chromedp.Action {
-	return chromedp.Click(`//main//*[self::button or self::a or self::summary][contains(normalize-space(.),"`+text+`")]`, chromedp.BySearch, chromedp.NodeVisible)
+	click := chromedp.Click(`//main//*[self::button or self::a or self::summary][contains(normalize-space(.),"`+text+`")]`, chromedp.BySearch, chromedp.NodeVisible)
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		for {
+			err := click.Do(ctx)
+			var gone *cdproto.Error
+			if !errors.As(err, &gone) || ctx.Err() != nil {
+				return err
+			}
+		}
+	})
 }
 
 // TestPageStory: a person opens the page, reads why, has it fixed, sees the proof and

@@ -15,7 +15,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"updoc/internal/durable"
-	"updoc/internal/facts"
 	"updoc/internal/host"
 	"updoc/internal/lab"
 	"updoc/internal/repair"
@@ -218,36 +217,4 @@ func TestLongStages(t *testing.T) {
 		}
 	}
 	(&bar{}).long(host.Work{What: "dism", Percent: 20, Stage: "store-components", Still: 12 * time.Minute}) // without a terminal nothing is shown
-}
-
-// TestRepairStoreKilled cuts the power at points of a repair of the component store: it
-// goes on, ends whole, and leaves nothing else changed.
-func TestRepairStoreKilled(t *testing.T) {
-	t.Parallel()
-	s, dir := sickPC(t, "components-policy-medium")
-	p := opened(t, dir)
-	f := facts.Collect(t.Context(), p, facts.Options{})
-	img, err := p.Ask(t.Context(), host.Question{Name: host.AskImage, Args: map[string]string{"path": `D:\`}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var medium host.Image
-	if err := json.Unmarshal(img.JSON, &medium); err != nil {
-		t.Fatal(err)
-	}
-	plan, why, err := repair.StorePlan(f, store.Assess(f, store.Options{Image: &medium}), "killed")
-	if err != nil || plan == nil {
-		t.Fatalf("%v, %v", why, err)
-	}
-	hit := 0
-	const points = 24
-	for at := 1; at <= points; at++ {
-		if (planned{s, dir, plan}).killed(t, at, at%3 == 0) {
-			hit++
-		}
-	}
-	t.Logf("%d of %d were killed", hit, points)
-	if hit < points/3 {
-		t.Error("the points lie behind the end")
-	}
 }

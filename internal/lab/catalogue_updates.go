@@ -144,7 +144,9 @@ func (c *catalogue) put(name string, size int, pack func([]byte) []byte) *file {
 	if f := c.files[stem]; f != nil {
 		return f
 	}
-	f := &file{name: name, size: size, make: func() []byte { return pack(c.w.store.bytes(name, size)) }}
+	f := &file{name: name, size: size, make: func() []byte {
+		return c.w.published(name, func() []byte { return pack(c.w.store.bytes(name, size)) })
+	}}
 	c.files[stem] = f
 	return f
 }

@@ -483,6 +483,29 @@ func (w *World) newPublisher(organization, name string) (*Publisher, error) {
 	return p, err
 }
 
+// publishedFolder is where a machine's folder keeps packages of its world's catalogue. A
+// signature differs each time it is made, and a digest that was read before a restart of
+// the machine holds after it.
+const publishedFolder = "published"
+
+// published is a package of the catalogue: as it was made first, where a machine stands
+// in the world.
+func (w *World) published(name string, pack func() []byte) []byte {
+	if w.own == nil {
+		return pack()
+	}
+	dir := filepath.Join(w.own.dir, publishedFolder)
+	at := filepath.Join(dir, name)
+	if b, err := os.ReadFile(at); err == nil {
+		return b
+	}
+	b := pack()
+	if err := os.MkdirAll(dir, 0o700); err == nil {
+		_ = durable.WriteFile(durable.OS{}, at, b) // else it is made again
+	}
+	return b
+}
+
 func (p *Publisher) pem() ([]byte, error) {
 	var out []byte
 	for _, c := range []*x509.Certificate{p.Root, p.issuing, p.leaf, p.tsa} {

@@ -1,0 +1,271 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"updoc/internal/cause"
+	"updoc/internal/durable"
+	"updoc/internal/facts"
+	"updoc/internal/host"
+	"updoc/internal/repair"
+	"updoc/internal/store"
+	"updoc/internal/upgrade"
+)
+
+// copyPC is a copy of a machine, in memory where the system has a place for that: one
+// that is killed in the middle of its writes waits for a disk at every one of them.
+func copyPC(t testing.TB, from string) string {
+	t.Helper()
+	to, err := os.MkdirTemp("/dev/shm", "updoc-pc-")
+	if err != nil {
+		to = t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(to) })
+	dir := filepath.Join(to, "pc")
+	if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// powered does something on a machine until its power goes, if it does.
+func powered(do func() error) (err error) {
+	defer func() {
+		if x := recover(); x != nil {
+			if x != any(errPower) {
+				panic(x)
+			}
+			err = errPower
+		}
+	}()
+	return do()
+}
+
+// TestIsolateKilled: a search that is killed anywhere is taken back to the byte: by an
+// undo, by the guard in safe mode, or when its time is over.
+func TestIsolateKilled(t *testing.T) {
+	kills := 42
+	if os.Getenv("UPDOC_FULL") != "" {
+		kills = 420
+	}
+	type sick struct {
+		dir    string
+		plan   *repair.Plan
+		points int // places to die at
+	}
+	var machines []sick
+	for _, breaks := range [][]int{{2}, {9}, {3, 7}} { // one culprit that is found early, one late, two that conflict together
+		x := sick{dir: crowdedPC(t, 10, breaks)}
+		p := opened(t, x.dir)
+		x.plan = isolation(t, p)
+		if err := p.Close(); err != nil {
+			t.Fatal(err)
+		}
+		dir := copyPC(t, x.dir)
+		whole := opened(t, dir)
+		whole.Crash = func(string) { x.points++ }
+		j, err := repair.CreateJournal(durable.OS{}, filepath.Join(dir, "updoc", x.plan.Run), x.plan, whole.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := searched(whole, guardedRunner(whole, dir, j)); err != nil {
+			t.Fatal(err)
+		}
+		machines = append(machines, x)
+	}
+	rng := rand.New(rand.NewPCG(5, 5))
+	var hit atomic.Int64
+	t.Run("kills", func(t *testing.T) {
+		for n := range kills {
+			x := machines[n%len(machines)]
+			at := 1 + rng.IntN(x.points)
+			t.Run(fmt.Sprint(n, " at ", at), func(t *testing.T) {
+				t.Parallel()
+				dir := copyPC(t, x.dir)
+				p := opened(t, dir)
+				before := snapshot(t, p)
+				j, err := repair.CreateJournal(durable.OS{}, filepath.Join(dir, "updoc", x.plan.Run), x.plan, p.Now())
+				if err != nil {
+					t.Fatal(err)
+				}
+				left := at
+				p.Crash = func(string) {
+					if left--; left == 0 {
+						panic(errPower)
+					}
+				}
+				err = powered(func() error { return searched(p, guardedRunner(p, dir, j)) })
+				killed := errors.Is(err, errPower)
+				if err != nil && !killed {
+					t.Fatal(err)
+				}
+				m := opened(t, dir) // another process, after another start of the machine
+				if err := m.Restart(); err != nil {
+					t.Fatal(err)
+				}
+				if killed {
+					hit.Add(1)
+					rescued(t, m, dir, x.plan.Run, n/len(machines)%3)
+				}
+				if d := differ(before, snapshot(t, opened(t, dir))); len(d) > 0 {
+					t.Errorf("killed at %d:\n%s", at, strings.Join(d, "\n"))
+				}
+			})
+		}
+	})
+	if n := int(hit.Load()); n < kills*9/10 {
+		t.Errorf("%d of %d were killed", n, kills)
+	}
+}
+
+// searched carries a search to its end, with the restarts that it asks for.
+func searched(p labPatient, r *repair.Runner) error {
+	for {
+		res, err := r.Run(context.Background())
+		if err != nil || res != repair.Restart {
+			return err
+		}
+		if err := p.Restart(); err != nil {
+			return err
+		}
+	}
+}
+
+// rescued has a search taken back that was killed: by an undo, by the guard as Windows
+// starts in safe mode, or by the guard when nobody went on with it for hours.
+func rescued(t *testing.T, m labPatient, dir, run string, how int) {
+	t.Helper()
+	if how == 0 {
+		if code, out := runLine(t, dir, "undo", run); code != ExitHealthy {
+			t.Errorf("undo: exit code %d\n%s", code, out)
+		}
+		return
+	}
+	j, err := repair.OpenJournal(durable.OS{}, filepath.Join(dir, "updoc", run))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := m.Guarded()
+	if err != nil && j.Summary().Standing == 0 { // before anything was changed
+		return
+	}
+	if err != nil || g.Run != run {
+		t.Fatalf("nobody stands guard: %+v, %v", g, err)
+	}
+	args := []string{"stand-guard", g.Run, "--safe-mode"}
+	if how == 2 {
+		m.World().Advance(200 * time.Minute)
+		if err := errors.Join(m.Restart(), m.Close()); err != nil {
+			t.Fatal(err)
+		}
+		args = args[:2]
+	}
+	if code, out := runLine(t, dir, args...); code != ExitHealthy {
+		t.Errorf("guard: exit code %d\n%s", code, out)
+	}
+}
+
+// TestKilledCourses cuts the power in the middle of repairs of the component store and of
+// installations of Windows over itself, wherever that is: gone on with it ends as if
+// nothing had been, taken back it leaves nothing but what a tool of Windows did.
+func TestKilledCourses(t *testing.T) {
+	kills := 60
+	if os.Getenv("UPDOC_FULL") != "" {
+		kills = 600
+	}
+	patients := []planned{
+		storePatient(t, "components-update", ""), storePatient(t, "components-disc-file", `C:\Media\windows.iso`),
+		storePatient(t, "components-policy-medium", `D:\`), storePatient(t, "components-healthy-machine", `E:\Windows`),
+		storePatient(t, "components-package-missing", ""), storePatient(t, "components-half-installed", ""),
+		upgradePatient(t, "upgrade-repairs-store", `C:\Media\windows.iso`), upgradePatient(t, "upgrade-from-esd", `C:\Media\22631.2861.fab.esd`),
+		upgradePatient(t, "upgrade-encrypted", `C:\Media\windows.iso`),
+	}
+	points := make([]int, len(patients))
+	for i, p := range patients {
+		points[i] = p.points(t)
+	}
+	rng := rand.New(rand.NewPCG(20310507, 5))
+	var hit atomic.Int64
+	t.Run("kills", func(t *testing.T) {
+		for i := range kills {
+			n := i % len(patients)
+			p, at, undo := patients[n], 1+rng.IntN(points[n]), rng.IntN(2) == 0
+			t.Run(fmt.Sprintf("%s at %d of %d", p.Name, at, points[n]), func(t *testing.T) {
+				t.Parallel()
+				if p.killed(t, at, undo) {
+					hit.Add(1)
+				}
+			})
+		}
+	})
+	if n := int(hit.Load()); n < kills*9/10 {
+		t.Errorf("%d of %d were killed", n, kills)
+	}
+}
+
+// storePatient is a machine with a damaged store and the plan of its repair, from the
+// source that was given or from the catalogue.
+func storePatient(t *testing.T, name, source string) planned {
+	t.Helper()
+	s, dir := sickPC(t, name)
+	p := opened(t, dir)
+	defer p.Close()
+	f := facts.Collect(t.Context(), p, facts.Options{})
+	f.AddWalk(p.Walk(t.Context(), f))
+	var opt store.Options
+	r := storeRepair{source: source}
+	r.lab = dir
+	var err error
+	if source != "" {
+		if opt.Image, opt.Index, err = r.image(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+	} else if a := store.Assess(f, opt); len(a.KBs()) > 0 {
+		env := Env{Stderr: io.Discard, Getenv: func(string) string { return "" }}
+		if opt.Packages, err = r.find(t.Context(), &env, f, p, filepath.Join(dir, "updoc"), "killed", a.KBs()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plan, why, err := repair.StorePlan(f, store.Assess(f, opt), "killed")
+	if err != nil || plan == nil {
+		t.Fatalf("%s: %v, %v", name, why, err)
+	}
+	return planned{Scenario: s, dir: dir, plan: plan}
+}
+
+// upgradePatient is a machine and the plan to install Windows over itself.
+func upgradePatient(t *testing.T, name, media string) planned {
+	t.Helper()
+	s, dir := sickPC(t, name)
+	p := opened(t, dir)
+	defer p.Close()
+	f := facts.Collect(t.Context(), p, facts.Options{})
+	m, err := upgrade.OpenMedia(media, p.Where(media))
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec, err := upgrade.NewSpec(upgrade.MachineOf(f), m, upgrade.Assess(f, &m), upgrade.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := repair.UpgradePlan(f, cause.Diagnose(f), spec, "killed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := planned{Scenario: s, dir: dir, plan: plan}
+	x.tools = []string{`C:\$WINDOWS.~BT`, `C:\Media\` + host.UnpackedMedia}
+	if m.ISO() {
+		x.discs = []string{media}
+	}
+	return x
+}
