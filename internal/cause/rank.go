@@ -60,6 +60,10 @@ const (
 	// maxOdds bounds what evidence can do together, since pieces of it are rarely
 	// independent: two log lines about one proxy are not two proofs.
 	maxOdds = 5000
+	// dependent is the power to which the odds of a piece of evidence for a cause are
+	// raised where the same signs count by their likeness to reports too; what is
+	// conclusive is so by itself.
+	dependent = 0.75
 	// absorbed is what a root takes over of the probability of its consequences.
 	absorbed = 0.8
 	// confidence corrects what many small shares of causes that nobody thinks of take
@@ -89,11 +93,13 @@ func diagnose(f *facts.Facts, catalogue []*Cause, v *vocabulary) Diagnosis {
 		d.Findings = append(d.Findings, Finding{Cause: c, Verdict: setupSays(c, f, c.Check(f), setup), Root: true})
 		score[i] = prior[i]
 	}
-	if v != nil {
-		v.speak(f.Texts, d.Findings)
+	count, told := odds, v.compare(f.Texts, signsOf(f))
+	if told != nil {
+		count = besideLikeness
 	}
 	for i := range d.Findings {
-		score[i] *= min(max(odds(d.Findings[i].Evidence), 1/float64(maxOdds)), maxOdds)
+		score[i] *= min(max(count(d.Findings[i].Evidence), 1/float64(maxOdds)), maxOdds)
+		score[i] *= math.Exp(told.speak(&d.Findings[i]))
 	}
 	subordinate(d.Findings, score)
 	other = sharpen(score, other)
@@ -125,6 +131,23 @@ func sharpen(score []float64, other float64) float64 {
 		score[i] = math.Pow(s/total, confidence)
 	}
 	return math.Pow(other/total, confidence)
+}
+
+// besideLikeness is what pieces of evidence make of even odds where what was recognised
+// counts by its likeness to reports too.
+func besideLikeness(evidence []Evidence) float64 {
+	out := 1.0
+	for _, e := range evidence {
+		switch ratio := e.Weight.Ratio(); {
+		case !e.For:
+			out /= ratio
+		case e.Weight == Conclusive:
+			out *= ratio
+		default:
+			out *= math.Pow(ratio, dependent)
+		}
+	}
+	return out
 }
 
 // odds is what pieces of evidence make of even odds.

@@ -13,40 +13,42 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"updoc/internal/codes"
 	"updoc/internal/facts"
 	"updoc/internal/message"
 	"updoc/internal/redact"
 )
 
-// Signatures know what was foreseen. What people and programs write about a
-// cause also has a vocabulary of its own, and a report that fits no signature
-// still uses it. So the words of a machine's notes, outputs and failing log lines
-// are held beside reports of each cause (words/*.txt, reports/*.txt, all written
-// for this program, and the texts of the catalogue), by the cosine of their
-// TF-IDF vectors (Salton, Wong and Yang 1975). The causes whose words come nearest
-// get a piece of evidence, strong at most, which names the words that weighed
-// most; where only logs speak, moderate at most. It tells causes apart that can explain a failure; no cause is found
-// present, and no machine sick, by words.
+// Rules know what was foreseen. What people and programs write about a cause also has
+// a vocabulary of its own, and a report that fits no rule still uses it. So the words
+// of a machine's notes, outputs and failing log lines, the signatures recognised
+// anywhere and the codes that it suffers from are held beside reports of each cause
+// (words/*.txt, reports/*.txt, all written for this program, and the texts of the
+// catalogue), by the cosine of their TF-IDF vectors (Salton, Wong and Yang 1975). A
+// signature stands for many words: the name of any antivirus counts like that of the
+// one which a report speaks of. The causes that come nearest get a piece of evidence,
+// strong at most, which names what weighed most. It tells causes apart that can
+// explain a failure; no cause is found present, and no machine sick, by likeness.
 
 //go:embed words/*.txt reports/*.txt
 var wordFiles embed.FS
 
-// How near the nearest a cause's words have to come, as differences of cosines,
-// to get evidence of a weight; and what is too little to speak of.
+// How much likeness tells: the nearest cause gets wordsMost, in natural logarithms of
+// odds, and the others less by wordsSlope times the difference of cosines. The figures
+// were chosen on reports that the rules had not been written on (docs/benchmarks.md).
 const (
-	wordsStrong   = 0.033
-	wordsModerate = 0.067
-	wordsWeak     = 0.133
-	wordsLeast    = 0.06      // cosine under which the words fit nothing
-	wordsWell     = 0.12      // cosine under which they are no strong evidence
-	wordsKnown    = 3         // known words without which a text says nothing
-	wordsShown    = 4         // words that evidence names
-	wordsRead     = 256 << 10 // bytes after which no further file is read for words
+	wordsMost  = 3.4 // strong
+	wordsLogs  = 1.8 // moderate, where only logs speak: their lines are the same on many machines
+	wordsSlope = 15.0
+	wordsLeast = 0.06      // cosine under which a report fits nothing
+	wordsKnown = 3         // known words and signs without which a text says nothing
+	wordsShown = 4         // words that evidence names
+	wordsRead  = 256 << 10 // bytes after which no further file is read for words
 )
 
 // vocabulary is what the reports of all causes teach.
 type vocabulary struct {
-	index  map[string]int // word to its place in idf and uses
+	index  map[string]int // word or sign to its place in idf and uses
 	idf    []float64
 	uses   [][]use // by word: the causes it goes with
 	causes []string
@@ -63,13 +65,53 @@ type use struct {
 // words is made once, when the first diagnosis needs it.
 var words = sync.OnceValue(func() *vocabulary {
 	docs, err := wordReports()
+	recall(docs)
 	v := newVocabulary(docs)
 	v.err = err
 	return v
 })
 
-// wordReport is one text about a cause.
-type wordReport struct{ cause, text string }
+// wordReport is one text about a cause, with the signs recognised in it.
+type wordReport struct {
+	cause, text string
+	signs       []string
+}
+
+// reportSigns holds what [facts.Recogniser] finds in each report, so that no diagnosis
+// has to find it again: a line for each report in their order. TestReportSigns keeps it.
+//
+//go:embed signs.txt
+var reportSigns string
+
+// recall gives the reports their signs.
+func recall(docs []wordReport) {
+	i := 0
+	for line := range strings.Lines(reportSigns) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		if i == len(docs) {
+			return
+		}
+		docs[i].signs = strings.Fields(line)
+		i++
+	}
+}
+
+// signs names signatures and codes in a way that no word is.
+func signs(marks []string, failing []codes.HRESULT) []string {
+	out := make([]string, 0, len(marks)+len(failing))
+	for _, m := range marks {
+		out = append(out, signMark+m)
+	}
+	for _, h := range failing {
+		out = append(out, h.String())
+	}
+	return out
+}
+
+// signMark begins the name of a signature among words.
+const signMark = "~"
 
 // wordReports reads the embedded reports. "== id" begins the reports of a cause;
 // in words/*.txt every line is one, in reports/*.txt the lines "file: text" up to
@@ -101,7 +143,7 @@ func wordReports() ([]wordReport, error) {
 			case id == "":
 				return out, fmt.Errorf("%s: %q stands before the first cause", name, line)
 			case perLine:
-				out = append(out, wordReport{id, line})
+				out = append(out, wordReport{cause: id, text: line})
 			default:
 				if file, text, _ := strings.Cut(line, ":"); file != "alt" {
 					out[len(out)-1].text += text + "\n"
@@ -112,7 +154,7 @@ func wordReports() ([]wordReport, error) {
 	texts := message.English()
 	for _, c := range Catalogue() {
 		for _, part := range []string{".title", ".plain"} {
-			out = append(out, wordReport{c.ID, texts.Text("cause." + c.ID + part)})
+			out = append(out, wordReport{cause: c.ID, text: texts.Text("cause." + c.ID + part)})
 		}
 	}
 	return out, nil
@@ -128,7 +170,7 @@ func newVocabulary(docs []wordReport) *vocabulary {
 			byCause[docs[d].cause] = len(v.causes)
 			v.causes = append(v.causes, docs[d].cause)
 		}
-		for word := range eachWord(docs[d].text) {
+		learn := func(word string) {
 			w, ok := v.index[word]
 			if !ok {
 				w = len(seenIn)
@@ -139,6 +181,12 @@ func newVocabulary(docs []wordReport) *vocabulary {
 				parsed[d] = append(parsed[d], w)
 				seenIn[w]++
 			}
+		}
+		for word := range eachWord(docs[d].text) {
+			learn(word)
+		}
+		for _, sign := range docs[d].signs {
+			learn(sign)
 		}
 	}
 	v.idf = make([]float64, len(seenIn))
@@ -187,8 +235,12 @@ type likeness struct {
 	words  []string // as they stand in the text, the telling ones first
 }
 
-// like compares a text with the reports of every cause; nil where it says too little.
-func (v *vocabulary) like(text string) map[string]likeness {
+// seenSign is a signature or a code, and how it stood where it was seen.
+type seenSign struct{ id, as string }
+
+// like compares a text and the signs beside it with the reports of every cause; nil
+// where it says too little.
+func (v *vocabulary) like(text string, signs []seenSign) map[string]likeness {
 	type found struct {
 		word int
 		as   string
@@ -196,11 +248,17 @@ func (v *vocabulary) like(text string) map[string]likeness {
 	var known []found
 	var list []int
 	seen := make([]bool, len(v.idf))
-	for word, as := range eachWord(text) {
+	note := func(word, as string) {
 		if w, ok := v.index[word]; ok && !seen[w] {
 			seen[w] = true
 			known, list = append(known, found{w, as}), append(list, w)
 		}
+	}
+	for word, as := range eachWord(text) {
+		note(word, as)
+	}
+	for _, s := range signs {
+		note(s.id, s.as)
 	}
 	if len(known) < wordsKnown {
 		return nil
@@ -223,67 +281,105 @@ func (v *vocabulary) like(text string) map[string]likeness {
 	for c, id := range v.causes {
 		slices.SortStableFunc(parts[c], func(a, b part) int { return cmp.Compare(b.weight, a.weight) })
 		l := likeness{cosine: cosines[c]}
-		for _, p := range parts[c][:min(wordsShown, len(parts[c]))] {
-			l.words = append(l.words, p.as)
+		for _, p := range parts[c] {
+			if p.as != "" && len(l.words) < wordsShown && !slices.Contains(l.words, p.as) {
+				l.words = append(l.words, p.as)
+			}
 		}
 		out[id] = l
 	}
 	return out
 }
 
-// speak adds what the words of the machine say to the findings.
-func (v *vocabulary) speak(texts []facts.Text, findings []Finding) {
+// told is what the words and signs of a machine are like.
+type told struct {
+	like    map[string]likeness
+	nearest float64 // the highest cosine
+	most    float64 // what the nearest cause gets
+	source  string  // where the words stand
+}
+
+// compare holds the words of a machine and its signs beside the reports; nil where
+// there is no vocabulary, and where they are like none.
+func (v *vocabulary) compare(texts []facts.Text, signs []seenSign) *told {
+	if v == nil {
+		return nil
+	}
 	var all strings.Builder
-	source := ""
-	most := Moderate // lines of logs are the same on many machines
+	out := &told{most: wordsLogs}
 	for _, t := range texts {
 		if all.Len() > wordsRead {
 			break
 		}
+		if t.Written {
+			out.most = wordsMost
+		}
 		all.WriteString(t.Text)
 		all.WriteByte('\n')
-		if t.Written {
-			most = Strong
-		}
-		if source == "" {
-			source = t.Source
-		} else if len(texts) > 1 && !strings.HasSuffix(source, ", ...") {
-			source += ", ..."
+		if out.source == "" {
+			out.source = t.Source
+		} else if len(texts) > 1 && !strings.HasSuffix(out.source, ", ...") {
+			out.source += ", ..."
 		}
 	}
 	// Names are no words: a redacted report has to get the same answer.
 	text := (&redact.Redactor{}).String(all.String())
-	like := v.like(absentThings().ReplaceAllLiteralString(windowsGuesses().ReplaceAllLiteralString(text, " "), " "))
-	nearest := 0.0
-	for _, l := range like {
-		nearest = max(nearest, l.cosine)
+	out.like = v.like(absentThings().ReplaceAllLiteralString(windowsGuesses().ReplaceAllLiteralString(text, " "), " "), signs)
+	for _, l := range out.like {
+		out.nearest = max(out.nearest, l.cosine)
 	}
-	switch {
-	case nearest < wordsLeast:
-		return
-	case nearest < wordsWell:
-		most = min(most, Moderate)
+	if out.nearest < wordsLeast {
+		return nil
 	}
-	for i := range findings {
-		l := like[findings[i].ID]
-		weight := Weight(0)
-		switch away := nearest - l.cosine; {
-		case l.cosine < wordsLeast || refuted(findings[i].Evidence):
-			continue
-		case away <= wordsStrong:
-			weight = Strong
-		case away <= wordsModerate:
-			weight = Moderate
-		case away <= wordsWeak:
-			weight = Weak
-		default:
-			continue
+	return out
+}
+
+// speak adds to a finding what it is told by likeness, and returns by how much that
+// makes it likelier, in natural logarithms of odds. Evidence shows the named weight
+// next to it.
+func (t *told) speak(x *Finding) float64 {
+	if t == nil {
+		return 0
+	}
+	l := t.like[x.ID]
+	if l.cosine < wordsLeast || refuted(x.Evidence) {
+		return 0
+	}
+	log := max(0, t.most-wordsSlope*(t.nearest-l.cosine))
+	if w := nearestWeight(log); w != 0 && len(l.words) > 0 {
+		x.Evidence = append(x.Evidence, Evidence{For: true, Weight: w, Source: t.source, Seen: "such reports say: " + strings.Join(l.words, ", ")})
+	}
+	return log
+}
+
+// nearestWeight names odds; nothing is more than strong, and what is nearer to even
+// odds than to weak is nothing.
+func nearestWeight(log float64) Weight {
+	for w := Strong; w >= Weak; w-- {
+		below := 0.0
+		if w > Weak {
+			below = math.Log((w - 1).Ratio())
 		}
-		findings[i].Evidence = append(findings[i].Evidence, Evidence{
-			For: true, Weight: min(weight, most), Source: source,
-			Seen: "words of such reports: " + strings.Join(l.words, ", "),
-		})
+		if log > (math.Log(w.Ratio())+below)/2 {
+			return w
+		}
 	}
+	return 0
+}
+
+// signsOf are the signs of a machine: all that was recognised, and the codes that it
+// suffers from.
+func signsOf(f *facts.Facts) []seenSign {
+	var out []seenSign
+	for _, m := range f.AllMarks() {
+		out = append(out, seenSign{id: signMark + m})
+	}
+	for _, x := range f.Suffering() {
+		if x.Code != 0 {
+			out = append(out, seenSign{x.Code.String(), x.Code.String()})
+		}
+	}
+	return out
 }
 
 // lazily compiles an expression when it is first needed.

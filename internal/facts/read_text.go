@@ -2,6 +2,7 @@ package facts
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 
 	"updoc/internal/codes"
@@ -85,6 +86,10 @@ func (r *textReading) flush() {
 	if len(r.text) == 0 {
 		return
 	}
+	if !printable(r.text) { // nobody wrote this: an archive, a picture, a memory dump
+		r.text, r.lines = r.text[:0], r.lines[:0]
+		return
+	}
 	defect := -1
 	for _, h := range r.match.match(r.text) {
 		r.sight(h.id, r.at(h.from))
@@ -116,7 +121,7 @@ func (r *textReading) flush() {
 	default:
 		r.ending()
 	}
-	r.kbs = append(r.kbs, kbPattern().FindAllString(string(r.text), 20)...)
+	r.kbs = append(r.kbs, kbsIn(r.text, 20)...)
 	if k := r.source.Kind; k != winlog.DISMOutput && k != winlog.SFCOutput { // their first version is the tool's own
 		r.learn(string(r.text))
 	}
@@ -146,7 +151,38 @@ var (
 	noFailures = lazily(`(?i)"?fail(ed|ures?)\w*"?\s*[:=]\s*(0|false|\[\]|\{\})`)
 )
 
-var kbPattern = lazily(`(?i)\bKB ?\d{6,7}\b`)
+// printable reports a text: bytes that no terminal shows are rare in one.
+func printable(t []byte) bool {
+	odd := 0
+	for _, c := range t {
+		if c < ' ' && c != '\n' && c != '\t' && c != '\r' && c != '\f' && c != 0x1B {
+			odd++
+		}
+	}
+	return odd*20 <= len(t)
+}
+
+// kbsIn returns the updates that a text names, "KB5034441" or "kb 5034441", most of them.
+func kbsIn(t []byte, most int) []string {
+	var out []string
+	for i := 0; i+8 <= len(t) && len(out) < most; i++ {
+		if t[i]|0x20 != 'k' || t[i+1]|0x20 != 'b' || i > 0 && (wordByte(t[i-1]) || t[i-1] == '_') {
+			continue
+		}
+		from := i + 2
+		if t[from] == ' ' {
+			from++
+		}
+		end := from
+		for end < len(t) && t[end]-'0' <= 9 {
+			end++
+		}
+		if n := end - from; (n == 6 || n == 7) && (end == len(t) || !wordByte(t[end]) && t[end] != '_') {
+			out = append(out, string(t[i:end]))
+		}
+	}
+	return out
+}
 
 // past reports a sentence about trouble that is over.
 func past(line []byte) bool {
@@ -201,17 +237,53 @@ var (
 // learn takes the version of Windows from a text that names it.
 func (r *reading) learn(text string) {
 	if r.machine.OS == "" {
-		if m := osPattern().FindString(text); m != "" {
-			r.machine.OS = strings.TrimSpace(m)
-		} else if m := serverWord().FindString(text); m != "" {
-			r.machine.OS = "Windows " + m
+		if m := findNear(osPattern(), text, indexFold(text, "windows ")); m != nil {
+			r.machine.OS = strings.TrimSpace(m[0])
+		} else if m := findNear(serverWord(), text, indexFold(text, "server 20")); m != nil {
+			r.machine.OS = "Windows " + m[0]
 		}
 	}
 	if r.machine.Build == "" {
-		if m := buildPattern().FindStringSubmatch(text); m != nil {
+		if m := findNear(buildPattern(), text, indexBuild(text)); m != nil {
 			r.machine.Build = m[1] + m[2]
 		}
 	}
+}
+
+// findNear looks for an expression where it can begin at the earliest; expressions are
+// slow, and most texts hold nothing for them.
+func findNear(expr *regexp.Regexp, text string, at int) []string {
+	if at < 0 {
+		return nil
+	}
+	const before = len("Build ") + 1 // what an expression may begin with, and what must not stand before it
+	return expr.FindStringSubmatch(text[max(0, at-before):])
+}
+
+// indexFold returns where the lower-case ASCII word first stands in any case, or -1.
+func indexFold(text, word string) int {
+	for i := 0; i+len(word) <= len(text); i++ {
+		if text[i]|0x20 == word[0] && strings.EqualFold(text[i:i+len(word)], word) {
+			return i
+		}
+	}
+	return -1
+}
+
+// indexBuild returns where five digits first stand before a point, or -1.
+func indexBuild(text string) int {
+	run := 0
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c-'0' <= 9:
+			run++
+		case c == '.' && run == 5:
+			return i - run
+		default:
+			run = 0
+		}
+	}
+	return -1
 }
 
 // buildOf takes "22621.3672" from "10.0.22621.3672"; other versions give "".

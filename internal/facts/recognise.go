@@ -1,0 +1,36 @@
+package facts
+
+import (
+	"maps"
+	"slices"
+
+	"updoc/internal/codes"
+)
+
+// Recogniser finds in loose text what [Collect] finds in a note: it makes the reports
+// of causes comparable with machines.
+type Recogniser struct{ match *matcher }
+
+// NewRecogniser makes a recogniser; it is costly to make.
+func NewRecogniser() *Recogniser {
+	sigs, _ := loadSignatures() // the tables are ours: a test holds that every row is good
+	return &Recogniser{newMatcher(sigs, inNote)}
+}
+
+// Signs returns the signatures recognised in text and the failing codes in it, each once.
+func (r *Recogniser) Signs(text string) (marks []string, failing []codes.HRESULT) {
+	for _, h := range r.match.match([]byte(text)) {
+		if h.when == 0 && !slices.Contains(marks, h.id) {
+			marks = append(marks, h.id)
+		}
+	}
+	for _, m := range codes.Find(text) {
+		if h := m.Code.HRESULT; h.Failed() && !h.Benign() && !slices.Contains(failing, h) {
+			failing = append(failing, h)
+		}
+	}
+	return marks, failing
+}
+
+// AllMarks returns the ids of all signatures that were recognised, sorted.
+func (f *Facts) AllMarks() []string { return slices.Sorted(maps.Keys(f.marks)) }
