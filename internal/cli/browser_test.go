@@ -79,6 +79,11 @@ func theme(name string) chromedp.Action {
 	return emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}})
 }
 
+// drawn waits until the page as it is now was drawn.
+func drawn() chromedp.Action {
+	return chromedp.Evaluate(`new Promise((done) => setTimeout(done, 120))`, nil, awaited) // a window behind another one has no frames to wait for
+}
+
 // shot saves pictures of the page, in both themes, wide and narrow, if UPDOC_SHOTS names
 // a folder: docs/img holds them.
 func shot(t testing.TB, ctx context.Context, name string) {
@@ -92,13 +97,13 @@ func shot(t testing.TB, ctx context.Context, name string) {
 		width       int64
 	}{{"light", "light", 1280}, {"dark", "dark", 1280}, {"narrow", "light", 360}, {"narrow-dark", "dark", 360}} {
 		var b []byte
-		drive(t, ctx, theme(look.theme), chromedp.EmulateViewport(look.width, 860), chromedp.Sleep(60*time.Millisecond), chromedp.ActionFunc(func(ctx context.Context) error {
+		drive(t, ctx, theme(look.theme), chromedp.EmulateViewport(look.width, 860), drawn(), chromedp.ActionFunc(func(ctx context.Context) error {
 			_, _, _, _, _, size, err := page.GetLayoutMetrics().Do(ctx)
 			if err != nil {
 				return err
 			}
-			const longest = 1700 // pixels: the rest of a long page looks alike
-			b, err = page.CaptureScreenshot().WithFormat(page.CaptureScreenshotFormatWebp).WithQuality(55).WithCaptureBeyondViewport(true).
+			const longest = 1400 // pixels: the rest of a long page looks alike
+			b, err = page.CaptureScreenshot().WithFormat(page.CaptureScreenshotFormatWebp).WithQuality(45).WithCaptureBeyondViewport(true).
 				WithClip(&page.Viewport{Width: size.Width, Height: min(size.Height, longest), Scale: 1}).Do(ctx)
 			return err
 		}))

@@ -156,7 +156,29 @@ func (d *draws) parts() ([]part, error) {
 		return nil, err
 	}
 	list, err := d.main()
-	return append([]part{{ID: "pc", HTML: pc}}, list...), err
+	list = append([]part{{ID: "pc", HTML: pc}}, list...)
+	if d.words.Lang != "en" && (d.name != "explain" || d.query != nil) { // an explanation is drawn once, and its stream has no question
+		x := part{ID: "foreign"}
+		if d.foreign() {
+			x.HTML = template.HTML(`<p class="quiet foreign">` + template.HTMLEscapeString(d.say("ui.foreign")) + "</p>")
+		}
+		list = append(list, x)
+	}
+	return list, err
+}
+
+// foreign reports that texts of the catalogue of causes, which is English, stand on a page
+// of another language.
+func (d *draws) foreign() bool {
+	switch {
+	case d.words.Lang == "en":
+		return false
+	case d.name == "today" || d.name == "why":
+		return d.patient != nil && len(d.patient.Doc.Causes) > 0
+	case d.name == "explain":
+		return d.query.Get("code") != ""
+	}
+	return slices.Contains([]string{"plan", "after", "run", "history"}, d.name)
 }
 
 // main draws what is the view's own.
@@ -194,6 +216,7 @@ func (d *draws) one(name string, data any) ([]part, error) {
 // common is what views of a machine have in common.
 type common struct {
 	Root, Here, CSRF string
+	Lang             string
 	Screen           string // looking, failed, hidden, waiting, working, ready
 	Draw             *report.Drawing
 	Foreign          bool // a text is English on a page that is not
@@ -211,7 +234,7 @@ type common struct {
 }
 
 func (d *draws) common() common {
-	c := common{Root: d.page.base, Here: d.here(), CSRF: d.page.csrf, File: d.file != nil, Promille: -1, Busy: d.st.Phase.Busy() && d.file == nil, Restarts: d.st.Phase == ui.Waiting && d.st.Result == repair.Restart}
+	c := common{Lang: d.words.Lang, Root: d.page.base, Here: d.here(), CSRF: d.page.csrf, File: d.file != nil, Promille: -1, Busy: d.st.Phase.Busy() && d.file == nil, Restarts: d.st.Phase == ui.Waiting && d.st.Result == repair.Restart}
 	if d.file == nil {
 		c.Returns, c.Rights = d.st.Returns, d.st.Asking
 	}
