@@ -261,9 +261,9 @@ func TestChooseOnSite(t *testing.T) {
 	t.Parallel()
 	_, c, _ := site(t, lab.WorldSpec{})
 	for target, want := range map[string]string{
-		"26200.1000/amd64":        "2026-10 Cumulative Update for Windows 11, version 25H2 for x64-based Systems (KB5090211) (26200.6100)",
-		"26100.1000/arm64":        "2026-10 Cumulative Update for Windows 11 Version 24H2 for ARM64-based Systems (KB5090211) (26100.6100)",
-		"26100.1000/amd64/server": "2026-10 Cumulative Update for Microsoft server operating system version 24H2 for x64-based Systems (KB5090212) (26100.6100)",
+		"26200.1000/amd64":        "2026-10 Cumulative Update for Windows 11, version 25H2 for x64-based Systems (KB5090211) (26200.9100)",
+		"26100.1000/arm64":        "2026-10 Cumulative Update for Windows 11 Version 24H2 for ARM64-based Systems (KB5090211) (26100.9100)",
+		"26100.1000/amd64/server": "2026-10 Cumulative Update for Microsoft server operating system version 24H2 for x64-based Systems (KB5090212) (26100.9100)",
 		"22631.1/amd64":           "2026-10 Cumulative Update for Windows 11 Version 23H2 for x64-based Systems (KB5090213)",
 		"19045.1/386":             "2026-10 Cumulative Update for Windows 10 Version 22H2 for x86-based Systems (KB5090214)",
 		"17763.1/amd64/server":    "2026-10 Cumulative Update for Windows Server 2019 for x64-based Systems (KB5090216)",

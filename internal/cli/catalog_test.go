@@ -74,7 +74,7 @@ func TestCatalogSearch(t *testing.T) {
 		"nothing":              {[]string{"KB1234567"}, 1, []string{`nothing for "KB1234567"`}, nil},
 		"for a machine":        {[]string{"KB5090213", "--for", "22631.1/arm64"}, 0, []string{"ARM64-based Systems (KB5090213)", "It may need a restart.", "3 others do not fit 22631.1/arm64; --all says why"}, []string{"x64-based"}},
 		"for another":          {[]string{"KB5090213", "--for", "19045.1/x64", "--all"}, 1, []string{"none fits 19045.1/amd64", "for another Windows than windows 10 version 22h2"}, nil},
-		"for newer ones":       {[]string{"KB5090211", "--for", "26100.6100/amd64", "--all"}, 1, []string{"It brings build 26100.6100, and the machine has 26100.6100."}, nil},
+		"for newer ones":       {[]string{"KB5090211", "--for", "26100.9100/amd64", "--all"}, 1, []string{"It brings build 26100.9100, and the machine has 26100.9100."}, nil},
 		"superseded":           {[]string{"KB5090191", "--for", "26100.1/amd64"}, 0, []string{"2026-08 Cumulative", "Newer updates replace it (2), at last 2026-10 Cumulative"}, nil},
 		"--for this":           {[]string{"KB5090213", "--for", "this"}, 2, []string{"does not run Windows", "winver"}, nil},
 		"--for without a form": {[]string{"KB5090213", "--for", "11"}, 2, []string{"--for 22631.3007/amd64"}, nil},

@@ -155,6 +155,9 @@ func (t *treating) fix(ctx context.Context, env *Env, how fixing) error {
 	defer p.Close()
 	bar := env.progress()
 	x, err := examine(ctx, p, how.maxRisk, t.blind, bar)
+	if err == nil {
+		err = x.stock(ctx, p, how.maxRisk, bar)
+	}
 	bar.done()
 	if err != nil {
 		return err
@@ -225,6 +228,22 @@ func examine(ctx context.Context, h host.Reader, most repair.Risk, blind bool, b
 		return examined{}, err
 	}
 	return examined{f, d, report.New(f, d, report.Options{}), repair.New(f, d, repair.Options{Run: run, MaxRisk: most})}, nil
+}
+
+// stock looks at what starts with the machine, where the plan holds a search for the one
+// of it that is in the way and nobody has looked: it takes a while, since every program's
+// signature is read. What cannot be found out stays unknown, and a person is led.
+func (x *examined) stock(ctx context.Context, h host.Reader, most repair.Risk, bar *bar) error {
+	if !x.plan.Searches() || x.facts.Startup.State != facts.Unknown {
+		return nil
+	}
+	s, err := startup(ctx, h, bar)
+	if err != nil {
+		return ctx.Err()
+	}
+	x.facts.Startup = facts.Fact[host.Startup]{State: facts.Present, Value: s, Source: host.AskStartup}
+	x.plan = repair.New(x.facts, x.diagnosis, repair.Options{Run: x.plan.Run, MaxRisk: most})
+	return nil
 }
 
 // newRun names a run: when, and a few letters that no other run of that second has.

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"updoc/internal/durable"
+	"updoc/internal/facts"
 	"updoc/internal/host"
 	"updoc/internal/isolate"
 	"updoc/internal/lab"
@@ -327,5 +328,83 @@ func TestIsolateList(t *testing.T) {
 	}
 	if !slices.Equal(kept(listed), kept(live)) || !listed.Trusted {
 		t.Error("what is kept is another from the bundle")
+	}
+}
+
+// livePC is what another machine recorded, as if it were read from a live one: what
+// takes long is asked of it only where somebody needs it.
+type livePC struct {
+	host.Reader
+	startup host.Reader // answers what starts with it
+	asked   *int
+	fail    error
+}
+
+func (p livePC) Machine(ctx context.Context) (host.Machine, error) {
+	m, err := p.Reader.Machine(ctx)
+	m.Source = "live"
+	return m, err
+}
+
+func (p livePC) Ask(ctx context.Context, q host.Question) (host.Answer, error) {
+	if q.Name != host.AskStartup {
+		return p.Reader.Ask(ctx, q)
+	}
+	if *p.asked++; p.fail != nil {
+		return host.Answer{}, p.fail
+	}
+	return p.startup.Ask(ctx, q)
+}
+
+// TestFixStocks: what starts with a live machine is asked for where a search is in the
+// plan, once, and nowhere else; what cannot be found out stays unknown.
+func TestFixStocks(t *testing.T) {
+	_, dir := sickPC(t, "isolate-service")
+	crowded := opened(t, dir)
+	for name, tt := range map[string]struct {
+		scenario string
+		fail     error
+		asked    int
+		course   bool // the plan holds the search itself
+	}{
+		"a program is in the way":  {"third-party-software-conflict", nil, 1, true},
+		"it cannot be found out":   {"third-party-software-conflict", host.ErrDenied, 1, false},
+		"something else is broken": {"proxy-auth-required", nil, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := lab.Load(tt.scenario)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bundle := t.TempDir()
+			if err := os.CopyFS(bundle, s.Evidence); err != nil {
+				t.Fatal(err)
+			}
+			rec, err := host.OpenRecorded(t.Context(), bundle)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer rec.Close()
+			asked := 0
+			p := livePC{rec, crowded, &asked, tt.fail}
+			x, err := examine(t.Context(), p, repair.RiskRestart, true, (&Env{}).progress())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if asked != 0 || x.facts.Startup.State != facts.Unknown {
+				t.Fatalf("asked %d times before there is a plan, %v", asked, x.facts.Startup.State)
+			}
+			run := x.plan.Run
+			if err := x.stock(t.Context(), p, repair.RiskRestart, (&Env{}).progress()); err != nil {
+				t.Fatal(err)
+			}
+			i := slices.IndexFunc(x.plan.Treatments, func(t repair.Treatment) bool { return t.ID == isolateRemedy })
+			if course := i >= 0 && x.plan.Treatments[i].Course != nil; asked != tt.asked || course != tt.course || x.plan.Run != run {
+				t.Errorf("asked %d times, a search: %v, run %s", asked, course, x.plan.Run)
+			}
+			if tt.fail != nil && (i < 0 || x.facts.Startup.State != facts.Unknown || x.plan.Treatments[i].Lead[0].ID != "isolate.not-stocked") {
+				t.Errorf("a person is not led: %+v", x.plan.Treatments)
+			}
+		})
 	}
 }

@@ -307,7 +307,11 @@ func (d *doctor) Examine(ctx context.Context, tell func(ui.Work)) (*ui.Patient, 
 }
 
 func (d *doctor) look(ctx context.Context, h host.Reader, blind bool, tell func(ui.Work)) (*ui.Patient, error) {
-	x, err := examine(ctx, h, cmp.Or(d.risk, repair.RiskRestart), blind, &bar{to: tell})
+	most, bar := cmp.Or(d.risk, repair.RiskRestart), &bar{to: tell}
+	x, err := examine(ctx, h, most, blind, bar)
+	if err == nil {
+		err = x.stock(ctx, h, most, bar)
+	}
 	if err != nil {
 		return nil, err
 	}

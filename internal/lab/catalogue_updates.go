@@ -32,7 +32,7 @@ var catalogueReleases = []struct {
 
 const (
 	catalogueMonths   = 22
-	catalogueFirst    = 4000 // revision of the first month
+	catalogueFirst    = 7000 // revision of the first month
 	catalogueStep     = 100  // and from month to month
 	checkpointArticle = "KB5089980"
 )

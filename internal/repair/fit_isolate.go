@@ -2,6 +2,7 @@ package repair
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 
 	"updoc/internal/facts"
@@ -49,6 +50,12 @@ func fitCleanBoot(f *fit) {
 	}
 	f.lead("isolate.lead", "count", strconv.Itoa(len(d.Entries)), "all", strconv.Itoa(len(stock)))
 	f.out.Course = &Course{Name: isolate.Course, Data: data}
+}
+
+// Searches reports whether the plan holds the search for the program that is in the way,
+// by updoc or by a person's hand.
+func (p *Plan) Searches() bool {
+	return slices.ContainsFunc(p.Treatments, func(t Treatment) bool { return t.ID == cleanBoot })
 }
 
 // tried is the stage that is repeated for one that failed; see Runner.attempt.
