@@ -84,6 +84,7 @@ func Diagnose(f *facts.Facts) Diagnosis {
 
 // diagnose ranks; without a vocabulary by the rules alone.
 func diagnose(f *facts.Facts, catalogue []*Cause, v *vocabulary) Diagnosis {
+	f = f.Now()
 	suffering := f.Suffering()
 	prior, other := priors(catalogue, suffering)
 	d := Diagnosis{Findings: make([]Finding, 0, len(catalogue))}

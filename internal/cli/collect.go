@@ -98,6 +98,9 @@ func (env *Env) collect(ctx context.Context, c collectFlags) error {
 	// What is asked while the machine is diagnosed is what the bundle holds; the
 	// questions that no cause asks yet are for the readers of later years.
 	rec := &host.Record{Reader: h}
+	if len(c.from) == 0 {
+		rec.Reader = env.remembering(h)
+	}
 	bar := env.progress()
 	defer bar.done()
 	f := facts.Collect(ctx, rec, facts.Options{Progress: bar.update})

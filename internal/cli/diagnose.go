@@ -244,7 +244,7 @@ func (env *Env) diagnoseLive(ctx context.Context, fo facts.Options, ro report.Op
 		return nil, err
 	}
 	defer done()
-	f := facts.Collect(ctx, h, fo)
+	f := facts.Collect(ctx, env.remembering(h), fo)
 	if walk && ctx.Err() == nil {
 		f.AddWalk(env.walkLive(ctx, f, bar))
 	}

@@ -2,13 +2,17 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"time"
 
+	"updoc/internal/durable"
 	"updoc/internal/facts"
 	"updoc/internal/host"
 	"updoc/internal/lab"
+	"updoc/internal/repair"
 	"updoc/internal/route"
 )
 
@@ -80,6 +84,48 @@ func (p livePatient) RestorePoint(ctx context.Context, name string) (host.Restor
 	return m.RestorePoint(ctx, name)
 }
 
+// Ask implements [host.Reader].
+func (p livePatient) Ask(ctx context.Context, q host.Question) (host.Answer, error) {
+	return p.env.remembering(p.treatable).Ask(ctx, q)
+}
+
+// Ask implements [host.Reader].
+func (p labPatient) Ask(ctx context.Context, q host.Question) (host.Answer, error) {
+	return remembering{p.labMachine, p.state, time.UTC}.Ask(ctx, q)
+}
+
+// remembering is a machine that knows what updoc cured on it.
+type remembering struct {
+	host.Reader
+	state string         // directory of the journals; "": it is not known
+	zone  *time.Location // of the machine's clock
+}
+
+// remembering adds to this machine what its journals tell.
+func (env *Env) remembering(h host.Reader) host.Reader {
+	if env.State == nil {
+		return h
+	}
+	state, err := env.State()
+	if err != nil {
+		return h // nobody but an administrator knows
+	}
+	return remembering{h, state, time.Local}
+}
+
+// Ask implements [host.Reader].
+func (r remembering) Ask(ctx context.Context, q host.Question) (host.Answer, error) {
+	if q.Name != host.AskRepairs {
+		return r.Reader.Ask(ctx, q)
+	}
+	known, err := repair.Proofs(durable.OS{}, r.state, r.zone)
+	if err != nil {
+		return host.Answer{}, fmt.Errorf("answer %s: %w: %w", q.Name, host.ErrNotRecorded, err)
+	}
+	b, err := json.Marshal(known)
+	return host.Answer{JSON: b, Source: "answer " + q.Name}, err
+}
+
 // Now implements [Patient].
 func (livePatient) Now() time.Time { return time.Now() }
 
@@ -92,7 +138,10 @@ func (p livePatient) Walk(ctx context.Context, f *facts.Facts) *route.Walk {
 type labMachine = lab.Machine // whose own name is that of a method
 
 // labPatient is a simulated machine in its world.
-type labPatient struct{ *labMachine }
+type labPatient struct {
+	*labMachine
+	state string // directory of the journals
+}
 
 // openLab opens a simulated machine and the directory of its journals, which lie
 // beside its files and are none of them.
@@ -101,7 +150,8 @@ func openLab(dir string) (Patient, string, error) {
 	if err != nil {
 		return nil, "", usage("'updoc lab --machine DIR SCENARIO' makes one", "no simulated machine: %w", err)
 	}
-	return labPatient{m}, filepath.Join(dir, "updoc"), nil
+	state := filepath.Join(dir, "updoc")
+	return labPatient{m, state}, state, nil
 }
 
 // newLabPatient makes the machine of a scenario in an empty directory.
@@ -113,7 +163,8 @@ func newLabPatient(dir string, s *lab.Scenario) (p labPatient, state string, err
 	if err != nil {
 		return p, "", err
 	}
-	return labPatient{m}, filepath.Join(dir, "updoc"), nil
+	state = filepath.Join(dir, "updoc")
+	return labPatient{m, state}, state, nil
 }
 
 // Now implements [Patient].

@@ -157,6 +157,12 @@ func TestTreated(t *testing.T) {
 			if now := kept(t, p, s.Cure.Keeps); now != keeps {
 				t.Errorf("what must be kept was\n%sand is\n%s", keeps, now)
 			}
+			// A note that its user wrote before has no time, and stays.
+			if notes, _ := p.Files(t.Context(), "notes.txt"); res == repair.Cured && len(notes) == 0 {
+				if x, err := examine(t.Context(), p, repair.RiskPermanent, true, (&Env{}).progress()); err != nil || x.doc.Verdict != "healthy" || len(x.plan.Treatments) > 0 {
+					t.Errorf("once it is cured it is %s with %d treatments, %v: %v", x.doc.Verdict, len(x.plan.Treatments), err, causeIDs(x.doc))
+				}
+			}
 			u, err := r.Undo(t.Context())
 			if err != nil || len(u.Conflicts) > 0 {
 				t.Errorf("undo: %+v, %v", u, err)

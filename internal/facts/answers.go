@@ -41,6 +41,7 @@ type Answers struct {
 	Store      Fact[host.Store]            // the component store, by servicing's own log and registry
 	Leftovers  Fact[host.Leftovers]        // what the registry names and the disk lacks, and old files
 	Copies     Fact[host.ServiceCopies]    // of services that are gone, as older states of the machine have them
+	Repairs    Fact[host.Repairs]          // what updoc cured and proved
 	Startup    Fact[host.Startup]          // what starts with Windows; of a live machine only if somebody asks for it
 }
 
@@ -122,6 +123,7 @@ func answerQuestions() []question {
 		asks(host.AskBITS, func(f *Facts, _ *reading, v Fact[host.TransferQueue]) { f.Transfers = v }),
 		asks(host.AskStore, func(f *Facts, _ *reading, v Fact[host.Store]) { f.Store = v }),
 		asks(host.AskLeftovers, func(f *Facts, _ *reading, v Fact[host.Leftovers]) { f.Leftovers = v }),
+		asks(host.AskRepairs, func(f *Facts, _ *reading, v Fact[host.Repairs]) { f.Repairs = v }),
 		asks(host.AskServiceCopies, func(f *Facts, _ *reading, v Fact[host.ServiceCopies]) { f.Copies = v }),
 		asks(host.AskStartup, func(f *Facts, _ *reading, v Fact[host.Startup]) { f.Startup = v }),
 		asks(host.AskAgent, func(f *Facts, _ *reading, v Fact[host.AgentState]) { f.Agent = v }),

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"updoc/internal/codes"
 	"updoc/internal/host"
@@ -215,16 +217,18 @@ func (f *Facts) joinFailures() {
 	// What weighs most is joined first, so that the bound drops what weighs least.
 	slices.SortStableFunc(f.Failures, func(a, b Failure) int { return cmp.Compare(b.Weight, a.Weight) })
 	var out []Failure
+	var lasts []moment
 	for _, x := range f.Failures {
 		i := slices.IndexFunc(out, func(y Failure) bool { return sameFailure(x, y) })
 		if i < 0 && len(out) >= maxJoined {
 			continue
 		}
 		if i < 0 {
-			out = append(out, x)
+			out, lasts = append(out, x), append(lasts, x.last())
 			continue
 		}
 		y := &out[i]
+		lasts[i] = lasts[i].latest(x.last())
 		y.Count += x.Count
 		y.Weight = max(y.Weight, x.Weight)
 		y.Consequence = y.Consequence && x.Consequence
@@ -246,9 +250,14 @@ func (f *Facts) joinFailures() {
 		y.Seen = append(y.Seen, x.Seen...)
 		y.Seen = y.Seen[:min(len(y.Seen), maxSeen)]
 	}
+	var settled moment
 	for i := range out {
-		out[i].Resolved = f.resolved(out[i])
+		at, ok := f.resolved(out[i], lasts[i])
+		if out[i].Resolved = ok; ok && at.utc.After(settled.utc) {
+			settled = at
+		}
 	}
+	nameless(out, lasts, settled)
 	// "It does not work" says nothing more where a code does.
 	coded := slices.ContainsFunc(out, func(x Failure) bool { return x.Code != 0 && x.Weight >= reported && !x.Resolved })
 	out = slices.DeleteFunc(out, func(x Failure) bool {
@@ -258,6 +267,23 @@ func (f *Facts) joinFailures() {
 		return cmp.Or(cmp.Compare(b.rank(), a.rank()), b.Last.Compare(a.Last))
 	})
 	f.Failures = out
+	if len(f.Suffering()) == 0 && !settled.utc.IsZero() {
+		f.settle(settled)
+	}
+}
+
+// nameless resolves what logs tell of no update in particular, from before the time at
+// which all that has a name ended well: it was part of that.
+func nameless(list []Failure, lasts []moment, settled moment) {
+	named := func(x Failure) bool { return x.Update.KB != "" || x.Update.ID != "" || x.Stage == StageScan }
+	if settled.utc.IsZero() || slices.ContainsFunc(list, func(x Failure) bool { return named(x) && !x.Resolved && x.Weight >= reported }) {
+		return
+	}
+	for i := range list {
+		if !named(list[i]) && settled.after(lasts[i]) {
+			list[i].Resolved = true
+		}
+	}
 }
 
 // sameFailure: a stage that one source does not know fits any other.
@@ -291,25 +317,112 @@ func (x Failure) rank() float64 {
 	return r
 }
 
-// resolved reports whether the same step of the same update ended well later.
-func (f *Facts) resolved(x Failure) bool {
-	if x.Last.IsZero() {
-		return false
+// moment is a time as logs have it: those of events and of the update agent count in
+// UTC, those of servicing and setup by the clock on the wall, as if that were UTC. A
+// zero is a time that nobody told.
+type moment struct{ utc, wall time.Time }
+
+// told is the moment of something that a source tells.
+func told(source string, t time.Time) moment {
+	source, _, _ = strings.Cut(strings.ToLower(source), ":")
+	for _, name := range []string{"cbs", "dism", "windowsupdate", "setup"} {
+		if strings.HasPrefix(source, name) && strings.HasSuffix(source, ".log") {
+			return moment{wall: t}
+		}
+	}
+	return moment{utc: t}
+}
+
+// after reports that the moment, both of whose times are known, lies behind another.
+func (m moment) after(x moment) bool {
+	return (x.utc.IsZero() || m.utc.After(x.utc)) && (x.wall.IsZero() || m.wall.After(x.wall)) && x != moment{}
+}
+
+// latest returns the later of each.
+func (m moment) latest(x moment) moment {
+	if x.utc.After(m.utc) {
+		m.utc = x.utc
+	}
+	if x.wall.After(m.wall) {
+		m.wall = x.wall
+	}
+	return m
+}
+
+// last is when a file told a failure the last time.
+func (x Failure) last() moment {
+	if len(x.Seen) == 0 {
+		return moment{utc: x.Last}
+	}
+	return told(x.Seen[0].Source, x.Last)
+}
+
+// resolved returns when the same step of the same update as a failure, which was told
+// last at a moment, or a step that needs it, ended well later; false if none did.
+func (f *Facts) resolved(x Failure, last moment) (at moment, ok bool) {
+	take := func(m moment, s Success) {
+		if m.after(last) && m.utc.After(at.utc) && s.settles(x) {
+			at, ok = m, true
+		}
 	}
 	for _, s := range f.Successes {
-		if s.Stage != x.Stage || !s.Seen.Time.After(x.Last) {
-			continue
-		}
-		switch {
-		case s.Update.KB == x.Update.KB && x.Update.KB != "":
-			return true
-		case x.Stage == StageInstall || x.Stage == StageSetup:
-			// Another package that went in says nothing of this one.
-		case x.Update.KB == "" || s.Update.KB == "":
-			return true
+		take(moment{s.Seen.Time, s.Seen.Time}, s)
+	}
+	for _, p := range f.Repairs.Value.Proved {
+		take(moment{p.At, p.Wall}, Success{Stage: Stage(p.Stage), Update: Update{KB: p.KB, ID: p.Update}, Seen: Seen{Code: p.Code}})
+	}
+	return at, ok
+}
+
+// settles reports that what ended well is what failed before.
+func (s Success) settles(x Failure) bool {
+	if s.Seen.Code != 0 && s.Seen.Code == x.Code { // proved: what had failed so does so no more
+		return x.Update.KB == "" || s.Update.KB == "" || s.Update.KB == x.Update.KB
+	}
+	nameless := x.Update.KB == "" || s.Update.KB == ""
+	same := !nameless && s.Update.KB == x.Update.KB || nameless && x.Update.ID != "" && strings.EqualFold(s.Update.ID, x.Update.ID)
+	switch x.Stage {
+	case StageScan:
+		// What is downloaded or installed was found before, perhaps long before.
+		return s.Stage == StageScan && (same || nameless)
+	case StageDownload:
+		return s.Stage == StageDownload && (same || nameless) || s.Stage == StageInstall && same
+	case StageVerify:
+		// A file that comes whole proves nothing of its signature.
+		const badDigest codes.HRESULT = 0x80246002 // WU_E_DM_INCORRECTFILEHASH
+		return s.Stage == StageInstall && same || s.Stage == StageDownload && x.Code == badDigest && (same || nameless)
+	case StageInstall, StageSetup, StageRestart:
+		// Another package that went in says nothing of this one.
+		return (s.Stage == x.Stage || s.Stage == StageInstall) && same
+	case StageAny:
+		return same
+	}
+	return s.Stage == x.Stage && (same || nameless)
+}
+
+// settle drops what the logs tell of before everything that failed ended well: a machine
+// that was cured is no sick one, however its logs go on about it. What stands in the
+// registry, in files and in answers is how it is now, and stays; so does what has no time.
+func (f *Facts) settle(since moment) {
+	f.settled = true // see Now
+	old := func(s Seen) bool { return !s.Time.IsZero() && since.after(told(s.Source, s.Time)) }
+	for id, seen := range f.marks {
+		if f.marks[id] = slices.DeleteFunc(slices.Clone(seen), old); len(f.marks[id]) == 0 {
+			delete(f.marks, id)
 		}
 	}
-	return false
+	maps.DeleteFunc(f.codes, func(_ codes.HRESULT, s Seen) bool { return old(s) })
+}
+
+// Now is the machine as it is now: where all that failed ended well later, without those
+// failures, which a report lists and no cause is found by.
+func (f *Facts) Now() *Facts {
+	if !f.settled {
+		return f
+	}
+	now := *f
+	now.Failures = slices.DeleteFunc(slices.Clone(f.Failures), func(x Failure) bool { return x.Resolved })
+	return &now
 }
 
 // Suffering returns the failures that the person suffers from now: not resolved,

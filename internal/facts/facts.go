@@ -105,6 +105,8 @@ type Facts struct {
 	Gaps     []Gap
 	Sources  []Source
 
+	settled bool // all that failed ended well later
+
 	marks    map[string][]Seen      // recognised signatures by id
 	codes    map[codes.HRESULT]Seen // where a failing code was seen, noise left out
 	registry registryReader

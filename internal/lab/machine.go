@@ -189,7 +189,7 @@ func OpenMachine(dir string) (*Machine, error) {
 			return nil, fmt.Errorf("open machine: %s: %w", name, err)
 		}
 	}
-	if m.spec.World.Time.Before(m.now.Time) && !m.spec.World.Time.IsZero() {
+	if start := m.spec.World.Time; !start.IsZero() && start.Before(m.now.Time) || start.IsZero() && time.Now().Before(m.now.Time) {
 		m.spec.World.Time = m.now.Time
 	}
 	if err := m.start(); err != nil {

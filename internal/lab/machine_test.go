@@ -2,6 +2,7 @@ package lab_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -198,6 +199,13 @@ func TestMachines(t *testing.T) {
 			if out := try(); out.Result.Failed() != (res == repair.Shown && s.Cure.Fails == "scan") { // an experiment is over by itself
 				t.Errorf("after the cure: %v", out)
 			}
+			// A note that its user wrote before has no time, and stays.
+			if notes, _ := m.Files(t.Context(), "notes.txt"); res == repair.Cured && len(notes) == 0 {
+				now := facts.Collect(t.Context(), cured{m, r.Journal}, facts.Options{})
+				if d := cause.Diagnose(now); d.Outcome != cause.Healthy {
+					t.Errorf("after the cure it is %s: %s", d.Outcome, still(now, d))
+				}
+			}
 			if now := kept(t, m, s); now != keeps {
 				t.Errorf("was to stay as it is:\n%s\nand is:\n%s", keeps, now)
 			}
@@ -228,6 +236,38 @@ func TestMachines(t *testing.T) {
 			}
 		})
 	}
+}
+
+// cured is a machine that knows what a run cured on it.
+type cured struct {
+	host.Reader
+	run *repair.Journal
+}
+
+func (c cured) Ask(ctx context.Context, q host.Question) (host.Answer, error) {
+	if q.Name != host.AskRepairs {
+		return c.Reader.Ask(ctx, q)
+	}
+	var known host.Repairs
+	if p, ok := c.run.Proof(time.UTC); ok {
+		known.Proved = append(known.Proved, p)
+	}
+	b, err := json.Marshal(known)
+	return host.Answer{JSON: b, Source: "answer repairs"}, err
+}
+
+// still says what a machine is sick of that was cured.
+func still(f *facts.Facts, d cause.Diagnosis) string {
+	var b strings.Builder
+	for _, x := range f.Suffering() {
+		fmt.Fprintf(&b, "\n  %s at %s, %+v, %v: %+v", x.Code, x.Stage, x.Update, x.Last, x.Seen)
+	}
+	for _, x := range d.Findings {
+		if x.State == facts.Present {
+			fmt.Fprintf(&b, "\n  %s: %+v", x.ID, x.Evidence)
+		}
+	}
+	return b.String()
 }
 
 // sameAfterUndo holds that everything is as it was. Besides, there may be what stood
