@@ -112,7 +112,9 @@ func (t *treating) check() error {
 // patient opens the machine and the directory of its journals.
 func (t *treating) patient(ctx context.Context, env *Env) (p Patient, state string, err error) {
 	if t.lab != "" {
-		p, state, err = openLab(t.lab)
+		if p, state, err = openLab(t.lab); err == nil {
+			p.(labPatient).Watch(env.progress().long)
+		}
 	} else {
 		p, state, err = env.openPatient(ctx)
 	}

@@ -17,8 +17,10 @@ import (
 	"updoc/internal/durable"
 	"updoc/internal/facts"
 	"updoc/internal/host"
+	"updoc/internal/lab"
 	"updoc/internal/repair"
 	"updoc/internal/store"
+	"updoc/internal/ui"
 	"updoc/internal/upgrade"
 )
 
@@ -268,4 +270,115 @@ func upgradePatient(t *testing.T, name, media string) planned {
 		x.discs = []string{media}
 	}
 	return x
+}
+
+// TestInterruptedCourses: Ctrl-C in the middle of a course lets the tool of Windows that
+// is at work end what it does, with the result that it would have had. The machine is
+// whole, nothing is begun twice, and gone on with it ends as if nobody had stopped it.
+func TestInterruptedCourses(t *testing.T) {
+	for _, p := range []planned{
+		storePatient(t, "components-disc-file", `C:\Media\windows.iso`), storePatient(t, "components-update", ""),
+		storePatient(t, "components-package-missing", ""), upgradePatient(t, "upgrade-repairs-store", `C:\Media\windows.iso`),
+	} {
+		t.Run(p.Name, func(t *testing.T) {
+			t.Parallel()
+			for at := 1; p.interrupted(t, at); at++ {
+				if at == 100 {
+					t.Fatal("it never ends")
+				}
+			}
+		})
+	}
+}
+
+// interrupted carries a plan out and stops it as the given act of its course begins; false
+// says that it was over before.
+func (s planned) interrupted(t *testing.T, at int) (hit bool) {
+	t.Helper()
+	dir := copyPC(t, s.dir)
+	p := opened(t, dir)
+	j, err := repair.CreateJournal(durable.OS{}, filepath.Join(dir, "updoc", s.plan.Run), s.plan, p.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	begun := map[string]int{} // how often a tool was begun on
+	r := runnerFor(p, j)
+	r.Approve = func(context.Context, repair.Treatment) (bool, error) { return true, nil }
+	r.Tell = func(e repair.Event) {
+		if e.Kind != repair.EntryBegin {
+			return
+		}
+		if e.Change != nil && e.Change.Kind == host.Run {
+			begun[fmt.Sprint(e.Step, e.Change.Args)]++
+		}
+		if at--; at == 0 {
+			hit = true
+			stop()
+		}
+	}
+	run := func(ctx context.Context) (repair.Result, error) {
+		for {
+			res, err := r.Run(ctx)
+			if err != nil || res != repair.Restart {
+				return res, err
+			}
+			if err := p.Restart(); err != nil {
+				return res, err
+			}
+		}
+	}
+	res, err := run(ctx)
+	if hit && !errors.Is(err, context.Canceled) && res != repair.Cured { // the last act has nothing behind it
+		t.Fatalf("stopped it ends %s, %v\n%s", res, err, told(j))
+	}
+	if last := j.Entries()[len(j.Entries())-1]; last.Kind == repair.EntryBegin && last.Act != nil && last.Act.Change != nil {
+		t.Fatalf("a change is begun and not ended\n%s", told(j))
+	}
+	if res != repair.Cured {
+		if res, err = run(t.Context()); err != nil || res != repair.Cured {
+			t.Fatalf("gone on with it ends %s, %v\n%s", res, err, told(j))
+		}
+	}
+	for what, n := range begun {
+		if n > 1 {
+			t.Errorf("%s was begun %d times\n%s", what, n, told(j))
+		}
+	}
+	return hit
+}
+
+// TestStallIsTold: where a tool of servicing stands still, that is said, also where no
+// terminal shows a bar, and it is waited for.
+func TestStallIsTold(t *testing.T) {
+	s, err := lab.Load("components-update")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	m, err := lab.NewMachine(dir, s.With(map[string]string{"state/stall": "12"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Try(t.Context(), host.Attempt{Stage: s.Cure.Fails}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := storeRun(t, "--lab", dir, "--yes")
+	const says = "updoc: dism: nothing has moved for 12 minutes"
+	if code != ExitHealthy || !strings.Contains(stderr, says) || !strings.Contains(stderr, "sfc: nothing") {
+		t.Errorf("exit code %d\n%s", code, stderr)
+	}
+	if n := strings.Count(stderr, says); n != 1 {
+		t.Errorf("said %d times of one stall\n%s", n, stderr)
+	}
+	var told []ui.Work
+	b := &bar{to: func(w ui.Work) { told = append(told, w) }}
+	b.long(host.Work{What: "dism", Percent: 62.3, Elapsed: time.Hour, Still: 12 * time.Minute})
+	if len(told) != 1 || told[0].Still != 12*time.Minute {
+		t.Errorf("the page is told %+v", told)
+	}
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"sync"
@@ -19,16 +20,20 @@ import (
 type bar struct {
 	mu    sync.Mutex
 	w     *os.File      // nil: not a terminal, nothing is shown
+	plain io.Writer     // beside what is no terminal: what must be said all the same; nil: nobody reads it
 	to    func(ui.Work) // nil: nobody else watches
 	start time.Time
 	shown bool
 	last  time.Time
+	still time.Duration // of a stall, when it was said last
 }
 
 func (env *Env) progress() *bar {
 	b := &bar{start: time.Now()}
 	if f, ok := env.Stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		b.w = f
+	} else {
+		b.plain = env.Stderr
 	}
 	return b
 }
@@ -61,7 +66,7 @@ func (b *bar) tell(what string, done, total int64) {
 // long tells how far a tool of Windows has come, and how long it will take.
 func (b *bar) long(p host.Work) {
 	if b.to != nil {
-		w := ui.Work{What: p.What, Left: p.Left()}
+		w := ui.Work{What: p.What, Left: p.Left(), Still: p.Still}
 		if p.Percent >= 0 {
 			w.Done, w.Total = int64(p.Percent*10), 1000
 		}
@@ -82,10 +87,30 @@ func (b *bar) long(p host.Work) {
 	if p.Stage != "" {
 		text += "; " + storeSentence("store.stage."+p.Stage)
 	}
+	b.stalled(p)
 	if p.Still > 0 {
 		text += "; " + storeSentence("store.stage.still", "minutes", strconv.Itoa(int(p.Still.Minutes())))
 	}
 	b.show("%s", report.Clean(text))
+}
+
+// saidEvery is how often it is said, where nobody watches a bar, that nothing moves.
+const saidEvery = 30 * time.Minute
+
+// stalled says on a line of its own, where there is no terminal, that a tool stands still.
+func (b *bar) stalled(p host.Work) {
+	if b.plain == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case p.Still == 0:
+		b.still = 0
+	case b.still == 0 || p.Still >= b.still+saidEvery:
+		b.still = p.Still
+		fmt.Fprintf(b.plain, "updoc: %s: %s\n", report.Clean(p.What), storeSentence("store.stage.still", "minutes", strconv.Itoa(int(p.Still.Minutes()))))
+	}
 }
 
 func (b *bar) show(format string, args ...any) {

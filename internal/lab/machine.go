@@ -44,6 +44,8 @@ type Machine struct {
 	// power leaves. To be set before the machine is used.
 	Crash func(point string)
 
+	watch func(host.Work) // see Watch
+
 	// Script, if not nil, runs a proxy configuration script for an address and returns
 	// what it says: "PROXY a:8080; DIRECT". Without it the machine understands only those
 	// that say the same of everything.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"updoc/internal/codes"
+	"updoc/internal/host"
 	"updoc/internal/winlog"
 )
 
@@ -16,6 +17,11 @@ import (
 // ends badly gives its exit code as an HRESULT.
 func (m *Machine) tool(ctx context.Context, name string, args []string) error {
 	line := strings.ToLower(strings.Join(args, " "))
+	switch name {
+	case "dism", "sfc", "wusa": // on a live machine too nobody breaks these off
+		ctx = context.WithoutCancel(ctx)
+		m.stall(name)
+	}
 	if name == "dism" {
 		if done, err := m.unpackMedium(args); done {
 			return err
@@ -162,4 +168,25 @@ func (m *Machine) dism(ctx context.Context, line string, args []string) error {
 func (m *Machine) reachable(ctx context.Context) bool {
 	_, h := m.search(ctx)
 	return !h.Failed()
+}
+
+// setStall is for how many minutes tools of servicing stand still on this machine before
+// they go on.
+const setStall = "state/stall"
+
+// Watch has somebody told how far a tool of Windows has come.
+func (m *Machine) Watch(tell func(host.Work)) { m.watch = tell }
+
+// stall has a tool stand still for a while, if this machine is one on which it does.
+func (m *Machine) stall(tool string) {
+	still := time.Duration(m.number(setStall, 0)) * time.Minute
+	if still == 0 {
+		return
+	}
+	const before = 4 * time.Minute
+	m.world.Advance(before + still)
+	if m.watch != nil {
+		m.watch(host.Work{What: tool, Percent: 62.3, Elapsed: before})
+		m.watch(host.Work{What: tool, Percent: 62.3, Elapsed: before + still, Still: still})
+	}
 }

@@ -144,6 +144,9 @@ func (w *writer) work(x ui.Work) {
 		what = say(what)
 	}
 	w.line("  " + w.clean(what) + w.bar(x))
+	if x.Still > 0 {
+		w.text("  ", "", say("ui.work.still", "n", int(x.Still.Minutes())))
+	}
 }
 
 // bar is a bar of how far something is, and what is left.

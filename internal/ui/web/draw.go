@@ -329,6 +329,8 @@ func (d *draws) work(w ui.Work) string {
 	switch {
 	case w.What == "":
 		return ""
+	case w.Still > 0:
+		return report.Clean(w.What) + ": " + d.say("ui.work.still", "n", int(w.Still.Minutes()))
 	case !d.words.Has(w.What):
 		return report.Clean(w.What)
 	case w.What == "ui.work.read" && w.Total > 0:
