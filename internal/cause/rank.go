@@ -71,6 +71,9 @@ const (
 	// with 50 % were right three times of four (temperature scaling: Guo and others, On
 	// Calibration of Modern Neural Networks, 2017).
 	confidence = 1.4
+	// tellable is one by the least difference of two probabilities that counts: below it
+	// the order is the catalogue's, however the last bits of a sum fall.
+	tellable = 1e9
 )
 
 // Diagnose ranks the catalogue on the facts: prior odds times the likelihood
@@ -109,7 +112,7 @@ func diagnose(f *facts.Facts, catalogue []*Cause, v *vocabulary) Diagnosis {
 		total += s
 	}
 	for i := range d.Findings {
-		d.Findings[i].Probability = score[i] / total
+		d.Findings[i].Probability = math.Round(score[i]/total*tellable) / tellable
 	}
 	d.Other = other / total
 	slices.SortStableFunc(d.Findings, func(a, b Finding) int { return cmp.Compare(b.Probability, a.Probability) })

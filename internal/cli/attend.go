@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"updoc/internal/durable"
@@ -32,7 +33,9 @@ type attendance struct {
 // attend adds to a runner what is done around it.
 func (a attendance) attend(r *repair.Runner) {
 	run, tell := r.Journal.Plan().Run, r.Tell
-	r.AtStart = func(ctx context.Context, on bool, at time.Time) error { return a.atStart(ctx, run, on, at) }
+	// One updoc repairs at a time: what the other runs wait for stays as it is meanwhile.
+	others := sync.OnceValue(func() waiting { return a.others(run) })
+	r.AtStart = func(ctx context.Context, on bool, at time.Time) error { return a.atStart(ctx, others(), on, at) }
 	r.AtStart = a.guarded(r.Journal, r.AtStart)
 	r.Tell = func(e repair.Event) {
 		if n, ok := report.EventNote(run, e); ok {
@@ -58,9 +61,8 @@ func awake(p Patient) (release func()) {
 
 // atStart has the machine start 'updoc resume' by itself for a run, or no longer. One
 // task serves all runs: it stays while any of them waits.
-func (a attendance) atStart(ctx context.Context, run string, on bool, at time.Time) error {
-	on, at = a.others(run, on, at)
-	if !on {
+func (a attendance) atStart(ctx context.Context, others waiting, on bool, at time.Time) error {
+	if on, at = others.and(on, at); !on {
 		err := a.p.Unschedule(ctx, host.TaskResume)
 		if err != nil {
 			fmt.Fprintf(a.env.Stderr, "updoc: %s\n", oneLine(report.NotRemovedText(host.TaskResume, err)))
@@ -92,21 +94,33 @@ func (a attendance) schedule(ctx context.Context, t host.Task) error {
 	return a.p.Schedule(ctx, t)
 }
 
-// others adds what the other runs of the machine wait for.
-func (a attendance) others(run string, on bool, at time.Time) (bool, time.Time) {
+// waiting is whether runs wait to be gone on with, and until when; a zero time is the
+// next start.
+type waiting struct {
+	on bool
+	at time.Time
+}
+
+// and adds what one more run waits for.
+func (w waiting) and(on bool, at time.Time) (bool, time.Time) {
+	if w.on && (at.IsZero() || !w.at.IsZero() && w.at.Before(at)) {
+		at = w.at
+	}
+	return on || w.on, at
+}
+
+// others is what the other runs of the machine wait for.
+func (a attendance) others(run string) (w waiting) {
 	list, err := repair.History(durable.OS{}, a.state)
 	if err != nil {
-		return on, at // a directory that cannot be read holds no run that could be gone on with
+		return w // a directory that cannot be read holds no run that could be gone on with
 	}
 	for _, s := range list {
-		if s.Run == run || !s.Wakes {
-			continue
-		}
-		if on = true; at.IsZero() || !s.WakeAt.IsZero() && s.WakeAt.Before(at) {
-			at = s.WakeAt
+		if s.Run != run && s.Wakes {
+			w.on, w.at = w.and(true, s.WakeAt)
 		}
 	}
-	return on, at
+	return w
 }
 
 // tidy takes away the copies of updoc that no task starts. The one that runs now
@@ -215,8 +229,18 @@ func (u userPatient) Apply(ctx context.Context, c host.Change) error { return u.
 
 // away reports whether a run is about a user's settings, and the user is not signed in.
 func away(ctx context.Context, p Patient, plan *repair.Plan) bool {
+	return absent(ctx, p, plan, host.OfUser)
+}
+
+// early reports whether a run is about what starts when a user signs in, and the user has
+// not: before that, an attempt shows nothing of it.
+func early(ctx context.Context, p Patient, plan *repair.Plan) bool {
+	return absent(ctx, p, plan, host.AtSignIn)
+}
+
+func absent(ctx context.Context, p Patient, plan *repair.Plan, about func(host.Change) bool) bool {
 	u, ok := p.(userPatient)
 	return ok && !u.user.Here(ctx) && slices.ContainsFunc(plan.Treatments, func(t repair.Treatment) bool {
-		return slices.ContainsFunc(t.Changes(), host.OfUser)
+		return slices.ContainsFunc(t.Changes(), about)
 	})
 }

@@ -30,7 +30,8 @@ import (
 // takes a few seconds.
 const (
 	askTime  = 8 * time.Second  // for one question: Windows Management takes seconds to start
-	asksTime = 20 * time.Second // for all of them
+	asksTime = 20 * time.Second // for all of them, but one:
+	readTime = 25 * time.Second // what starts with Windows, for which the signature of each program is read
 	fileTime = 35 * time.Second // for redacting and packing the files
 )
 
@@ -189,7 +190,11 @@ func askAll(ctx context.Context, rec *host.Record, bar *bar) {
 	defer cancel()
 	questions := host.Questions()
 	for i, q := range questions {
-		one, cancel := context.WithTimeout(all, askTime)
+		parent, limit := all, askTime
+		if q.Name == host.AskStartup {
+			parent, limit = ctx, readTime
+		}
+		one, cancel := context.WithTimeout(parent, limit)
 		_, _ = rec.Ask(one, q) // the record keeps what came of it
 		cancel()
 		bar.step("asking Windows", i+1, len(questions))

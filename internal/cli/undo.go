@@ -155,6 +155,13 @@ func (t *treating) wake(ctx context.Context, env *Env) error {
 		if _, err := r.Expired(ctx); err != nil {
 			return err
 		}
+		if s.Result == "" && early(ctx, r.Host.(Patient), j.Plan()) {
+			if err := r.AtStart(ctx, true, p.Now()); err != nil {
+				return err
+			}
+			fmt.Fprintln(env.Stdout, report.UserAwayText())
+			continue
+		}
 		if s.Result == "" && !gone {
 			gone = true
 			ask := newAsker(env, true)
@@ -163,7 +170,7 @@ func (t *treating) wake(ctx context.Context, env *Env) error {
 		}
 	}
 	if len(list) == 0 || !slices.ContainsFunc(list, func(s repair.Summary) bool { return s.Wakes }) {
-		return attendance{env, p, state, t.user}.atStart(ctx, "", false, time.Time{})
+		return attendance{env, p, state, t.user}.atStart(ctx, attendance{env, p, state, t.user}.others(""), false, time.Time{})
 	}
 	return result
 }

@@ -102,3 +102,36 @@ func valueA(t *testing.T, h host.Reader, key string) string {
 	}
 	return ""
 }
+
+// TestEarly: what starts when a user signs in cannot be tried before that, even where it
+// is nobody's own; what a run has to do with services and servicing does not wait.
+func TestEarly(t *testing.T) {
+	const gone = "S-1-5-21-1-2-3-1003"
+	_, dir := sickPC(t, "treat-services-disabled")
+	p := opened(t, dir)
+	off := func(kind host.ChangeKind, path, name string) host.Change {
+		return host.Change{Kind: kind, Path: path, Name: name, State: "off"}
+	}
+	for _, tt := range []struct {
+		change      host.Change
+		away, early bool
+	}{
+		{off(host.ValueDel, `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Run`, "Fabrikam"), false, true},
+		{off(host.ValueDel, `HKLM\SOFTWARE\WOW6432Node\Microsoft\Windows\CurrentVersion\RunOnce`, "Fabrikam"), false, true},
+		{off(host.ValueDel, `HKCU\Software\Microsoft\Windows\CurrentVersion\Run`, "Fabrikam"), true, true},
+		{off(host.Switch, host.Setting("task", `\Fabrikam\Updater`), ""), false, true},
+		{off(host.Switch, host.Setting("task", `\Microsoft\Windows\UpdateOrchestrator\Schedule Scan`), ""), false, false},
+		{off(host.Move, `C:\ProgramData\Microsoft\Windows\Start Menu\Programs\Startup\fabrikam.lnk`, ""), false, true},
+		{off(host.ServiceStop, "FabrikamSvc", ""), false, false},
+		{off(host.ValueDel, `HKLM\SOFTWARE\Fabrikam`, "Run"), false, false},
+	} {
+		plan := &repair.Plan{Treatments: []repair.Treatment{{ID: "run-clean-boot", Steps: []repair.Step{{Change: tt.change}}}}}
+		there, here := forUser(p, gone), forUser(p, "")
+		if got, soon := away(t.Context(), there, plan), early(t.Context(), there, plan); got != tt.away || soon != tt.early {
+			t.Errorf("%s %s: away %v, early %v", tt.change.Kind, tt.change.Path, got, soon)
+		}
+		if away(t.Context(), here, plan) || early(t.Context(), here, plan) {
+			t.Errorf("%s: who is here is waited for", tt.change.Path)
+		}
+	}
+}

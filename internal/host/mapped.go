@@ -104,6 +104,22 @@ func (h ForUser) here(ctx context.Context) error {
 	return nil
 }
 
+// AtSignIn reports a change of what Windows starts when a user signs in: an entry of a key
+// Run, whosever it is, a task of another maker, or a file in a startup folder.
+// learn.microsoft.com: "Run and RunOnce Registry Keys", "Logon Triggers".
+func AtSignIn(c Change) bool {
+	p := strings.ToLower(c.Path)
+	switch c.Kind {
+	case ValueSet, ValueDel:
+		return strings.HasSuffix(p, `\currentversion\run`) || strings.HasSuffix(p, `\currentversion\runonce`) || strings.HasSuffix(p, `\policies\explorer\run`)
+	case Switch:
+		return strings.HasPrefix(p, "task/") && !strings.HasPrefix(p, `task/\microsoft\`)
+	case Move:
+		return strings.Contains(p, `\start menu\programs\startup\`)
+	}
+	return false
+}
+
 // OfUser reports whether a change is made in the registry of the user who runs updoc.
 func OfUser(c Change) bool {
 	switch c.Kind {

@@ -48,9 +48,13 @@ func systemEdition(ctx context.Context, h *Host, _ map[string]string) (any, erro
 	} else {
 		e.Unseen = append(e.Unseen, unseenPart("firmware", err))
 	}
-	buf := make([]uint16, 85) // LOCALE_NAME_MAX_LENGTH
-	if _, err := invokeBool(dllKernel, "GetSystemDefaultLocaleName", uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf))); err == nil {
-		e.Language = windows.UTF16ToString(buf)
+	// The language of the installation, which media have to match, and not the one in
+	// which numbers are written. learn.microsoft.com: "GetSystemDefaultUILanguage".
+	if id, err := invokeBool(dllKernel, "GetSystemDefaultUILanguage"); err == nil {
+		buf := make([]uint16, 85) // LOCALE_NAME_MAX_LENGTH
+		if _, err := invokeBool(dllKernel, "LCIDToLocaleName", id&0xFFFF, uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0); err == nil {
+			e.Language = windows.UTF16ToString(buf)
+		}
 	}
 	return e, nil
 }
