@@ -35,7 +35,7 @@ func SERVER() []*Cause {
 			Remedies: []string{"tell-known-issue", "install-latest-cumulative-update", "hide-update", "uninstall-faulty-update"},
 			Check: evidence(
 				knownIssue,
-				strong("note-known-issue"),
+				moderate("note-known-issue"),
 				moderate("note-since-this-update"),
 				cures("uninstall-faulty-update", "note-uninstall-helped"),
 				missing("the KB number of the failing update", "the build before it"),

@@ -97,6 +97,7 @@ func SETUP() []*Cause {
 				moderate("mbr2gpt"),
 				moderate("note-boot-mode"),
 				moderate("boot-store-unreadable"),
+				strong("boot-layout-unknown"),
 				moderate("boot-setup-line"),
 				legacyStart,
 				code(Strong, 0x80073BC3, 0x80073B92),

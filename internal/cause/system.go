@@ -60,7 +60,7 @@ func SYSTEM() []*Cause {
 				strong("ngen-failed"),
 				strong("netfx-config-unreadable"),
 				strong("dotnet-installer-failed"),
-				strong("note-dotnet-broken"),
+				moderate("note-dotnet-broken"),
 				moderate("note-dotnet"),
 				strong("dotnet-update-named"),
 				dotnetUpdateFails,

@@ -257,10 +257,14 @@ func (v *vocabulary) like(text string, signs []seenSign) map[string]likeness {
 	for word, as := range eachWord(text) {
 		note(word, as)
 	}
+	words := len(known)
 	for _, s := range signs {
 		note(s.id, s.as)
+		if strings.HasPrefix(s.id, signMark) {
+			words = max(words, len(known))
+		}
 	}
-	if len(known) < wordsKnown {
+	if words < wordsKnown { // what a code alone says is in its usual causes
 		return nil
 	}
 	type part struct {

@@ -180,6 +180,7 @@ func WSUS() []*Cause {
 				featuresFromWSUS,
 				featureBesideWSUS,
 				both(Moderate, "note-wsus", "note-feature"),
+				both(Weak, "note-domain-policy", "note-feature"),
 				strong("note-repair-content"),
 				helped(Conclusive, "note-usewuserver-off-helped"),
 				repairSource,
