@@ -66,7 +66,7 @@ func (b *bar) tell(what string, done, total int64) {
 // long tells how far a tool of Windows has come, and how long it will take.
 func (b *bar) long(p host.Work) {
 	if b.to != nil {
-		w := ui.Work{What: p.What, Left: p.Left(), Still: p.Still}
+		w := ui.Work{What: p.What, Left: p.Left(), Stage: p.Stage, Still: p.Still}
 		if p.Percent >= 0 {
 			w.Done, w.Total = int64(p.Percent*10), 1000
 		}

@@ -209,8 +209,12 @@ func TestUDFOfGenisoimage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := fstest.TestFS(u, "setup.exe", "sources/install.esd", "sources/a long name with ünicode.txt"); err != nil {
+	var names []string
+	if err := fs.WalkDir(u, ".", func(name string, _ fs.DirEntry, err error) error { names = append(names, name); return err }); err != nil {
 		t.Error(err)
+	}
+	if want := []string{".", "setup.exe", "sources", "sources/a long name with ünicode.txt", "sources/install.esd"}; !slices.Equal(names, want) {
+		t.Errorf("%q, want %q", names, want)
 	}
 	got, err := fs.ReadFile(u, "SOURCES/Install.ESD")
 	if err != nil || !bytes.Equal(got, big) {

@@ -104,6 +104,7 @@ type Work struct {
 	// Done of Total: bytes, requests, percent. Total 0: nobody knows.
 	Done, Total int64
 	Left        time.Duration // 0: not known
+	Stage       string        // of a tool, see [host.Work]; "": not known
 	Still       time.Duration // how long nothing has moved, see [host.Work]; 0: something does
 }
 

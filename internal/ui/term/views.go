@@ -140,8 +140,11 @@ func (w *writer) work(x ui.Work) {
 		return
 	}
 	what := x.What
-	if strings.HasPrefix(what, "ui.work.") {
+	switch {
+	case strings.HasPrefix(what, "ui.work."):
 		what = say(what)
+	case x.Stage != "":
+		what += ": " + say("store.stage."+x.Stage)
 	}
 	w.line("  " + w.clean(what) + w.bar(x))
 	if x.Still > 0 {

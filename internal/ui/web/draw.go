@@ -331,6 +331,8 @@ func (d *draws) work(w ui.Work) string {
 		return ""
 	case w.Still > 0:
 		return report.Clean(w.What) + ": " + d.say("ui.work.still", "n", int(w.Still.Minutes()))
+	case w.Stage != "" && d.words.Has("store.stage."+w.Stage):
+		return report.Clean(w.What) + ": " + d.say("store.stage."+w.Stage)
 	case !d.words.Has(w.What):
 		return report.Clean(w.What)
 	case w.What == "ui.work.read" && w.Total > 0:
