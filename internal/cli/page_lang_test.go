@@ -65,7 +65,7 @@ func TestPageLanguages(t *testing.T) {
 	look("other", "Dateien hier ablegen", false)
 	look("explain?code=0x8024401B", "Was meist dahintersteckt", true)
 	look("", "Was am ehesten hilft", true, press("Beheben"), visible("Darf updoc das tun"))
-	look("plan", "Darf updoc das tun", true, press("Ja, machen"), visible("Geheilt"))
+	look("plan", "Darf updoc das tun", true, press("Ja, machen"), located("/after"), visible("Geheilt"))
 	look("after", "Der Beweis", true)
 	look("history", "Was updoc hier tat", true)
 	if seen < 150 {

@@ -25,7 +25,7 @@ func TestPageReload(t *testing.T) {
 	again := func(path, wait string) {
 		t.Helper()
 		var now string
-		drive(t, b, visible(wait), chromedp.Reload(), visible(wait), chromedp.Location(&now))
+		drive(t, b, located("/"+path), visible(wait), chromedp.Reload(), visible(wait), chromedp.Location(&now))
 		if now != at+path {
 			t.Errorf("/%s was loaded anew as %s", path, strings.TrimPrefix(now, at))
 		}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -104,13 +105,32 @@ func (d *labDoctor) hold(t testing.TB) *gate {
 	return g
 }
 
-// visible waits until a text stands on the page.
+// visible waits until a text stands on the page, which was loaded with all that belongs
+// to it: without its style, what is pressed next would be elsewhere.
 func visible(pattern string) chromedp.Action {
 	return chromedp.ActionFunc(func(ctx context.Context) error {
 		want := regexp.MustCompile(pattern)
 		for {
 			var text string
-			if err := chromedp.Evaluate(`document.querySelector("main")?.innerText ?? ""`, &text).Do(ctx); err == nil && want.MatchString(text) {
+			if err := chromedp.Evaluate(`document.readyState === "complete" ? document.querySelector("main")?.innerText ?? "" : ""`, &text).Do(ctx); err == nil && want.MatchString(text) {
+				return nil
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(15 * time.Millisecond):
+			}
+		}
+	})
+}
+
+// located waits until the page is at an address that ends so, and was loaded there: what is
+// done to a page that is about to go on elsewhere may be lost.
+func located(end string) chromedp.Action {
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		for {
+			var at string
+			if err := chromedp.Evaluate(`document.readyState === "complete" ? location.href : ""`, &at).Do(ctx); err == nil && strings.HasSuffix(at, end) {
 				return nil
 			}
 			select {

@@ -19,10 +19,10 @@ import (
 	"updoc/internal/lab"
 )
 
-// TestReportFromDisk: the saved report opens from a disk without asking anybody for
+// TestPageReport: the saved report opens from a disk without asking anybody for
 // anything and without a complaint of the browser, keeps nobody out, fits a small screen,
 // and prints on paper what it shows.
-func TestReportFromDisk(t *testing.T) {
+func TestPageReport(t *testing.T) {
 	source, err := os.ReadFile("testdata/axe/axe.min.js")
 	if err != nil {
 		t.Fatal(err)
