@@ -66,8 +66,8 @@ func TestIsolateKilled(t *testing.T) {
 		points int // places to die at
 	}
 	var machines []sick
-	for _, breaks := range [][]int{{2}, {9}, {3, 7}} { // one culprit that is found early, one late, two that conflict together
-		x := sick{dir: crowdedPC(t, 10, breaks)}
+	for _, breaks := range [][]int{{0}, {5}, {1, 4}} { // one culprit that is found early, one late, two that conflict together
+		x := sick{dir: crowdedPC(t, 6, breaks)}
 		p := opened(t, x.dir)
 		x.plan = isolation(t, p)
 		if err := p.Close(); err != nil {
@@ -181,9 +181,9 @@ func rescued(t *testing.T, m labPatient, dir, run string, how int) {
 // installations of Windows over itself, wherever that is: gone on with it ends as if
 // nothing had been, taken back it leaves nothing but what a tool of Windows did.
 func TestKilledCourses(t *testing.T) {
-	kills := 60
+	kills := 45
 	if os.Getenv("UPDOC_FULL") != "" {
-		kills = 600
+		kills = 450
 	}
 	patients := []planned{
 		storePatient(t, "components-update", ""), storePatient(t, "components-disc-file", `C:\Media\windows.iso`),
