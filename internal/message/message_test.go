@@ -73,6 +73,11 @@ func TestReportKeysAreUsed(t *testing.T) {
 			}
 		}
 	}
+	for _, m := range regexp.MustCompile(`\bp\.(?:heading|word)\("([a-z0-9-]+)"`).FindAllStringSubmatch(src, -1) { // report's own
+		if !English().Has("report." + m[1]) {
+			t.Errorf("a report says report.%s, and there is no such text", m[1])
+		}
+	}
 	for _, m := range regexp.MustCompile(`"((?:report|gap|whynot|stage|risk|kind|page|ui|explain|guide)\.[a-z0-9.-]*[a-z0-9])"`).FindAllStringSubmatch(src, -1) {
 		if !English().Has(m[1]) {
 			t.Errorf("the code says %s, and there is no such text", m[1])

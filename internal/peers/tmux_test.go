@@ -60,6 +60,24 @@ func (x *tmuxed) sees(want string) string {
 	return ""
 }
 
+// palette holds what stands on the terminal to the colours that its owner chose, light or
+// dark: none by number, no ground, and neither black nor white, one of which is unseen.
+// And no text is missing, whose key would stand in its place.
+func (x *tmuxed) palette() {
+	x.Helper()
+	if key := regexp.MustCompile(`\b(report|ui|term|page|stage|kind|risk)\.[a-z][a-z-]+\b`).FindString(x.screen()); key != "" {
+		x.Errorf("no text for %s", key)
+	}
+	for _, m := range regexp.MustCompile("\x1b\\[([0-9;]*)m").FindAllStringSubmatch(x.tmux("capture-pane", "-p", "-e"), -1) {
+		for code := range strings.SplitSeq(m[1], ";") {
+			switch code {
+			case "30", "37", "97", "38", "40", "41", "42", "43", "44", "45", "46", "47", "48", "100", "107":
+				x.Errorf("the colour %q", m[1])
+			}
+		}
+	}
+}
+
 func (x *tmuxed) press(keys ...string) { x.tmux(append([]string{"send-keys"}, keys...)...) }
 
 // The whole story on real terminals: small and large, with colour and without, on a
@@ -94,9 +112,16 @@ func TestTerminal(t *testing.T) {
 			if tt.ascii && strings.ContainsFunc(today, func(r rune) bool { return r > 0x7E }) {
 				t.Errorf("more than ASCII:\n%s", today)
 			}
-			x.press("2")
-			x.sees("proxy")
-			x.press("7")
+			x.palette()
+			for _, v := range [][2]string{{"2", "conclusive"}, {"3", "Correct the list of hosts"}, {"4", "updoc has changed nothing on this PC"}, {"5", "Passwords are taken out"}} {
+				x.press(v[0])
+				x.sees(v[1])
+				x.palette()
+			}
+			x.press("6")
+			x.sees("A bundle, or a file or folder of another PC's logs")
+			x.palette()
+			x.press("Tab")
 			x.sees("A code")
 			x.press("0x80070422", "Enter")
 			x.sees("ERROR_SERVICE_DISABLED")
