@@ -107,6 +107,7 @@ func AGENT() []*Cause {
 				strong("note-store-outdated"),
 				strong("store-version-old"),
 				storeAccessDenied,
+				against(Moderate, "tweak-tool"),
 				missing("the version of Microsoft.WindowsStore"),
 			),
 		},

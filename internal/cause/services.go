@@ -68,6 +68,7 @@ func SERVICES() []*Cause {
 				moderate("scm-dependency-failed"),
 				moderate("note-update-service-not-running"),
 				moderate("tweak-tool"),
+				moderate("settings-page-dead"),
 				weak("note-updates-switched-off"),
 				code(Weak, 0x80070422),
 				against(Moderate, "service-does-not-exist", "note-service-missing"),

@@ -2,6 +2,7 @@ package cause
 
 import (
 	"flag"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -171,4 +172,16 @@ func FuzzEachWord(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestNearestWeight(t *testing.T) {
+	t.Parallel()
+	for _, w := range []Weight{Weak, Moderate, Strong} {
+		if got := nearestWeight(math.Log(w.Ratio())); got != w {
+			t.Errorf("the ratio of weight %v is called %v", w, got)
+		}
+	}
+	if got := nearestWeight(0); got != 0 {
+		t.Errorf("nothing is called %v", got)
+	}
 }
