@@ -252,7 +252,6 @@ func (s *Session) run(o Order, plan *repair.Plan) {
 	go func() {
 		defer s.work.Done()
 		defer stop()
-		s.stay()
 		res, err := s.doctor.Fix(ctx, o, Watch{
 			Ask: s.ask, Tell: func(e repair.Event) { s.told(ctx, e) },
 			Work: func(w Work) { s.change(func(st *State) { st.Work = w }) },
@@ -260,8 +259,11 @@ func (s *Session) run(o Order, plan *repair.Plan) {
 				s.change(func(st *State) { st.Plan, st.Run, st.Parts = p, p.Run, newParts(p) })
 			},
 		})
-		if err == nil && res == repair.Restart {
+		switch { // what else ends a run may be the restart itself, which takes one process after the other
+		case err == nil && res == repair.Restart:
 			s.comeBack()
+		case err == nil || errors.Is(err, context.Canceled):
+			s.stay()
 		}
 		st, _ := s.State()
 		stands := s.stands(st.Run) // which Begin may have named anew
@@ -315,7 +317,7 @@ func (s *Session) comeBack() {
 // CanReturn reports whether the visit can come back by itself after a restart.
 func (s *Session) CanReturn() bool { return s.back != nil }
 
-// stay takes that back: the run goes on in this visit.
+// stay takes that back: the run waits for no restart any more.
 func (s *Session) stay() {
 	if st, _ := s.State(); !st.Returns {
 		return
