@@ -24,11 +24,17 @@ import (
 // sickPC makes a scenario's machine and lets it fail.
 func sickPC(t testing.TB, name string) (*lab.Scenario, string) {
 	t.Helper()
+	dir := t.TempDir()
+	return sickIn(t, name, dir), dir
+}
+
+// sickIn does so in a folder.
+func sickIn(t testing.TB, name, dir string) *lab.Scenario {
+	t.Helper()
 	s, err := lab.Load(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
 	m, err := lab.NewMachine(dir, s)
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +46,7 @@ func sickPC(t testing.TB, name string) (*lab.Scenario, string) {
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return s, dir
+	return s
 }
 
 // opened is a sick machine, opened as updoc opens it.
@@ -206,9 +212,18 @@ func TestKilledMachines(t *testing.T) {
 	if os.Getenv("UPDOC_FULL") != "" {
 		kills = 1000
 	}
-	var patients []planned
-	for _, name := range lab.MachineNames() {
-		patients = append(patients, planFirst(t, name))
+	names := lab.MachineNames()
+	patients, dir := make([]planned, len(names)), t.TempDir()
+	t.Run("plans", func(t *testing.T) { // most of the time they wait
+		for i, name := range names {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				patients[i] = planFirst(t, name, filepath.Join(dir, name))
+			})
+		}
+	})
+	if t.Failed() {
+		return
 	}
 	random := rand.New(rand.NewPCG(20310203, 2))
 	var hit atomic.Int64
@@ -237,9 +252,9 @@ type planned struct {
 	tools []string // folders in which tools of Windows leave things, which are theirs
 }
 
-func planFirst(t *testing.T, name string) planned {
+func planFirst(t *testing.T, name, dir string) planned {
 	t.Helper()
-	s, dir := sickPC(t, name)
+	s := sickIn(t, name, dir)
 	p := opened(t, dir)
 	x, err := examine(t.Context(), p, repair.RiskPermanent, false, (&Env{}).progress())
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"updoc/internal/cause"
 	"updoc/internal/host"
 	"updoc/internal/winlog"
 )
@@ -195,6 +196,13 @@ func TestDeletedService(t *testing.T) {
 			led := slices.ContainsFunc(x.Lead, func(l Line) bool { return l.ID == "remedy.restore-deleted-service.how" })
 			if led == tt.made || x.How != Guided {
 				t.Errorf("%s: %v", x.How, x.Lead)
+			}
+			plan := New(f, cause.Diagnose(f), Options{Run: "run1", MaxRisk: RiskPermanent})
+			if err := plan.Check(); err != nil {
+				t.Error(err)
+			}
+			if !slices.ContainsFunc(plan.Treatments, func(x Treatment) bool { return x.ID == "run-in-place-upgrade" }) {
+				t.Errorf("what is left where there is no copy is not named: %+v", plan.LeftOut)
 			}
 		})
 	}
