@@ -193,20 +193,23 @@ func newVocabulary(docs []wordReport) *vocabulary {
 	for w, n := range seenIn {
 		v.idf[w] = math.Log(float64(len(docs)) / float64(n))
 	}
-	// A cause is the sum of its reports, each of length one, made one long again.
-	sums := make([][]float64, len(v.causes))
-	for d, list := range parsed {
+	// A cause is the sum of its reports, each of length one, made one long again. One
+	// vector serves all causes in turn: a hundred of them would be megabytes.
+	of := make([][]int, len(v.causes))
+	for d := range docs {
 		c := byCause[docs[d].cause]
-		if sums[c] == nil {
-			sums[c] = make([]float64, len(v.idf))
-		}
-		long := v.length(list)
-		for _, w := range list {
-			sums[c][w] += v.idf[w] / max(long, math.SmallestNonzeroFloat64)
-		}
+		of[c] = append(of[c], d)
 	}
 	v.uses = make([][]use, len(v.idf))
-	for c, sum := range sums {
+	sum := make([]float64, len(v.idf))
+	for c := range v.causes {
+		clear(sum)
+		for _, d := range of[c] {
+			long := v.length(parsed[d])
+			for _, w := range parsed[d] {
+				sum[w] += v.idf[w] / max(long, math.SmallestNonzeroFloat64)
+			}
+		}
 		square := 0.0
 		for _, x := range sum {
 			square += x * x
