@@ -509,7 +509,7 @@ func TestManyCodes(t *testing.T) {
 				if from == many {
 				}
 				r := updoc(t, "diagnose", "--from", from, "--format", format)
-				r.bounded(t, 5*time.Second, 128*mb)
+				r.bounded(t, 5*time.Second, 160*mb) // 106 on an idle machine
 				if format == "text" && strings.Count(r.stdout, "\n") > 80 {
 					t.Errorf("%d lines", strings.Count(r.stdout, "\n"))
 				}
