@@ -52,7 +52,7 @@ const answerTime = 15 * time.Second
 // answersAtOnce bounds the questions that are under way: each holds a thread in a call of
 // Windows, with a megabyte of stacks and what COM keeps for it. A part of Windows that
 // hangs holds one of them until the time is over.
-const answersAtOnce = 4
+const answersAtOnce = 3
 
 // question asks one thing and says what to set of it.
 type question struct {
