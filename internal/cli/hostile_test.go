@@ -170,8 +170,8 @@ func TestLineWithoutEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			memory := int64(64 * mb)
-			if name == "hosts" || name == "SetupDiagResults.xml" { // read whole, up to a bound, and the collector may come late
-				memory *= 3
+			if name == "hosts" || name == "SetupDiagResults.xml" { // read whole, up to a bound
+				memory *= 2
 			}
 			updoc(t, "diagnose", "--from", sparse(t, name, begin, 1<<30)).bounded(t, 5*time.Second, memory)
 		})
@@ -263,7 +263,7 @@ func TestArchivesOfHarm(t *testing.T) {
 		}
 		dir := hosttest.Dir(t, []hosttest.File{{Name: "e.zip", Data: hosttest.Zip(t, files)}})
 		r := updoc(t, "diagnose", "--from", filepath.Join(dir, "e.zip"))
-		r.bounded(t, 20*time.Second, 384*mb) // 220 on an idle machine: the collector comes later on a busy one
+		r.bounded(t, 20*time.Second, 256*mb)
 		if r.code != ExitProblems || !strings.Contains(r.stdout, "0x8024401B") {
 			t.Errorf("exit code %d: %s", r.code, r.stdout)
 		}
@@ -581,7 +581,7 @@ func TestInterrupt(t *testing.T) {
 		fmt.Fprintf(&b, "2031/02/03 08:04:03.4485217 6104  7340  Agent           line %x %x\r\n", r.Uint64(), r.Uint64())
 	}
 	var files []hosttest.File
-	for i := range 6 {
+	for i := range 12 {
 		files = append(files, hosttest.File{Name: fmt.Sprintf("%d/WindowsUpdate.log", i), Data: b.String()})
 	}
 	inner := hosttest.Zip(t, files)

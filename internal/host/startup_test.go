@@ -146,6 +146,7 @@ func TestFindStartup(t *testing.T) {
 		machine + `\runonce`:                             {Values: []winlog.RegValue{regText("Finish", `C:\Fabrikam\finish.exe`)}},
 		machine + `\explorer\startupapproved\run`:        {Values: []winlog.RegValue{{Name: "Fabrikam Tray", Type: winlog.RegBinary, Data: []byte{3, 0, 0, 0}}}},
 		machine + `\authentication\credential providers`: {Subkeys: []string{"{11111111-2222-3333-4444-555555555555}"}},
+
 		`hklm\software\classes\clsid\{11111111-2222-3333-4444-555555555555}\inprocserver32`: {Values: []winlog.RegValue{regText("", `C:\Program Files\Fabrikam\logon.dll`)}},
 		`hklm\system\currentcontrolset\control\safeboot\minimal`:                            {Subkeys: []string{"FabrikamFlt"}},
 		`hklm\system\currentcontrolset\control\networkprovider\order`:                       {Values: []winlog.RegValue{regText("ProviderOrder", "FabrikamFlt,")}},

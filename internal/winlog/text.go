@@ -19,8 +19,21 @@ import (
 // passed through; [toUTF8] reads them as Windows-1252 line by line, since logs
 // mix both when a message quotes a path in the machine's own code page.
 func NewTextReader(src io.Reader) io.Reader {
-	br := bufio.NewReaderSize(src, 64<<10)
-	head, _ := br.Peek(512)
+	size := rawBuffer
+	if known, ok := src.(interface{ Len() int }); ok {
+		size = min(size, max(known.Len(), textHead)) // the head of a small file needs no more
+	}
+	return decoded(bufio.NewReaderSize(src, size))
+}
+
+const (
+	rawBuffer = 64 << 10 // bytes that are read at a time before they are decoded
+	textHead  = 512      // bytes by which the encoding is told
+)
+
+// decoded is NewTextReader on a buffer that there is already, of textHead at least.
+func decoded(br *bufio.Reader) io.Reader {
+	head, _ := br.Peek(textHead)
 	switch {
 	case bytes.HasPrefix(head, utf8BOM):
 		br.Discard(3)
@@ -122,17 +135,24 @@ func wholeRunes(line []byte) []byte {
 	return line
 }
 
-// lineBuffers are the buffers of readers that hold one line at a time: evidence of
-// thousands of small files would else cost a buffer of MaxLine each.
-var lineBuffers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, MaxLine) }}
+// lineBuffer is what a reader needs that holds one line at a time.
+type lineBuffer struct{ raw, line *bufio.Reader }
+
+// lineBuffers keeps them: evidence of thousands of small files would else cost a buffer
+// of rawBuffer and one of MaxLine each.
+var lineBuffers = sync.Pool{New: func() any {
+	return &lineBuffer{bufio.NewReaderSize(nil, rawBuffer), bufio.NewReaderSize(nil, MaxLine)}
+}}
 
 // lineReader decodes src into a buffer that holds a line; done gives it back.
 func lineReader(src io.Reader) (br *bufio.Reader, done func()) {
-	br = lineBuffers.Get().(*bufio.Reader)
-	br.Reset(NewTextReader(src))
-	return br, func() {
-		br.Reset(nil)
-		lineBuffers.Put(br)
+	b := lineBuffers.Get().(*lineBuffer)
+	b.raw.Reset(src)
+	b.line.Reset(decoded(b.raw))
+	return b.line, func() {
+		b.raw.Reset(nil)
+		b.line.Reset(nil)
+		lineBuffers.Put(b)
 	}
 }
 
