@@ -154,7 +154,7 @@ func readFile(ctx context.Context, h host.Reader, file host.File, match *matcher
 		return r
 	}
 	defer rc.Close()
-	src, err := r.readTyped(rc)
+	src, err := r.readTyped(rc, file.Size)
 	if err != nil {
 		r.gaps = append(r.gaps, Gap{Source: file.Path, Why: err.Error()})
 	}

@@ -51,12 +51,15 @@ func typed[T any](read func(io.Reader) (T, error), set func(*Facts, *reading, T)
 
 // readTyped runs the typed readers of a document: that of its kind, or, for the
 // transcript of a console, those of every output it holds. It returns the text.
-func (r *reading) readTyped(src io.Reader) (io.Reader, error) {
+func (r *reading) readTyped(src io.Reader, size int64) (io.Reader, error) {
 	kinds := []winlog.Kind{r.source.Kind}
 	if _, ok := typedReaders[r.source.Kind]; !ok && r.source.Kind != winlog.Output {
 		return src, nil
 	}
-	text, err := io.ReadAll(io.LimitReader(src, maxDocument))
+	var whole bytes.Buffer // as large as the file at once: growing would take twice that
+	whole.Grow(int(min(max(size, 0), maxDocument)) + bytes.MinRead)
+	_, err := whole.ReadFrom(io.LimitReader(src, maxDocument))
+	text := whole.Bytes()
 	if err != nil {
 		return bytes.NewReader(text), err
 	}
