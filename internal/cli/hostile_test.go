@@ -170,7 +170,7 @@ func TestLineWithoutEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			memory := int64(64 * mb)
-			if name == "hosts" || name == "SetupDiagResults.xml" { // read whole, up to a bound
+			if name == "hosts" { // read whole, up to a bound
 				memory *= 2
 			}
 			updoc(t, "diagnose", "--from", sparse(t, name, begin, 1<<30)).bounded(t, 5*time.Second, memory)

@@ -45,7 +45,7 @@ import (
 
 // Bounds. Results that SetupDiag writes are below 100 KB.
 const (
-	maxSetupDiag      = 8 << 20
+	maxSetupDiag      = 4 << 20
 	maxSetupDiagDepth = 32
 )
 
@@ -108,6 +108,10 @@ func (s *setupDiag) leaf(name, text string, line int) error {
 		}
 	}
 	text = strings.TrimSpace(text)
+	if len(text) > MaxLine {
+		text = string(cutText([]byte(text), MaxLine))
+		s.st.Cut++
+	}
 	switch name {
 	case "ProfileName":
 		s.profile = text
