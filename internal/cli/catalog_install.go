@@ -112,28 +112,19 @@ func (t *treating) install(ctx context.Context, env *Env, from string, planOnly,
 	if err != nil {
 		return installSourceError(err)
 	}
-	p, state, err := t.patient(ctx, env)
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	release, err := hold(state)
-	if err != nil {
-		return err
-	}
-	defer release()
+	return t.held(ctx, env, func(p Patient, state string) error {
+		return t.installOn(ctx, env, p, state, src, planOnly, yes)
+	})
+}
+
+func (t *treating) installOn(ctx context.Context, env *Env, p Patient, state string, src *catalog.Source, planOnly, yes bool) error {
 	tidyPackages(p, state)
+	defer tidyPackages(p, state) // what was prepared for nothing
 	run, err := newRun(time.Now())
 	if err != nil {
 		return err
 	}
 	there, here := packages(p, state, run)
-	keep := false
-	defer func() {
-		if !keep {
-			dropPackages(p, state, run)
-		}
-	}()
 	bar := env.progress()
 	ready, err := t.prepare(ctx, env, p, src, here, bar)
 	bar.done()
@@ -158,33 +149,18 @@ func (t *treating) install(ctx context.Context, env *Env, from string, planOnly,
 	if why.ID != "" {
 		return &hinted{fmt.Errorf("not now: %s", report.Sentence(why)), "'updoc diagnose' tells what is in the way", ExitProblems}
 	}
-	if t.format == "json" {
-		err = t.event(env, map[string]any{"kind": "plan", "plan": report.NewPlan(plan)})
-	} else {
-		fmt.Fprintln(env.Stdout)
-		err = report.PlanText(env.Stdout, plan, false, env.style(env.Stdout))
-	}
-	if err != nil || planOnly {
+	if err := t.showCourse(env, plan); err != nil || planOnly {
 		return err
 	}
 	ask := newAsker(env, t.format == "json")
-	ask.sure = true // who names a package and agrees has answered what is asked of what stays
+	ask.agreed = true // who names a package and agrees has answered what is asked of what stays
 	if !yes {
-		switch ok, err := ask.yes(ctx, "Install them? This cannot be taken back by updoc."); {
-		case errors.Is(err, errNobody):
-			return usage("--yes installs them without asking, --plan only shows what would be done", "nobody is there to agree to the plan")
-		case err != nil:
+		if err := ask.must(ctx, "Install them? This cannot be taken back by updoc.",
+			"nobody is there to agree to the plan", "--yes installs them without asking, --plan only shows what would be done"); err != nil {
 			return err
-		case !ok:
-			return exit(ExitProblems)
 		}
 	}
-	j, err := repair.CreateJournal(durable.OS{}, filepath.Join(state, run), plan, p.Now())
-	if err != nil {
-		return notAllowed(err)
-	}
-	keep = true // carryOut drops them once the run is over
-	return t.carryOut(ctx, env, t.runner(env, p, state, j), ask)
+	return t.begin(ctx, env, p, state, plan, ask)
 }
 
 // prepare copies and verifies the packages.

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -9,15 +8,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"updoc/internal/cause"
 	"updoc/internal/durable"
@@ -185,13 +181,9 @@ func (t *treating) fix(ctx context.Context, env *Env, how fixing) error {
 func (t *treating) agree(ctx context.Context, env *Env, p Patient, state string, plan *repair.Plan, yes bool) error {
 	ask := newAsker(env, t.format == "json")
 	if !yes {
-		switch ok, err := ask.yes(ctx, "Carry it out?"); {
-		case errors.Is(err, errNobody):
-			return usage("--yes carries the plan out without asking, --plan only shows it", "nobody is there to agree to the plan")
-		case err != nil:
+		if err := ask.must(ctx, "Carry it out?",
+			"nobody is there to agree to the plan", "--yes carries the plan out without asking, --plan only shows it"); err != nil {
 			return err
-		case !ok:
-			return exit(ExitProblems)
 		}
 	}
 	release, err := hold(state)
@@ -199,11 +191,31 @@ func (t *treating) agree(ctx context.Context, env *Env, p Patient, state string,
 		return err
 	}
 	defer release()
+	return t.begin(ctx, env, p, state, plan, ask)
+}
+
+// begin makes the journal of a plan and carries it out. The state directory is held.
+func (t *treating) begin(ctx context.Context, env *Env, p Patient, state string, plan *repair.Plan, ask *asker) error {
 	j, err := repair.CreateJournal(durable.OS{}, filepath.Join(state, plan.Run), plan, p.Now())
 	if err != nil {
 		return notAllowed(err)
 	}
 	return t.carryOut(ctx, env, t.runner(env, p, state, j), ask)
+}
+
+// held does something with a machine while no other updoc can.
+func (t *treating) held(ctx context.Context, env *Env, do func(p Patient, state string) error) error {
+	p, state, err := t.patient(ctx, env)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	release, err := hold(state)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return do(p, state)
 }
 
 // examined is a machine that was looked at, with the plan of its cure.
@@ -255,6 +267,15 @@ func newRun(now time.Time) (string, error) {
 		return "", err
 	}
 	return now.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b), nil
+}
+
+// showCourse shows a plan that was asked for by its name, below what was said before.
+func (t *treating) showCourse(env *Env, plan *repair.Plan) error {
+	if t.format == "json" {
+		return t.event(env, map[string]any{"kind": "plan", "plan": report.NewPlan(plan)})
+	}
+	fmt.Fprintln(env.Stdout)
+	return report.PlanText(env.Stdout, plan, false, env.style(env.Stdout))
 }
 
 func (t *treating) showPlan(env *Env, doc *report.Document, plan *repair.Plan) error {
@@ -422,76 +443,4 @@ func (t *treating) showRehearsal(env *Env, plan *repair.Plan, steps []repair.Reh
 		return t.event(env, map[string]any{"kind": "rehearsal", "run": plan.Run, "steps": report.NewRehearsal(steps)})
 	}
 	return report.RehearsalText(env.Stdout, steps, env.style(env.Stdout))
-}
-
-// asker asks a person; without a terminal there is nobody.
-type asker struct {
-	env  *Env
-	in   *bufio.Reader
-	here bool
-	wait bool // what needs a person waits for one, and is not passed over
-
-	agreed bool // to the one treatment of the plan, by whoever named it
-	sure   bool // the person named just this, and agreed to it
-}
-
-var errNobody = errors.New("nobody is there to ask")
-
-func newAsker(env *Env, quiet bool) *asker {
-	in, ok := env.Stdin.(*os.File)
-	return &asker{env: env, in: bufio.NewReader(env.Stdin), here: ok && term.IsTerminal(int(in.Fd())) && !quiet}
-}
-
-// yes asks a question whose default is no.
-func (a *asker) yes(ctx context.Context, question string) (bool, error) {
-	if !a.here {
-		return false, errNobody
-	}
-	fmt.Fprintf(a.env.Stdout, "\n%s [y/N] ", question)
-	type line struct {
-		text string
-		err  error
-	}
-	answer := make(chan line, 1)
-	go func() { // a read from a terminal cannot be broken off; the process ends with it
-		s, err := a.in.ReadString('\n')
-		answer <- line{s, err}
-	}()
-	select {
-	case <-ctx.Done():
-		return false, ctx.Err()
-	case l := <-answer:
-		if l.err != nil && !errors.Is(l.err, io.EOF) {
-			return false, l.err
-		}
-		return slices.Contains([]string{"y", "yes"}, strings.ToLower(strings.TrimSpace(l.text))), nil
-	}
-}
-
-// treatment asks before a treatment that needs a person, or that cannot be taken
-// back. Where nobody is, it is passed over, or waits.
-func (a *asker) treatment(ctx context.Context, t repair.Treatment) (bool, error) {
-	if t.Risk == repair.RiskOutside || t.How == repair.Advice {
-		return false, nil
-	}
-	if a.sure {
-		return true, nil
-	}
-	if a.agreed {
-		return true, nil
-	}
-	question := "Do this now?"
-	if t.Risk == repair.RiskPermanent {
-		question = "This cannot be taken back. Do it?"
-	}
-	if a.here {
-		if err := report.TreatmentText(a.env.Stdout, t, a.env.style(a.env.Stdout)); err != nil {
-			return false, err
-		}
-	}
-	ok, err := a.yes(ctx, question)
-	if errors.Is(err, errNobody) && !a.wait {
-		return false, nil
-	}
-	return ok, err
 }

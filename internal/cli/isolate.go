@@ -384,19 +384,13 @@ func newGuard(env *Env) *cobra.Command {
 // it in time. What belongs to a user who is not signed in waits. A run of which nothing is
 // left needs no guard any more.
 func (t *treating) standGuard(ctx context.Context, env *Env, run string, safe bool) error {
-	p, state, err := t.patient(ctx, env)
-	if err != nil {
-		return err
-	}
-	defer p.Close()
 	if filepath.Base(run) != run {
 		return usage("it is given the name of a run", "no such run: %s", run)
 	}
-	release, err := hold(state)
-	if err != nil {
-		return err // somebody goes on with it
-	}
-	defer release()
+	return t.held(ctx, env, func(p Patient, state string) error { return t.standGuardOn(ctx, env, p, state, run, safe) })
+}
+
+func (t *treating) standGuardOn(ctx context.Context, env *Env, p Patient, state, run string, safe bool) error {
 	j, err := repair.OpenJournal(durable.OS{}, filepath.Join(state, run))
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -33,16 +32,10 @@ func (env *Env) relaySet(ctx context.Context, t relayFlags) error {
 		return err
 	}
 	on := treating{lab: t.lab, format: "text"}
-	p, state, err := on.patient(ctx, env)
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	release, err := hold(state)
-	if err != nil {
-		return err
-	}
-	defer release()
+	return on.held(ctx, env, func(p Patient, state string) error { return env.relaySetOn(ctx, &on, p, state, t) })
+}
+
+func (env *Env) relaySetOn(ctx context.Context, on *treating, p Patient, state string, t relayFlags) error {
 	if err := on.endRelays(ctx, env, p, state); err != nil {
 		return err
 	}
@@ -95,13 +88,9 @@ func (env *Env) relaySet(ctx context.Context, t relayFlags) error {
 		return err
 	}
 	if !t.yes {
-		switch ok, err := newAsker(env, false).yes(ctx, "Set it?"); {
-		case errors.Is(err, errNobody):
-			return usage("--yes sets it without asking", "nobody is there to agree")
-		case err != nil:
+		if err := newAsker(env, false).must(ctx, "Set it?",
+			"nobody is there to agree", "--yes sets it without asking"); err != nil {
 			return err
-		case !ok:
-			return exit(ExitProblems)
 		}
 	}
 	j, err := repair.CreateJournal(durable.OS{}, filepath.Join(state, plan.Run), plan, p.Now())

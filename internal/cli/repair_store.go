@@ -18,7 +18,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"updoc/internal/catalog"
-	"updoc/internal/durable"
 	"updoc/internal/facts"
 	"updoc/internal/host"
 	"updoc/internal/procedure"
@@ -163,25 +162,15 @@ func (r *storeRepair) carry(ctx context.Context, env *Env, p Patient, state stri
 	case plan == nil:
 		return &hinted{fmt.Errorf("no repair now: %s", report.Sentence(why)), storeHint(a), ExitProblems}
 	}
-	if r.format == "json" {
-		err = r.event(env, map[string]any{"kind": "plan", "plan": report.NewPlan(plan)})
-	} else {
-		fmt.Fprintln(env.Stdout)
-		err = report.PlanText(env.Stdout, plan, false, env.style(env.Stdout))
-	}
-	if err != nil {
+	if err := r.showCourse(env, plan); err != nil {
 		return err
 	}
 	ask := newAsker(env, r.format == "json")
-	ask.sure = true // who asks for this repair and agrees has answered what is asked of what stays
+	ask.agreed = true // who asks for this repair and agrees has answered what is asked of what stays
 	if !r.yes {
-		switch ok, err := ask.yes(ctx, "Repair it? This cannot be taken back by updoc."); {
-		case errors.Is(err, errNobody):
-			return usage("--yes repairs without asking, --check only tells what is known", "nobody is there to agree to the repair")
-		case err != nil:
+		if err := ask.must(ctx, "Repair it? This cannot be taken back by updoc.",
+			"nobody is there to agree to the repair", "--yes repairs without asking, --check only tells what is known"); err != nil {
 			return err
-		case !ok:
-			return exit(ExitProblems)
 		}
 	}
 	release, err := hold(state)
@@ -189,11 +178,7 @@ func (r *storeRepair) carry(ctx context.Context, env *Env, p Patient, state stri
 		return err
 	}
 	defer release()
-	j, err := repair.CreateJournal(durable.OS{}, filepath.Join(state, run), plan, p.Now())
-	if err != nil {
-		return notAllowed(err)
-	}
-	return r.carryOut(ctx, env, r.runner(env, p, state, j), ask)
+	return r.begin(ctx, env, p, state, plan, ask)
 }
 
 func storeHint(a store.Assessment) string {

@@ -119,17 +119,13 @@ func (t *treating) undo(ctx context.Context, r *repair.Runner) (repair.Undone, e
 // wake is what a machine does that was started, or on which the time of an experiment
 // is over: it ends every experiment that is, and goes on with the newest run that
 // waits, as far as that needs nobody.
+//
+// If another updoc is at it, the task starts again in some minutes.
 func (t *treating) wake(ctx context.Context, env *Env) error {
-	p, state, err := t.patient(ctx, env)
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	release, err := hold(state)
-	if err != nil {
-		return err // the task starts again in some minutes
-	}
-	defer release()
+	return t.held(ctx, env, func(p Patient, state string) error { return t.wakeOn(ctx, env, p, state) })
+}
+
+func (t *treating) wakeOn(ctx context.Context, env *Env, p Patient, state string) error {
 	list, err := repair.History(durable.OS{}, state)
 	if err != nil {
 		return notAllowed(err)
@@ -210,21 +206,13 @@ func newHistory(env *Env) *cobra.Command {
 // withRun opens a run, the named one or else the newest that is wanted, and does
 // something with it while no other updoc can.
 func (t *treating) withRun(ctx context.Context, env *Env, name []string, wanted []func(repair.Summary) bool, do func(*repair.Runner) error) error {
-	p, state, err := t.patient(ctx, env)
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	release, err := hold(state)
-	if err != nil {
-		return err
-	}
-	defer release()
-	j, err := t.journal(env, state, name, wanted)
-	if j == nil || err != nil {
-		return err
-	}
-	return do(t.runner(env, p, state, j))
+	return t.held(ctx, env, func(p Patient, state string) error {
+		j, err := t.journal(env, state, name, wanted)
+		if j == nil || err != nil {
+			return err
+		}
+		return do(t.runner(env, p, state, j))
+	})
 }
 
 func sayNothing(env *Env) error {

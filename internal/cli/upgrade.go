@@ -14,7 +14,6 @@ import (
 
 	"updoc/internal/cause"
 	"updoc/internal/codes"
-	"updoc/internal/durable"
 	"updoc/internal/facts"
 	"updoc/internal/host"
 	"updoc/internal/procedure"
@@ -340,35 +339,21 @@ func (u *upgrading) install(ctx context.Context, env *Env, p Patient, state stri
 	if err != nil {
 		return err
 	}
-	if u.format == "json" {
-		err = u.event(env, map[string]any{"kind": "plan", "plan": report.NewPlan(plan)})
-	} else {
-		fmt.Fprintln(env.Stdout)
-		err = report.PlanText(env.Stdout, plan, false, env.style(env.Stdout))
-	}
-	if err != nil {
+	if err := u.showCourse(env, plan); err != nil {
 		return err
 	}
 	ask := newAsker(env, u.format == "json")
 	ask.agreed = true // whoever names media and says yes wants just that
 	if upgrade.NeedsKey(checks) && !u.key {
-		switch ok, err := ask.yes(ctx, "Do you have the BitLocker recovery key elsewhere than on this machine?"); {
-		case errors.Is(err, errNobody):
-			return usage("keep the recovery key elsewhere than on this machine, then say --recovery-key-kept", "the drive of Windows may be encrypted, and nobody says that its recovery key is kept")
-		case err != nil:
+		if err := ask.must(ctx, "Do you have the BitLocker recovery key elsewhere than on this machine?",
+			"the drive of Windows may be encrypted, and nobody says that its recovery key is kept", "keep the recovery key elsewhere than on this machine, then say --recovery-key-kept"); err != nil {
 			return err
-		case !ok:
-			return exit(ExitProblems)
 		}
 	}
 	if !u.yes {
-		switch ok, err := ask.yes(ctx, "Install Windows over itself now? It takes one to two hours."); {
-		case errors.Is(err, errNobody):
-			return usage("--yes carries it out without asking, --check only looks", "nobody is there to agree to it")
-		case err != nil:
+		if err := ask.must(ctx, "Install Windows over itself now? It takes one to two hours.",
+			"nobody is there to agree to it", "--yes carries it out without asking, --check only looks"); err != nil {
 			return err
-		case !ok:
-			return exit(ExitProblems)
 		}
 	}
 	release, err := hold(state)
@@ -376,11 +361,7 @@ func (u *upgrading) install(ctx context.Context, env *Env, p Patient, state stri
 		return err
 	}
 	defer release()
-	j, err := repair.CreateJournal(durable.OS{}, filepath.Join(state, plan.Run), plan, p.Now())
-	if err != nil {
-		return notAllowed(err)
-	}
-	return u.carryOut(ctx, env, u.runner(env, p, state, j), ask)
+	return u.begin(ctx, env, p, state, plan, ask)
 }
 
 // recorded tells why an upgrade failed, by what setup left behind, and holds media
