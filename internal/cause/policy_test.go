@@ -1,7 +1,6 @@
 package cause
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,25 +10,7 @@ import (
 
 // Short descriptions of updates that somebody or something keeps off; nine of ten
 // must lead to the cause.
-func TestPolicyReports(t *testing.T) {
-	const wanted = 0.9
-	reports := readReports(t, "reports/policy.txt")
-	right := 0
-	for _, r := range reports {
-		d := diagnosed(t, r.files)
-		first := d.Findings[0]
-		if first.ID == r.want || slices.Contains(r.alt, first.ID) {
-			right++
-			continue
-		}
-		t.Logf("%s (%.2f) for %s: %.200q", first.ID, first.Probability, r.want, r.files)
-	}
-	share := float64(right) / float64(len(reports))
-	t.Logf("%d of %d right (%.0f %%)", right, len(reports), 100*share)
-	if share < wanted {
-		t.Errorf("%.2f right, want %.2f", share, wanted)
-	}
-}
+func TestPolicyReports(t *testing.T) { checkReports(t, "reports/policy.txt") }
 
 func TestLifecycle(t *testing.T) {
 	rows, err := lifecycle()

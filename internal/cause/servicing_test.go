@@ -181,19 +181,4 @@ func TestArchitectureDiffers(t *testing.T) {
 
 // TestServicingReports: what servicing, setup and their surroundings say of a
 // failure; nine of ten must lead to the cause.
-func TestServicingReports(t *testing.T) {
-	const wanted = 0.9
-	reports := readReports(t, "reports/servicing.txt")
-	right := 0
-	for _, r := range reports {
-		first := diagnosed(t, r.files).Findings[0]
-		if first.ID == r.want || slices.Contains(r.alt, first.ID) {
-			right++
-			continue
-		}
-		t.Logf("%s (%.2f) for %s: %.160q", first.ID, first.Probability, r.want, r.files)
-	}
-	if share := float64(right) / float64(len(reports)); share < wanted {
-		t.Errorf("%.2f right, want %.2f", share, wanted)
-	}
-}
+func TestServicingReports(t *testing.T) { checkReports(t, "reports/servicing.txt") }

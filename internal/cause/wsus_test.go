@@ -1,43 +1,13 @@
 package cause
 
 import (
-	"slices"
 	"testing"
 
 	"updoc/internal/facts"
 )
 
 // Descriptions of troubles with a WSUS and with the agent's own state.
-func TestWSUSReports(t *testing.T) {
-	const wanted = 0.9
-	reports := readReports(t, "reports/wsus.txt")
-	right, confident := 0, 0
-	for _, r := range reports {
-		d := diagnosed(t, r.files)
-		first := d.Findings[0]
-		if first.ID == r.want || slices.Contains(r.alt, first.ID) {
-			right++
-			continue
-		}
-		if first.Probability > 0.8 {
-			confident++
-		}
-		at := slices.IndexFunc(d.Findings, func(x Finding) bool { return x.ID == r.want })
-		p := 0.0
-		if at >= 0 {
-			p = d.Findings[at].Probability
-		}
-		t.Logf("%s (%.2f) for %s (%.2f): %.160q", first.ID, first.Probability, r.want, p, r.files)
-	}
-	share := float64(right) / float64(len(reports))
-	t.Logf("%d of %d right (%.0f %%), %d wrong and sure of it", right, len(reports), 100*share, confident)
-	if share < wanted {
-		t.Errorf("%.2f right, want %.2f", share, wanted)
-	}
-	if confident > len(reports)/50 {
-		t.Errorf("%d answers are wrong and sure of it", confident)
-	}
-}
+func TestWSUSReports(t *testing.T) { checkReports(t, "reports/wsus.txt") }
 
 func TestAddressFault(t *testing.T) {
 	tests := []struct {

@@ -667,7 +667,7 @@ func (s *summing) Write(p []byte) (int, error) {
 	return s.w.Write(p)
 }
 
-// abortableAt is [abortable] for random access.
+// abortableAt is [Abortable] for random access.
 type abortableAt struct {
 	ctx context.Context
 	src io.ReaderAt

@@ -463,7 +463,10 @@ func (r *Recorded) temporary() (*os.File, error) {
 	return t, nil
 }
 
-// abortable ends with the context: unpacking takes seconds.
+// Abortable returns what reads from src until the context ends: unpacking and
+// converting take seconds.
+func Abortable(ctx context.Context, src io.Reader) io.Reader { return abortable{ctx, src} }
+
 type abortable struct {
 	ctx context.Context
 	src io.Reader

@@ -467,8 +467,8 @@ func (s *scanner) contextWord(i int) []byte {
 	return b[start:i]
 }
 
-// isVersionWord knows what versions are called.
-func isVersionWord(word []byte) bool {
+// onlyLetters returns the letters of a word, in lower case.
+func onlyLetters(word []byte) string {
 	var buf [40]byte
 	b := buf[:0]
 	for _, c := range word {
@@ -476,7 +476,12 @@ func isVersionWord(word []byte) bool {
 			b = append(b, lower(c))
 		}
 	}
-	k := string(b)
+	return string(b)
+}
+
+// isVersionWord knows what versions are called.
+func isVersionWord(word []byte) bool {
+	k := onlyLetters(word)
 	switch k {
 	case "v", "ver", "vers", "rev", "pv", "wua", "build", "release", "revision", "ubr", "driver", "treiber", "signature",
 		"engine", "update", "firmware", "bios", "runtime", "framework", "package", "paket", "level", "msi", "dism",
@@ -492,14 +497,7 @@ func isVersionWord(word []byte) bool {
 
 // isAddressWord knows what addresses are called, so that even an address like 1.1.1.1 or 4.0.0.0 is seen as one.
 func isAddressWord(word []byte) bool {
-	var buf [40]byte
-	b := buf[:0]
-	for _, c := range word {
-		if byteClass[c]&(isLower|isUpper) != 0 {
-			b = append(b, lower(c))
-		}
-	}
-	k := string(b)
+	k := onlyLetters(word)
 	switch k {
 	case "ip", "ipv", "gateway", "dns", "dhcp", "addr", "address", "addresses", "adresse", "adressen", "from", "von",
 		"server", "servers", "host", "proxy", "peer", "source", "destination", "ziel", "quelle", "resolver", "nameserver",

@@ -153,6 +153,22 @@ func wayOf(a *route.Attempt) way {
 	return open
 }
 
+// fares says how a request fared on those of its ways to a proxy that are meant, and
+// without one; and whose settings led to the last of the former.
+func fares(t *route.Trip, meant func(*route.Attempt) bool) (through, direct way, who route.Account) {
+	for i := range t.Attempts {
+		a := &t.Attempts[i]
+		switch {
+		case !a.Walked:
+		case a.Exchange.Request.Via.Direct():
+			direct = max(direct, wayOf(a))
+		case meant(a):
+			through, who = max(through, wayOf(a)), a.Decision.As
+		}
+	}
+	return through, direct, who
+}
+
 // ways says how vital requests for some hosts fare through the fixed proxy or the
 // script of a setting, and how the same requests fare without any.
 func (f *fit) ways(set winlog.ProxyBlob, hosts func(name string) bool) (through, direct way) {
@@ -164,20 +180,7 @@ func (f *fit) ways(set winlog.ProxyBlob, hosts func(name string) bool) (through,
 		if !t.Task.Vital || !hosts(hostOf(t.Task.Request.URL)) {
 			continue
 		}
-		tripThrough, tripDirect := untried, untried
-		for j := range t.Attempts {
-			a := &t.Attempts[j]
-			if !a.Walked {
-				continue
-			}
-			w := wayOf(a)
-			switch {
-			case a.Exchange.Request.Via.Direct():
-				tripDirect = max(tripDirect, w)
-			case sentBy(set, a):
-				tripThrough = max(tripThrough, w)
-			}
-		}
+		tripThrough, tripDirect, _ := fares(t, func(a *route.Attempt) bool { return sentBy(set, a) })
 		through = max(through, tripThrough)
 		if tripThrough != untried {
 			direct = max(direct, tripDirect)
@@ -619,21 +622,7 @@ func (f *fit) detected() (off, on []route.Account) {
 	}
 	for i := range f.Route.Trips {
 		t := &f.Route.Trips[i]
-		var through, direct way
-		var who route.Account
-		for j := range t.Attempts {
-			a := &t.Attempts[j]
-			if !a.Walked {
-				continue
-			}
-			w := wayOf(a)
-			switch {
-			case a.Exchange.Request.Via.Direct():
-				direct = max(direct, w)
-			case a.Script != nil && a.Script.Detected:
-				through, who = max(through, w), a.Decision.As
-			}
-		}
+		through, direct, who := fares(t, func(a *route.Attempt) bool { return a.Script != nil && a.Script.Detected })
 		switch {
 		case through == closed && direct == open && !slices.Contains(off, who):
 			off = append(off, who)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,7 +58,7 @@ func (h *Host) traceLog(ctx context.Context, dir string) (host.File, error) {
 	if err != nil {
 		return host.File{}, wrap("write "+name, err)
 	}
-	n, err := convertTrace(dst, abortable{ctx, bufio.NewReaderSize(src, 1<<20)}, time.Local)
+	n, err := convertTrace(dst, host.Abortable(ctx, bufio.NewReaderSize(src, 1<<20)), time.Local)
 	if err = errors.Join(err, dst.Close()); n == 0 {
 		return host.File{}, fmt.Errorf("traces of the update agent: %w", errors.Join(err, errNoEvents))
 	}
@@ -113,17 +112,4 @@ func newestTraces(dir string) ([]string, error) {
 	}
 	slices.Reverse(out)
 	return out, nil
-}
-
-// abortable ends with its context: conversions take seconds.
-type abortable struct {
-	ctx context.Context
-	src io.Reader
-}
-
-func (a abortable) Read(p []byte) (int, error) {
-	if err := a.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return a.src.Read(p)
 }
