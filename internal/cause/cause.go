@@ -50,6 +50,7 @@ type Evidence struct {
 	Weight Weight
 	Source string // "WindowsUpdate.log:17"
 	Seen   string // the very line or value
+	Like   bool   // reports of the cause use such words; nothing of it was found
 }
 
 // Weight is how far one piece of evidence moves the odds.

@@ -354,7 +354,7 @@ func (t *told) speak(x *Finding) float64 {
 	}
 	log := max(0, t.most-wordsSlope*(t.nearest-l.cosine))
 	if w := nearestWeight(log); w != 0 && len(l.words) > 0 {
-		x.Evidence = append(x.Evidence, Evidence{For: true, Weight: w, Source: t.source, Seen: "such reports say: " + strings.Join(l.words, ", ")})
+		x.Evidence = append(x.Evidence, Evidence{For: true, Weight: w, Source: t.source, Seen: "such reports say: " + strings.Join(l.words, ", "), Like: true})
 	}
 	return log
 }

@@ -4,6 +4,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -274,10 +275,19 @@ func newCause(x cause.Finding, words *message.Catalog) Cause {
 		Probability: round(x.Probability), Root: x.Root, Stage: stages(x.Stages),
 		Evidence: []Evidence{}, Missing: []string{}, Explains: []string{}, Remedies: x.CureOrder(),
 	}
-	for _, e := range x.Evidence {
+	// What was found comes before what only reads like it, and the weightiest first.
+	found := slices.SortedStableFunc(slices.Values(x.Evidence), func(a, b cause.Evidence) int {
+		switch {
+		case a.Like == b.Like:
+			return cmp.Compare(b.Weight, a.Weight)
+		case a.Like:
+			return 1
+		}
+		return -1
+	})
+	for _, e := range found {
 		out.Evidence = append(out.Evidence, newEvidence(e))
 	}
-	slices.SortStableFunc(out.Evidence, func(a, b Evidence) int { return rankOf(b.Weight) - rankOf(a.Weight) })
 	out.Missing = append(out.Missing, x.Missing...)
 	for _, h := range x.Explains {
 		out.Explains = append(out.Explains, h.String())
@@ -287,10 +297,6 @@ func newCause(x cause.Finding, words *message.Catalog) Cause {
 
 func newEvidence(e cause.Evidence) Evidence {
 	return Evidence{Weight: e.Weight.String(), For: e.For, Source: e.Source, Seen: e.Seen}
-}
-
-func rankOf(weight string) int {
-	return slices.Index([]string{"none", "weak", "moderate", "strong", "conclusive"}, weight)
 }
 
 func stages(list []facts.Stage) string {
