@@ -254,7 +254,7 @@ func cloudMachine(l *look) {
 // firewallPolicy: outbound traffic is blocked by default in a policy profile.
 // ADMX / learn.microsoft.com: DefaultOutboundAction, 1 is block.
 func firewallPolicy(l *look) {
-	for _, profile := range []string{"DomainProfile", "StandardProfile", "PublicProfile"} {
+	for _, profile := range []string{"DomainProfile", "StandardProfile", "PrivateProfile", "PublicProfile"} {
 		v := l.DWord(keyFirewall+`\`+profile, "DefaultOutboundAction")
 		if v.State == facts.Present && v.Value == 1 {
 			l.For(Strong, v.Source, "DefaultOutboundAction = 1 (block) in %s", profile)

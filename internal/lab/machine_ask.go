@@ -25,6 +25,12 @@ func (m *Machine) Ask(ctx context.Context, q host.Question) (host.Answer, error)
 	switch strings.ToLower(q.Name) {
 	case host.AskAdapters:
 		v = m.adapters()
+	case host.AskFirewall:
+		fw, err := m.firewall(ctx)
+		if err != nil {
+			return host.Answer{}, fmt.Errorf("answer %s: %w", q.Name, err)
+		}
+		v = fw
 	case host.AskInstalled:
 		v = host.ReadInstalled(ctx, m, q.Args, read(m, func(s *state) []host.InstallEvent { return slices.Clone(s.Installs) }), nil)
 	case host.AskStore:

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"updoc/internal/codes"
+	"updoc/internal/host"
 	"updoc/internal/winlog"
 )
 
@@ -469,25 +470,37 @@ func (m *Machine) filtered(network, port string) bool {
 	if !strings.HasPrefix(network, "tcp") {
 		return false
 	}
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	k := m.now.Registry.key(firewallRules)
-	if k == nil {
+	fw, err := m.firewall(context.Background())
+	if err != nil {
 		return false
 	}
-	for _, v := range k.Values {
-		text, _ := v.String()
-		rule := map[string]string{}
-		for field := range strings.SplitSeq(text, "|") {
-			key, value, _ := strings.Cut(field, "=")
-			rule[strings.ToLower(key)] = value
-		}
-		if strings.EqualFold(rule["action"], "Block") && strings.EqualFold(rule["active"], "TRUE") && strings.EqualFold(rule["dir"], "Out") &&
-			(rule["rport"] == "" || slices.Contains(strings.Split(rule["rport"], ","), port)) {
-			return true
-		}
+	return slices.ContainsFunc(fw.Blocking, func(r host.FirewallRule) bool {
+		return r.Profiles&private != 0 && (r.Ports == "" || slices.Contains(strings.Split(r.Ports, ","), port))
+	})
+}
+
+// private is the profile of the network that the machine is in, as a bit.
+// learn.microsoft.com: "NET_FW_PROFILE_TYPE2".
+const private = 2
+
+// firewall is what the machine's firewall goes by: nothing where its service does not run.
+func (m *Machine) firewall(ctx context.Context) (host.Firewall, error) {
+	fw, err := host.ReadFirewall(ctx, m)
+	if err != nil {
+		return fw, err
 	}
-	return false
+	fw.By = "com"
+	for i := range fw.Profiles {
+		fw.Profiles[i].Active = fw.Profiles[i].Name == "private"
+	}
+	s, err := m.Service(ctx, "mpssvc")
+	if err == nil {
+		fw.Service = s.State
+	}
+	if off := !fw.Profiles[slices.IndexFunc(fw.Profiles, func(p host.FirewallProfile) bool { return p.Active })].Enabled; err != nil || s.State != winlog.ServiceRunning || off {
+		fw.Blocking = []host.FirewallRule{} // which are there and stop nothing
+	}
+	return fw, nil
 }
 
 const firewallRules = `HKLM\SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules`

@@ -256,6 +256,7 @@ func wholeHours(off facts.Fact[time.Duration]) bool {
 const (
 	keyFirewall       = `HKLM\SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules`
 	keyFirewallPolicy = `HKLM\SOFTWARE\Policies\Microsoft\WindowsFirewall\FirewallRules`
+	keyFirewallServer = `HKLM\SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\Mdm\FirewallRules`
 )
 
 // fitFirewall switches local rules off that keep the update services from the
@@ -313,14 +314,16 @@ func (f *fit) rules() (list []rule, known bool) {
 		}
 		return list, true
 	}
-	local, policy := f.Values(keyFirewall), f.Values(keyFirewallPolicy)
+	local := f.Values(keyFirewall)
 	for _, v := range local.Value {
 		list = append(list, firewallRule(v))
 	}
-	for _, v := range policy.Value {
-		r := firewallRule(v)
-		r.policy = true
-		list = append(list, r)
+	for _, key := range []string{keyFirewallPolicy, keyFirewallServer} {
+		for _, v := range f.Values(key).Value {
+			r := firewallRule(v)
+			r.policy = true
+			list = append(list, r)
+		}
 	}
 	return list, local.Known()
 }

@@ -312,40 +312,6 @@ func FuzzPolicyFile(f *testing.F) {
 	})
 }
 
-func TestFirewallRule(t *testing.T) {
-	for rule, want := range map[string]*host.FirewallRule{
-		`v2.30|Action=Block|Active=TRUE|Dir=Out|Protocol=6|RPort=443|RPort=80|App=%SystemRoot%\System32\svchost.exe|Svc=wuauserv|Name=No updates|`: {
-			Name: "id", Display: "No updates", Program: `%SystemRoot%\System32\svchost.exe`, Service: "wuauserv", Protocol: 6, Ports: "443,80", Profiles: 0x7FFFFFFF,
-		},
-		`v2.10|Action=Block|Active=TRUE|Dir=Out|Profile=Public|RA4=192.0.2.0/255.255.255.0|Name=x|`: {
-			Name: "id", Display: "x", Protocol: 256, Profiles: 4, Remote: "192.0.2.0/255.255.255.0",
-		},
-		`v2.30|Action=Allow|Active=TRUE|Dir=Out|Name=x|`:  nil,
-		`v2.30|Action=Block|Active=FALSE|Dir=Out|Name=x|`: nil,
-		`v2.30|Action=Block|Active=TRUE|Dir=In|Name=x|`:   nil,
-		`nonsense`: nil,
-		``:         nil,
-	} {
-		got, ok := parseFirewallRule("id", rule)
-		if ok != (want != nil) {
-			t.Errorf("%s: %v", rule, ok)
-		} else if ok {
-			if d := cmp.Diff(*want, got); d != "" {
-				t.Errorf("%s: %s", rule, d)
-			}
-		}
-	}
-}
-
-func FuzzFirewallRule(f *testing.F) {
-	f.Add("v2.30|Action=Block|Active=TRUE|Dir=Out|Protocol=6|RPort=443|Name=x|")
-	f.Fuzz(func(t *testing.T, s string) {
-		if r, ok := parseFirewallRule("id", s); ok && (r.Protocol < 0 || r.Protocol > 256 || r.Name != "id") {
-			t.Fatalf("%+v", r)
-		}
-	})
-}
-
 func TestWithoutPassword(t *testing.T) {
 	for in, want := range map[string]string{
 		"":                                       "",

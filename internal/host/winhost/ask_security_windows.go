@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unsafe"
@@ -137,27 +136,39 @@ func filterDriver(b []byte) (host.FilterDriver, bool) {
 
 // Profiles of Windows Firewall. learn.microsoft.com: "NET_FW_PROFILE_TYPE2".
 var firewallProfiles = []struct {
-	bit       int64
-	name, key string
-}{
-	{1, "domain", "DomainProfile"}, {2, "private", "StandardProfile"}, {4, "public", "PublicProfile"},
-}
+	bit  int64
+	name string
+}{{1, "domain"}, {2, "private"}, {4, "public"}}
 
 // firewallTime is what the firewall's service may take: thousands of rules are
 // read one by one.
 const firewallTime = 20 * time.Second
 
-// firewall asks INetFwPolicy2, and where that does not answer reads the registry.
+// firewall reads what the firewall goes by, and asks INetFwPolicy2 which profile is in
+// use. Its rules are asked only where the registry cannot be read: it knows neither the
+// rules that policies bring nor the names by which rules are switched.
 func firewall(ctx context.Context, h *Host, _ map[string]string) (any, error) {
 	limited, cancel := context.WithTimeout(ctx, firewallTime)
 	defer cancel()
-	out, err := inApartment(limited, h.com, "firewall", firewallCOM)
-	if err != nil {
-		var rerr error
-		if out, rerr = firewallRegistry(ctx, h); rerr != nil {
-			return nil, fmt.Errorf("%w; registry: %v", err, rerr) // that the registry has none proves nothing
-		}
+	out, rerr := host.ReadFirewall(ctx, h)
+	told, err := inApartment(limited, h.com, "firewall", func(a *apartment) (host.Firewall, error) { return firewallCOM(a, rerr != nil) })
+	switch {
+	case err != nil && rerr != nil:
+		return nil, fmt.Errorf("%w; registry: %v", err, rerr) // that the registry has none proves nothing
+	case err != nil:
 		out.Unseen = append(out.Unseen, unseenPart("com", err))
+	case rerr != nil:
+		out = told
+		out.Unseen = append(out.Unseen, unseenPart("registry", rerr))
+	default:
+		out.By = told.By
+		for i := range out.Profiles {
+			for _, p := range told.Profiles {
+				if p.Name == out.Profiles[i].Name {
+					out.Profiles[i].Active = p.Active
+				}
+			}
+		}
 	}
 	out.Service = -1
 	switch s, err := h.Service(ctx, "mpssvc"); {
@@ -172,8 +183,10 @@ func firewall(ctx context.Context, h *Host, _ map[string]string) (any, error) {
 // maxRules bounds the rules that are read.
 const maxRules = 5000
 
-func firewallCOM(a *apartment) (host.Firewall, error) {
-	out := host.Firewall{By: "com", Blocking: []host.FirewallRule{}}
+// firewallCOM asks the firewall's service for its profiles, and for the rules of this
+// machine if they are wanted.
+func firewallCOM(a *apartment, rules bool) (host.Firewall, error) {
+	out := host.Firewall{By: "com", Blocking: []host.FirewallRule{}, Rules: -1}
 	policy, err := a.create("HNetCfg.FwPolicy2")
 	if err != nil {
 		return out, err
@@ -195,14 +208,17 @@ func firewallCOM(a *apartment) (host.Firewall, error) {
 		n, known := action.(int64)
 		out.Profiles = append(out.Profiles, host.FirewallProfile{Name: p.name, Active: active&p.bit != 0, Enabled: enabled, BlockOutbound: known && n == 0})
 	}
-	rules, err := policy.object("Rules")
+	if !rules {
+		return out, nil
+	}
+	list, err := policy.object("Rules")
 	if err != nil {
 		return out, err
 	}
-	if n, err := rules.number("Count"); err == nil {
+	if n, err := list.number("Count"); err == nil {
 		out.Rules = int(n)
 	}
-	err = rules.each(maxRules, func(rule object) error {
+	err = list.each(maxRules, func(rule object) error {
 		defer a.drop(rule)
 		const outbound, block = 2, 0
 		direction, err := rule.number("Direction")
@@ -229,50 +245,4 @@ func firewallCOM(a *apartment) (host.Firewall, error) {
 		return nil
 	})
 	return out, err
-}
-
-// firewallRegistry reads what the firewall's service keeps.
-func firewallRegistry(ctx context.Context, h host.Reader) (host.Firewall, error) {
-	const local = `HKLM\SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy`
-	const group = `HKLM\SOFTWARE\Policies\Microsoft\WindowsFirewall`
-	out := host.Firewall{By: "registry", Blocking: []host.FirewallRule{}}
-	for _, p := range firewallProfiles {
-		k, err := h.Key(ctx, local+`\`+p.key)
-		if err != nil {
-			return out, fmt.Errorf("firewall profile %s: %w", p.name, err)
-		}
-		profile := host.FirewallProfile{Name: p.name}
-		on, _ := dword(k, "EnableFirewall")
-		action, _ := dword(k, "DefaultOutboundAction") // 1 block here, unlike over COM
-		profile.Enabled, profile.BlockOutbound = on != 0, action == 1
-		if k, err := h.Key(ctx, group+`\`+p.key); err == nil { // a policy goes before
-			if v, ok := dword(k, "EnableFirewall"); ok {
-				profile.Enabled, profile.Policy = v != 0, true
-			}
-			if v, ok := dword(k, "DefaultOutboundAction"); ok {
-				profile.BlockOutbound, profile.Policy = v == 1, true
-			}
-		}
-		out.Profiles = append(out.Profiles, profile)
-	}
-	for _, root := range []string{local, group} {
-		k, err := h.Key(ctx, root+`\FirewallRules`)
-		if errors.Is(err, host.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			out.Unseen = append(out.Unseen, unseenPart("blocking", err))
-			continue
-		}
-		for _, v := range k.Values {
-			out.Rules++
-			s, _ := v.String()
-			if r, ok := parseFirewallRule(v.Name, s); ok && len(out.Blocking) < maxRules {
-				r.Policy = root == group
-				out.Blocking = append(out.Blocking, r)
-			}
-		}
-	}
-	slices.SortFunc(out.Blocking, func(a, b host.FirewallRule) int { return strings.Compare(a.Name, b.Name) })
-	return out, nil
 }
