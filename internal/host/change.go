@@ -287,6 +287,7 @@ type Attempt struct {
 	Stage  string `json:"stage"`            // scan, download, install
 	Update string `json:"update,omitempty"` // the id of the update, for download and install
 	KB     string `json:"kb,omitempty"`
+	Title  string `json:"title,omitempty"` // as Windows calls the update
 }
 
 // Outcome is how it went.

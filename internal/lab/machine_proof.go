@@ -12,7 +12,7 @@ import (
 // How installs end on a machine, where they do not end at once.
 const (
 	setFinish   = "state/install-restart" // "yes": servicing finishes an install with the next restart
-	setRollback = "state/rollback"        // with what that fails, "0x800F0922": it is taken back, and the agent hears nothing of it
+	setRollback = "state/rollback"        // with what that fails, "0x800F0922": it is taken back, and the agent hears nothing of it; "unsaid": nor does the event log
 )
 
 const (
@@ -90,8 +90,8 @@ func (m *Machine) finish() error {
 	text, _ := m.setting(setRollback)
 	var h codes.HRESULT
 	_ = h.UnmarshalText([]byte(text))
-	to := host.PackageInstalled
-	if h.Failed() {
+	to, unsaid := host.PackageInstalled, text == "unsaid"
+	if h.Failed() || unsaid {
 		to = host.PackageStaged
 	}
 	for _, o := range pending {
@@ -102,6 +102,9 @@ func (m *Machine) finish() error {
 			if err := m.servicing("Error", "Startup: Failed to process the poqexec transaction of %s, rolling back [HRESULT = 0x%08x]", cumulative, uint32(h)); err != nil {
 				return err
 			}
+		}
+		if unsaid {
+			continue
 		}
 		if err := m.ended(o, h); err != nil {
 			return err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"updoc/internal/codes"
@@ -70,6 +72,9 @@ func testify(before, now *host.Installed, a host.Attempt, restarted bool) testim
 	}
 	was, is := before.Revision(), now.Revision()
 	sameRelease := releaseOf(before.Build) == releaseOf(now.Build)
+	if release, brings := titleBuild(a.Title); restarted && is > 0 && release == releaseOf(now.Build) && is < brings {
+		say(&t.against, "proof.not.named", "title", a.Title, "build", now.Build)
+	}
 	switch {
 	case was == 0 || is == 0:
 	case sameRelease && is > was:
@@ -101,7 +106,24 @@ func testify(before, now *host.Installed, a host.Attempt, restarted bool) testim
 			}
 		}
 	}
+	if restarted && len(t.said)+len(t.against)+len(now.Unseen) == 0 {
+		say(&t.said, "proof.silent")
+	}
 	return t
+}
+
+// inTitle is the build that a cumulative update names in its title since 2025:
+// "... (KB5058411) (26100.4061)".
+var inTitle = regexp.MustCompile(`\((\d{5})\.(\d{1,6})\)`)
+
+// titleBuild is the build that an update says it brings; 0 if it says none.
+func titleBuild(title string) (release string, revision int) {
+	m := inTitle.FindStringSubmatch(title)
+	if m == nil {
+		return "", 0
+	}
+	revision, _ = strconv.Atoi(m[2])
+	return m[1], revision
 }
 
 // lastEvent is the newest entry about the update, of those after a number.

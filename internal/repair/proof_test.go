@@ -15,6 +15,7 @@ import (
 )
 
 const (
+	title    = "2031-05 Kumulatives Update (KB5999001) "
 	updateID = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
 	rollup   = "Package_for_RollupFix~31bf3856ad364e35~amd64~~22631.3374.1.7"
 	ofOthers = "Package_for_RollupFix~31bf3856ad364e35~amd64~~22631.3400.1.1"
@@ -29,7 +30,7 @@ func installed(build string, packages map[string]host.PackageState, events ...ho
 }
 
 func event(record uint64, id uint32, update string, h codes.HRESULT) host.InstallEvent {
-	return host.InstallEvent{Record: record, ID: id, Update: update, Title: "2031-05 Kumulatives Update (KB5999001)", Result: h}
+	return host.InstallEvent{Record: record, ID: id, Update: update, Title: title, Result: h}
 }
 
 // The agent's word is held to what Windows itself has of the install.
@@ -37,6 +38,8 @@ func TestTestify(t *testing.T) {
 	const staged, waits, is, gone = host.PackageStaged, host.PackageInstallPending, host.PackageInstalled, host.PackageSuperseded
 	type packages = map[string]host.PackageState
 	before := installed("22631.3007", packages{ofOthers: staged}, event(40, host.EventFailed, updateID, 0x800F0922))
+	unseen := installed("", nil)
+	unseen.Unseen = []host.Unseen{{Part: "events", Why: "denied"}}
 	attempt := host.Attempt{Stage: "install", Update: "{" + strings.ToUpper(updateID) + "}.200", KB: "KB5999001"}
 	for _, tt := range []struct {
 		name          string
@@ -46,16 +49,17 @@ func TestTestify(t *testing.T) {
 		code          codes.HRESULT
 	}{
 		{"all of it went well", installed("22631.3374", packages{ofOthers: staged, rollup: is}, event(41, host.EventInstalled, updateID, 0)), true, "proof.event proof.build proof.package", "", 0},
-		{"nothing is told", installed("22631.3007", packages{ofOthers: staged}, before.Events...), true, "", "", 0},
+		{"nothing is told", installed("22631.3007", packages{ofOthers: staged}, before.Events...), true, "proof.silent", "", 0},
+		{"nothing can be told", unseen, true, "", "", 0},
 		{"it failed in the restart", installed("22631.3007", packages{ofOthers: staged, rollup: staged}, event(42, host.EventFailed, updateID, 0x800F0922), event(40, host.EventFailed, updateID, 0x800F0922)), true, "", "proof.not.event proof.not.package", 0x800F0922},
 		{"first it failed, and then not", installed("22631.3374", nil, event(41, host.EventFailed, updateID, 0x800F0922), event(43, host.EventInstalled, updateID, 0)), true, "proof.event proof.build", "", 0},
-		{"another update failed", installed("22631.3007", nil, host.InstallEvent{Record: 41, ID: host.EventFailed, Update: "11111111-4e5f-6071-8293-a4b5c6d7e8f9", Title: "Driver", Result: 0x80070005}), true, "", "", 0},
+		{"another update failed", installed("22631.3007", nil, host.InstallEvent{Record: 41, ID: host.EventFailed, Update: "11111111-4e5f-6071-8293-a4b5c6d7e8f9", Title: "Driver", Result: 0x80070005}), true, "proof.silent", "", 0},
 		{"it waits still", installed("22631.3007", packages{rollup: waits}, event(41, host.EventInstalled, updateID, 0)), true, "proof.event", "proof.not.package", 0},
 		{"it waits for the restart", installed("22631.3007", packages{rollup: waits}), false, "", "", 0},
 		{"installed, and another build runs", installed("22631.3007", packages{rollup: is}), true, "", "proof.not.running", 0},
 		{"Windows went back", installed("22631.2861", nil), true, "", "proof.not.build", 0},
-		{"another release", installed("26100.1", nil), true, "", "", 0},
-		{"a build that is not known", installed("", nil), true, "", "", 0},
+		{"another release", installed("26100.1", nil), true, "proof.silent", "", 0},
+		{"a build that is not known", installed("", nil), true, "proof.silent", "", 0},
 		{"superseded", installed("22631.3400", packages{rollup: gone, ofOthers: is}), true, "proof.build proof.package", "", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -64,6 +68,12 @@ func TestTestify(t *testing.T) {
 				t.Errorf("for it %v, against it %v, %v; want %q, %q, %v", said, against, code, tt.said, tt.against, tt.code)
 			}
 		})
+	}
+	for brings, want := range map[string]string{"(22631.3374)": "proof.not.named", "(22631.3007)": "", "(26100.4061)": "", "(26100)": "", "": ""} {
+		attempt.Title = title + brings
+		if _, against, _ := repair.Testify(before, installed("22631.3007", nil), attempt, true); strings.Join(against, " ") != want {
+			t.Errorf("%s on 22631.3007: %v, want %q", attempt.Title, against, want)
+		}
 	}
 	if said, against, _ := repair.Testify(nil, before, attempt, true); said != nil || against != nil {
 		t.Errorf("without what was before: %v, %v", said, against)

@@ -577,7 +577,7 @@ func (t Treatment) leased() bool {
 // attempt is the stage that has to end well: a good scan never proves an install.
 func (r *Runner) attempt() *host.Attempt {
 	f := r.Journal.Plan().Failure
-	a := &host.Attempt{Stage: string(f.Stage), Update: f.Update.ID, KB: f.Update.KB}
+	a := &host.Attempt{Stage: string(f.Stage), Update: f.Update.ID, KB: f.Update.KB, Title: f.Update.Title}
 	switch a.Stage {
 	case "scan", "download", "install":
 	case "verify":
