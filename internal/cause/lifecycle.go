@@ -27,6 +27,7 @@ const (
 	editionHome       = "home"
 	editionEnterprise = "enterprise"
 	editionLTSC       = "ltsc"
+	editionIoTLTSC    = "iot-ltsc" // has rows of its own where it is supported longer
 	editionServer     = "server"
 )
 
@@ -98,7 +99,9 @@ func edition(l *look) string {
 	switch {
 	case strings.HasPrefix(id, "Server"):
 		return editionServer
-	case id == "EnterpriseS", id == "IoTEnterpriseS", id == "EnterpriseSN":
+	case id == "IoTEnterpriseS", id == "IoTEnterpriseSK":
+		return editionIoTLTSC
+	case id == "EnterpriseS", id == "EnterpriseSN":
 		return editionLTSC
 	case strings.HasPrefix(id, "Enterprise"), strings.HasPrefix(id, "Education"), strings.HasPrefix(id, "IoTEnterprise"):
 		return editionEnterprise
@@ -117,8 +120,10 @@ func edition(l *look) string {
 	switch {
 	case has("Server"):
 		return editionServer
-	case has("LTSC", "LTSB"):
+	case has("LTSC", "LTSB") && has("Enterprise") && !has("IoT"):
 		return editionLTSC
+	case has("LTSC", "LTSB"): // which of the two is not said: a doubt is no proof of age
+		return editionIoTLTSC
 	case has("Enterprise", "Education"):
 		return editionEnterprise
 	case has("Home", "Pro"):
@@ -144,6 +149,7 @@ func machineRelease(l *look) (release, bool) {
 			continue
 		case ed == editionServer != (r.edition == editionServer) && (ed != "" || build == 0):
 			continue
+		case ed == editionIoTLTSC && r.edition == editionLTSC:
 		case ed != "" && r.edition != ed && r.edition != editionClient && r.edition != editionServer:
 			continue
 		}

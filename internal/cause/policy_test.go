@@ -46,6 +46,11 @@ func TestMachineRelease(t *testing.T) {
 		{"Windows 10 Pro", "19044.3086", "Windows 10 21H2 2023-06-13"},
 		{"Microsoft Windows 10 Enterprise", "19044", "Windows 10 21H2 2024-06-11"},
 		{"Microsoft Windows 10 Enterprise LTSC", "17763", "Windows 10 1809 2029-01-09"},
+		{"Microsoft Windows 10 Enterprise LTSC", "19044", "Windows 10 21H2 2027-01-12"},
+		{"Microsoft Windows 10 IoT Enterprise LTSC", "19044.4780", "Windows 10 21H2 2032-01-13"},
+		{"Windows 10 LTSC", "19044", "Windows 10 21H2 2032-01-13"}, // which of the two is not said
+		{"Microsoft Windows 10 IoT Enterprise LTSC", "17763", "Windows 10 1809 2029-01-09"},
+		{"Microsoft Windows 11 Enterprise LTSC", "26100.4061", "Windows 11 24H2 2029-10-09"},
 		{"Microsoft Windows Server 2019 Standard", "17763", "Windows Server 2019 2029-01-09"},
 		{"", "17763", "Windows 10 1809 2029-01-09"}, // the edition is not known: the longest
 		{"", "18363", "Windows 10 1909 2022-05-10"},

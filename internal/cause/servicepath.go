@@ -86,7 +86,7 @@ func replacedPaths(w Weight) rule {
 			if s.State != facts.Present || s.Value.Binary == "" || p.fits(s.Value.Binary) {
 				continue
 			}
-			l.For(w, s.Source, "%s starts %s, which is not what Windows starts", p.name, s.Value.Binary)
+			l.For(w, s.Value.ConfiguredIn(), "%s starts %s, which is not what Windows starts", p.name, s.Value.Binary)
 		}
 	}
 }

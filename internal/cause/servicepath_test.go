@@ -130,3 +130,31 @@ func TestServiceLibraries(t *testing.T) {
 		}
 	}
 }
+
+// What sc qc said of a service stays beside what sc query says later, and the proof
+// names the line that said it.
+func TestStateBesideSettings(t *testing.T) {
+	f := collected(t, map[string]string{
+		"1-sc-qc.txt": "[SC] QueryServiceConfig SUCCESS\r\n\r\nSERVICE_NAME: wuauserv\r\n        TYPE               : 20  WIN32_SHARE_PROCESS\r\n        START_TYPE         : 4   DISABLED\r\n" +
+			"        BINARY_PATH_NAME   : C:\\ProgramData\\wu.exe\r\n        SERVICE_START_NAME : LocalSystem\r\n",
+		"2-sc-query.txt": "\r\nSERVICE_NAME: wuauserv\r\n        TYPE               : 20  WIN32_SHARE_PROCESS\r\n        STATE              : 1  STOPPED\r\n        WIN32_EXIT_CODE    : 0  (0x0)\r\n",
+	})
+	for name, r := range map[string]rule{"disabled": disabledServices, "replaced": replacedPaths(Strong)} {
+		v := evidence(r)(f)
+		if len(v.Evidence) != 1 || !v.Evidence[0].For || v.Evidence[0].Source != "1-sc-qc.txt:3" {
+			t.Errorf("%s: %+v", name, v.Evidence)
+		}
+	}
+	if s := f.Service("wuauserv"); s.Value.State != 1 || s.Value.Account != "LocalSystem" || s.Source != "2-sc-query.txt:2" {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A service that starts something else is not counted as there.
+func TestReplacedServiceIsFound(t *testing.T) {
+	d := diagnosed(t, map[string]string{"sc-qc.txt": "[SC] QueryServiceConfig SUCCESS\r\n\r\nSERVICE_NAME: wuauserv\r\n        TYPE               : 20  WIN32_SHARE_PROCESS\r\n" +
+		"        START_TYPE         : 3   DEMAND_START\r\n        BINARY_PATH_NAME   : C:\\Windows\\system32\\svchost.exe -k other\r\n"})
+	if first := d.Findings[0]; first.ID != "service-missing" || d.Outcome != Problems {
+		t.Errorf("%s: %s, %v", d.Outcome, first.ID, first.State)
+	}
+}

@@ -157,7 +157,7 @@ func SERVICES() []*Cause {
 // startType returns how a service starts: what sc said, else the registry.
 func startType(l *look, name string) (start int, source string, known bool) {
 	if s := l.Service(name); s.State == facts.Present && s.Value.Name != "" && s.Value.Start > winlog.ServiceUnknown {
-		return s.Value.Start, s.Source, true
+		return s.Value.Start, s.Value.ConfiguredIn(), true
 	}
 	v := l.DWord(keyServices+name, "Start")
 	if v.State != facts.Present {
@@ -208,7 +208,7 @@ func absentServices(l *look) {
 			return
 		}
 	}
-	if s := l.Service("wuauserv"); s.State == facts.Present {
+	if s := l.Service("wuauserv"); s.State == facts.Present && (s.Value.Binary == "" || servicePaths[0].fits(s.Value.Binary)) {
 		l.Against(Weak, s.Source, "wuauserv is there")
 	}
 }

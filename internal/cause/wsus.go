@@ -276,7 +276,8 @@ func fromWSUS(limit Weight, hs ...codes.HRESULT) rule {
 // noWSUS: the agent says that it has no server of its own, or a policy says that
 // it is not to use one. What a person tells of a WSUS may then be history.
 func noWSUS(l *look) {
-	if use := l.DWord(keyAUPolicy, "UseWUServer"); use.State == facts.Present && use.Value == 0 {
+	use := l.DWord(keyAUPolicy, "UseWUServer")
+	if use.State == facts.Present && use.Value == 0 {
 		l.Against(Strong, use.Source, "UseWUServer = 0")
 		return
 	}
@@ -290,9 +291,23 @@ func noWSUS(l *look) {
 	}
 	// Group policy, Configuration Manager and people write WUServer; management writes a
 	// value of its own. learn.microsoft.com: Policy CSP Update, UpdateServiceUrl.
-	named := l.Text(keyUpdatePolicy, "WUServer")
-	if managed := l.Text(keyMDMUpdate, "UpdateServiceUrl"); named.State == facts.Absent && managed.State == facts.Absent {
+	named, managed := l.Text(keyUpdatePolicy, "WUServer"), l.Text(keyMDMUpdate, "UpdateServiceUrl")
+	switch {
+	case named.State == facts.Absent && managed.State == facts.Absent:
 		l.Against(Strong, named.Source, "no policy names a WSUS")
+		return
+	case named.State == facts.Absent && managed.State == facts.Unknown && use.State != facts.Present: // management names one seldom
+		l.Against(Moderate, named.Source, "no group policy names a WSUS")
+		return
+	}
+	if _, w := managedBy(l); w != 0 || named.State == facts.Present || managed.State == facts.Present {
+		return
+	}
+	for _, seen := range l.Marks("wu-service-url") {
+		if hosts := hostsInURLs(seen.Text); slices.ContainsFunc(hosts, func(h string) bool { return updateHostRole(h) == roleVital }) {
+			l.Against(Moderate, seen.Source, "the agent asked Microsoft, and no WSUS is named anywhere: %s", seen.Text)
+			return
+		}
 	}
 }
 

@@ -108,3 +108,29 @@ func TestWSUSPolicyValues(t *testing.T) {
 		})
 	}
 }
+
+// HTTP 503 from Microsoft's own server is no WSUS's answer, and where group policy
+// names none there is hardly one.
+func TestBusyWithoutWSUS(t *testing.T) {
+	const head = "2024/03/04 10:11:12.1180312 1180  9120  Agent           * START * Finding updates CallerId = UpdateOrchestrator  Id = 3\r\n"
+	const tail = "2024/03/04 10:11:13.2280312 1180  9120  ProtocolTalker  *FAILED* [80244022] Sync of Updates\r\n" +
+		"2024/03/04 10:11:13.2380312 1180  9120  Agent           * END * Finding updates CallerId = UpdateOrchestrator, Id = 3, Exit code = 0x80244022\r\n"
+	url := func(host string) string {
+		return head + "2024/03/04 10:11:12.2180312 1180  9120  ProtocolTalker  ServiceId = {9482F4B4-E343-43B6-B170-9A65BC822C77}, Server URL = " + host + "/ClientWebService/client.asmx\r\n" + tail
+	}
+	for name, tt := range map[string]struct {
+		files map[string]string
+		first string
+	}{
+		"Microsoft asked": {map[string]string{"WindowsUpdate.log": url("https://fe2cr.update.microsoft.com/v6")}, "server-side-outage"},
+		"WSUS asked":      {map[string]string{"WindowsUpdate.log": url("http://wsus01:8530")}, "wsus-server-overloaded"},
+		"policy without one": {map[string]string{
+			"notes.txt": "0x80244022 when I check for updates\r\n",
+			"wu.reg":    "Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\SOFTWARE\\Policies\\Microsoft\\Windows\\WindowsUpdate]\r\n\"ElevateNonAdmins\"=dword:00000001\r\n",
+		}, "server-side-outage"},
+	} {
+		if d := diagnosed(t, tt.files); d.Findings[0].ID != tt.first {
+			t.Errorf("%s: first is %s (%.2f)", name, d.Findings[0].ID, d.Findings[0].Probability)
+		}
+	}
+}

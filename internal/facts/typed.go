@@ -142,7 +142,7 @@ func (f *Facts) setServices(r *reading, list []winlog.Service) {
 			v.State = have.State
 		}
 		if v.Start < 0 && have.Name != "" {
-			v.Start = have.Start
+			v.Start, v.Settings = have.Start, cmp.Or(have.Settings, have.Source)
 		}
 		f.services[name] = Fact[host.Service]{State: Present, Value: v, Source: source}
 	}

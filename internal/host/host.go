@@ -8,6 +8,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -95,11 +96,18 @@ type Service struct {
 	Binary  string
 	Source  string
 
+	// Settings is where Start, Account and Binary were read if it is another place
+	// than Source: sc query tells the state, sc qc the rest.
+	Settings string
+
 	// What only a running service control manager knows.
 	Delayed  bool   // automatic, but some minutes after the start of the machine
 	Triggers int    // events that start or stop it
 	Process  uint32 // in which it runs; 0: none
 }
+
+// ConfiguredIn is where Start, Account and Binary were read.
+func (s Service) ConfiguredIn() string { return cmp.Or(s.Settings, s.Source) }
 
 // Question names something to ask; Args narrow it down.
 type Question struct {
