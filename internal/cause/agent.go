@@ -130,7 +130,7 @@ func AGENT() []*Cause {
 			Remedies: []string{"install-defender-definitions", "retry-install", "restart-machine"},
 			Check: evidence(
 				onlyDefinitions,
-				strong("mpcmdrun-fails", "defender-event"),
+				strong("mpcmdrun-fails", "defender-event", "defender-updater-fails"),
 				definitionsNamed,
 				engineCode,
 				moderate("note-only-defender"),

@@ -154,6 +154,7 @@ func POLICY() []*Cause {
 			Remedies: []string{"tell-out-of-support", "retry-feature-update", "tell-enrolment-requirements"},
 			Check: evidence(
 				outOfSupport,
+				endedLongAgo,
 				strong("end-of-service-message"),
 				strong("note-end-of-support"),
 				missing("the build number, and the date of the newest log"),
@@ -602,6 +603,19 @@ func outOfSupport(l *look) {
 		w = Moderate
 	}
 	l.For(w, l.Machine.Source, "%s got its last updates on %s, the newest log is of %s", r, r.end.Format(time.DateOnly), now.Format(time.DateOnly))
+}
+
+// endedLongAgo: nothing has come for years, and the release that the report names is
+// one that had its last update. Without a log nobody knows the day of the report.
+func endedLongAgo(l *look) {
+	seen, ok := l.Mark("note-nothing-for-years")
+	r, known := machineRelease(l)
+	if !ok || !known || !newest(l).IsZero() || r.end.After(tableMade()) {
+		return
+	}
+	if notOffered(l) || silent(l) {
+		l.add(true, Strong, seen)
+	}
 }
 
 // esuPeriod: the machine lives in the years in which updates must be paid or

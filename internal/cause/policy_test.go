@@ -167,3 +167,20 @@ func TestLawfulSettingsAreHealthy(t *testing.T) {
 		}
 	}
 }
+
+// Lines that healthy machines write tell more of a short log than others do.
+func TestHarmlessLines(t *testing.T) {
+	line := "AudMig: RegOpenKeyEx can't open audioendpointbuilder Upgrade key with Hresult 0x80070002. Most likely not an upgrade\r\n"
+	for name, tt := range map[string]struct {
+		log  string
+		want Outcome
+	}{
+		"harmless":         {line + line, Healthy},
+		"nothing known":    {"2031-02-03 04:05:06, Info                  SP     Reading\r\n", Unclear},
+		"beside a failure": {line + "2031-02-03 04:05:06, Error                 SP     Operation failed: Add [1] package. Error: 0x80070002[gle=0x00000002]\r\n", Problems},
+	} {
+		if got := Diagnose(collected(t, map[string]string{"setupact.log": tt.log})).Outcome; got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}

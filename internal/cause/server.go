@@ -18,6 +18,8 @@ func SERVER() []*Cause {
 			Check: evidence(
 				walkOutage,
 				strong("note-outage"),
+				strong("note-many-networks"),
+				both(Strong, "note-everybody", "note-passed-by-itself"),
 				moderate("note-everybody"),
 				moderate("note-passed-by-itself"),
 				weak("note-survives-reinstall"),

@@ -28,7 +28,7 @@ func SETUP() []*Cause {
 	return []*Cause{
 		{
 			ID: "user-account-missing-profile", Family: "setup", Prior: 1,
-			Stages:   []facts.Stage{facts.StageSetup},
+			Stages:   []facts.Stage{facts.StageSetup, facts.StageInstall},
 			Remedies: []string{"run-setupdiag", "clean-profile-list", "retry-feature-update"},
 			Check: evidence(
 				conclusive("profile-rule"),
@@ -37,11 +37,12 @@ func SETUP() []*Cause {
 				moderate("profile-in-setup"),
 				strong("note-profile"),
 				helped(Moderate, "note-profile-cured"),
+				strong("per-user-installer-fails"),
 				migrationStops,
 				profileFailsAtEnd,
 				profileEntries,
 				weak("profile-event"),
-				cures("clean-profile-list", "profile-rule", "profile-offline-path", "profile-mismatch", "profile-in-setup", "note-profile", "note-profile-cured"),
+				cures("clean-profile-list", "per-user-installer-fails", "profile-rule", "profile-offline-path", "profile-mismatch", "profile-in-setup", "note-profile", "note-profile-cured"),
 				missing("ProfileList: entries that end in .bak, lie twice or name no folder", "the profile or object that setuperr.log names last"),
 			),
 		},
@@ -97,7 +98,7 @@ func SETUP() []*Cause {
 				moderate("mbr2gpt"),
 				moderate("note-boot-mode"),
 				moderate("boot-store-unreadable"),
-				strong("boot-layout-unknown"),
+				conclusive("boot-layout-unknown"),
 				moderate("boot-setup-line"),
 				legacyStart,
 				code(Strong, 0x80073BC3, 0x80073B92),

@@ -16,7 +16,7 @@ func UNKNOWN() []*Cause {
 		Remedies: []string{"collect-support-report", "read-update-log", "read-servicing-log"},
 		Check: evidence(
 			strong("wusa-remote-denied"),
-			strong("tool-own-defect"),
+			ownDefect,
 			refusedRemotely,
 			needsUser,
 			cures("sign-in-interactively", "wusa-remote-denied"),
@@ -47,4 +47,20 @@ func refusedRemotely(l *look) {
 	if seen, ok := l.Mark("wusa-remote-denied"); ok {
 		l.add(true, Conclusive, seen)
 	}
+}
+
+// ownDefect: a tool stumbled over itself. Where Windows gave no code, nothing in
+// Windows is known to have failed.
+func ownDefect(l *look) {
+	seen, ok := l.Mark("tool-own-defect")
+	if !ok {
+		return
+	}
+	for _, f := range l.Suffering() {
+		if f.Code != 0 {
+			l.add(true, Strong, seen)
+			return
+		}
+	}
+	l.add(true, Conclusive, seen)
 }

@@ -96,6 +96,9 @@ type Source struct {
 	Path  string
 	Kind  winlog.Kind
 	Stats winlog.Stats
+	// Harmless counts the failing results in it that healthy machines write too, each
+	// line once (noise.tsv).
+	Harmless int
 }
 
 // Facts is all that is known about a machine. The zero value knows nothing.

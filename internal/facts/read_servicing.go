@@ -82,7 +82,11 @@ func (r *servicingReading) record(rec *winlog.Record) error {
 	if r.frame(rec) {
 		r.failed = framed
 	}
-	if rec.Code != 0 && !r.noise.is(r.in, rec.Code, rec) {
+	switch {
+	case rec.Code == 0:
+	case r.noise.is(r.in, rec.Code, rec):
+		r.source.Harmless++
+	default:
 		r.result(rec, marked)
 	}
 	if !repeated && len(r.repeats.seen) < maxRepeats {

@@ -104,6 +104,11 @@ func TestNotes(t *testing.T) {
 		{"reverted", "At 98 % it says: We couldn't complete the updates, undoing changes. Then the old version is back.", []brief{{Kind: KindReverted, Stage: StageInstall, Count: 1}}},
 		{"not offered", "Windows says you're up to date, but 24H2 is not offered to this PC.", []brief{{Kind: KindNotOffered, Stage: StageScan, Count: 1}}},
 		{"plain complaint", "Updating does not work any more on this PC.", []brief{{Kind: KindError, Stage: StageAny, Count: 1}}},
+		{"no word of complaint, but a question", "Our task sequence has a step for the updates of a reference image and it goes past it in two seconds, where is the switch?", []brief{{Kind: KindError, Stage: StageAny, Count: 1}}},
+		{"another language", "新しい端末で累積更新プログラムの適用に失敗する。", []brief{{Kind: KindError, Stage: StageAny, Count: 1}}},
+		{"trouble there is none of", "Ran the monthly updates on this server, no errors and no other problems, all good.", nil},
+		{"content, with a but", "Updates are installed fine on the desktop, but where do they come from on the laptop of my son?", []brief{{Kind: KindError, Stage: StageAny, Count: 1}}},
+		{"the others are up to date too", "All of them say they are up to date, only the first one got 24H2.", []brief{{Kind: KindNotOffered, Stage: StageScan, Count: 1}}},
 		{"nothing wrong", "This machine stands in the library.\nIt is five years old.", nil},
 		{"success codes", "The command ended with 0x00000000 and, later, 0x00240006.", nil},
 	} {
@@ -152,6 +157,7 @@ func TestGoodEndings(t *testing.T) {
 		{"packer in trouble", "packer.log", "    vm: Error: time-out\r\n    vm: No Windows updates found\r\n", 0},
 		{"history", "powershell.txt", "PC7   Installation   Succeeded  3/2/2025  2025-02 Cumulative Update\r\n", 1},
 		{"setup", "SetupDiagResults.log", "ProfileName        : FindSuccessfulUpgrade\r\nFailureData        : {SetupDiag reports successful upgrade found.}\r\n", 1},
+		{"boxstarter", "boxstarter.log", "12 Updates found\r\n12 updates installed\r\nRestart not required\r\n", 1},
 		{"setup, only looked", "SetupDiagResults.log", "SetupDiag v1.7.0.0\r\nSetupDiag: processing rule: FindSuccessfulUpgrade.\r\n..No match.\r\n", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -144,8 +144,8 @@ func (r *textReading) ending() {
 var (
 	// The words with which update tools end well: the counts of ansible's
 	// win_updates, the history of PSWindowsUpdate, the result codes of the update
-	// API (2: succeeded), packer's plug-ins, events of the Secure Boot update.
-	goodEnding = lazily(`(?i)"found_update_count": 0\b|"installed_update_count": [1-9]|\bno (new |windows |available )*updates? (were |was )?(found|available)|\b(installation )?result: 2\b|\binstallation\s+succeeded\b|\b(installed|applied|added|updated|upgraded) successfully|\bsuccessfully (installed|applied|added|upgraded)`)
+	// API (2: succeeded), packer's plug-ins and boxstarter, events of the Secure Boot update.
+	goodEnding = lazily(`(?i)"found_update_count": 0\b|"installed_update_count": [1-9]|\b(no|0) (new |windows |available )*updates? (were |was )?(found|available|to install)|\b[1-9]\d* (windows )?updates? (were )?installed\b|\b(installation )?result: 2\b|\binstallation\s+succeeded\b|\b(installed|applied|added|updated|upgraded) successfully|\bsuccessfully (installed|applied|added|upgraded)`)
 	badEnding  = lazily(`(?i)\b(err(or|ors)?|fail\w*|denied|cannot|can't|could ?n[o']t|unable|abort\w*|corrupt\w*|tim(ed|e) ?-?out|not (be|available|responding)|exception|fatal|retry\w*|stuck|refused)\b`)
 	// noFailures are counts of failures that say there are none.
 	noFailures = lazily(`(?i)"?fail(ed|ures?)\w*"?\s*[:=]\s*(0|false|\[\]|\{\})`)
@@ -208,13 +208,32 @@ func (r *textReading) symptoms() {
 	if len(r.failures) > 0 {
 		return
 	}
-	if at := complaint().FindIndex(r.text); at != nil {
+	text := noTrouble().ReplaceAllFunc(r.text, func(b []byte) []byte { return bytes.Repeat([]byte{' '}, len(b)) })
+	at := complaint().FindIndex(text)
+	if at == nil && len(bytes.Fields(text)) >= wholeReport && (!content().Match(text) || contrast().Match(text)) {
+		at = aboutUpdating().FindIndex(text) // people write because something is wrong
+	}
+	if at != nil {
 		r.failWith(r.at(at[0]), Failure{Kind: KindError, Weight: reported})
 	}
 }
 
+// wholeReport is how many words make a report of a remark.
+const wholeReport = 8
+
+var (
+	// noTrouble is trouble that a person says there is none of.
+	noTrouble = lazily(`(?i)\b(no|without|zero|0|keine?|ohne)( (any|more|other|known|visible|further|failed|weiteren?))*( \w+)? (problems?|issues?|errors?|failures?|troubles?|conflicts?|complaints?|probleme?|fehler)\b`)
+	// content finds the words of a person who has nothing to complain of.
+	content = lazily(`(?i)\b(works? (fine|again|now|well|perfectly)|working (fine|again|well|now)|all (is )?(good|fine|well|ok|green)|everything (is )?(good|fine|ok|installed|works)|success\w*|healthy|up[- ]to[- ]date|(installed|updated|upgraded) (fine|without|cleanly)|(läuft|lief|klappt|ging) (alles|gut|einwandfrei|problemlos)|erfolgreich)\b`)
+	// contrast finds what a person goes on with who is not content.
+	contrast = lazily(`(?i)\b(but|yet|although|though|however|while|whereas|still|only|mine|others?|except|until|instead|aber|trotzdem|obwohl|nur|sondern|noch)\b|\?`)
+	// aboutUpdating finds what makes a text one about updating.
+	aboutUpdating = lazily(`(?i)\b(windows[- ]?updates?|updat(e|es|ed|ing|er)|upgrad\w+|2\dH[12]|KB ?\d{6,7}|WSUS|SCCM|Microsoft Store|hotfix\w*|patch(es|ing)?|winget|DISM|wusa|aktualisier\w+)\b|更新|アップデート|обновлен|mises? à jour|actualizaci|aggiornament|atualizaç`)
+)
+
 // complaint finds the words with which people say that something does not work.
-var complaint = lazily(`(?i)\b(fail\w*|errors?|cannot|can't|can not|unable|not able|not possible|impossible|block(s|ed|ing)?|(does|do|did|will|would|is|are) not|(does|do|did|wo|is|are|could|would|was)n't|could not|was not|troubles?|problems?|issues?|difficult\w*|never|neither|no (updates|longer|more)|not any ?more|stops?|stopped|refuse[sd]?|br(ea|o)k(s|e|en|ing)?|prevents?|prevented|keep(s|ing)? .{1,60} from|interfer\w*|crash\w*|hangs?|hung|stuck|freez\w*|froze\w*|endless\w*|forever|rejected|denied|corrupt\w*|damaged|roll(s|ed)? back|revert\w*|undo\w*|grey(ed)? out|gray(ed)? out|nothing|nag(s|ging)?|slow(ly)?|takes? (hours|forever|ages)|incompatible|unsupported|not supported|defective|broken|conflict\w*|missing|lost|exception|fehler\w*|geht nicht|gehen nicht|scheitert|schl\S+gt fehl|klappt nicht|hängt|bricht ab|nicht mehr|kann nicht)\b`)
+var complaint = lazily(`(?i)\b(fail\w*|errors?|cannot|can't|can not|unable|not able|not possible|impossible|block(s|ed|ing)?|(does|do|did|will|would|is|are) not|(does|do|did|wo|is|are|could|would|was)n't|could not|was not|troubles?|problems?|issues?|difficult\w*|never|neither|no (updates|longer|more)|not any ?more|stops?|stopped|refuse[sd]?|br(ea|o)k(s|e|en|ing)?|prevents?|prevented|keep(s|ing)? .{1,60} from|interfer\w*|crash\w*|hangs?|hung|stuck|freez\w*|froze\w*|endless\w*|forever|rejected|denied|corrupt\w*|damaged|roll(s|ed)? back|revert\w*|undo\w*|grey(ed)? out|gray(ed)? out|nothing|nag(s|ging)?|slow(ly)?|takes? (hours|forever|ages)|incompatible|unsupported|not supported|defective|broken|conflict\w*|missing|lost|exception|fehler\w*|geht nicht|gehen nicht|scheitert|schl\S+gt fehl|klappt nicht|hängt|bricht ab|nicht mehr|kann nicht)\b|失敗|失败|エラー|错误|錯誤|できない|できません|無法|无法|ошибк|не удал|échec|échou|erreur|falló|fallo|errore|mislukt`)
 
 func symptomStage(k FailureKind) Stage {
 	switch k {

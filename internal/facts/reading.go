@@ -202,6 +202,7 @@ func (r *reading) failRecord(rec *winlog.Record, h codes.HRESULT, stage Stage, w
 // failWith counts a failing record with more known about it.
 func (r *reading) failWith(rec *winlog.Record, f Failure) {
 	if f.Code != 0 && r.noise.is(r.in, f.Code, rec) {
+		r.source.Harmless++
 		return
 	}
 	if f.Kind == "" {

@@ -45,6 +45,41 @@ func parseServicing(line []byte, rec *Record) bool {
 	return true
 }
 
+// parseSetup reads setupact.log and setuperr.log. The one in the Windows folder is
+// written to by parts of Windows that put their own name where the header would be,
+// some of them behind a date of their own (checked on real samples):
+//
+//	AudMig: Migrated {a45c254e-df1c-4efd-8020-67d146a850e0},2 property at 1
+//	[05/08/2025 09:40.53.963] WudfCoInstaller: ImpersonationLevel set to 2
+func parseSetup(line []byte, rec *Record) bool {
+	t, rest := partDate(line)
+	for _, name := range setupParts {
+		if text, ok := bytes.CutPrefix(rest, name); ok && len(text) > 1 && text[0] == ':' && text[1] == ' ' {
+			*rec = Record{Line: rec.Line, Repeats: rec.Repeats, Fields: rec.Fields, Time: t, Level: LevelInfo, Text: rest}
+			rec.Code = failingCode(rest)
+			return true
+		}
+	}
+	return parseServicing(line, rec)
+}
+
+// setupParts are the parts of Windows that write to setupact.log without its header.
+var setupParts = [][]byte{[]byte("AudMig"), []byte("WudfCoInstaller"), []byte("WdfCoInstaller")}
+
+// partDate reads "[MM/DD/YYYY HH:MM.SS.mmm] " and returns what follows; without one,
+// the zero time and the line.
+func partDate(line []byte) (time.Time, []byte) {
+	const layout = "[01/02/2006 15:04.05.000] "
+	if len(line) <= len(layout) || line[0] != '[' || line[len(layout)-2] != ']' {
+		return time.Time{}, line
+	}
+	t, err := time.Parse(layout, string(line[:len(layout)]))
+	if err != nil {
+		return time.Time{}, line
+	}
+	return t, line[len(layout):]
+}
+
 var servicingLevels = []struct {
 	name  []byte
 	level Level

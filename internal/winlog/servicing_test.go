@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -141,3 +142,27 @@ func FuzzServicing(f *testing.F) {
 }
 
 func BenchmarkServicing(b *testing.B) { benchmarkScan(b, CBS, servicingLog(20_000)) }
+
+// The log in the Windows folder holds lines of parts that put their own name where
+// the header would be.
+func TestSetupParts(t *testing.T) {
+	tests := []struct {
+		line, text string
+		want       time.Time
+	}{
+		{"AudMig: Migrated {a45c254e-df1c-4efd-8020-67d146a850e0},2 property at 1", "AudMig: Migrated {a45c254e-df1c-4efd-8020-67d146a850e0},2 property at 1", time.Time{}},
+		{"[05/08/2025 09:40.53.963] WudfCoInstaller: ImpersonationLevel set to 2", "WudfCoInstaller: ImpersonationLevel set to 2", time.Date(2025, 5, 8, 9, 40, 53, 963e6, time.UTC)},
+	}
+	for _, tt := range tests {
+		rec := Record{Line: 3}
+		if !parseSetup([]byte(tt.line), &rec) || rec.Continued || string(rec.Text) != tt.text || !rec.Time.Equal(tt.want) {
+			t.Errorf("%s: got %q at %v, continued %v", tt.line, rec.Text, rec.Time, rec.Continued)
+		}
+	}
+	for _, other := range []string{"[99/08/2025 09:40.53.963] WudfCoInstaller: x", "AudMig", "  AudMigrate: no part"} {
+		rec := Record{Line: 4}
+		if parseSetup([]byte(other), &rec) && !rec.Continued {
+			t.Errorf("%s: taken for a record", other)
+		}
+	}
+}

@@ -171,7 +171,7 @@ func newParser(kind Kind) *parser {
 	case DISM:
 		return &parser{parse: parseServicing}
 	case Setup:
-		return &parser{parse: parseServicing}
+		return &parser{parse: parseSetup}
 	case SetupAPI:
 		return &parser{parse: newSetupAPI()}
 	default:
