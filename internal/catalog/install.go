@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"updoc/internal/authenticode"
+	"updoc/internal/wim"
 )
 
 // Why a package is not installed although its digest or its signature holds.
@@ -93,26 +94,23 @@ func (t Trust) look(r io.ReaderAt, size int64, name string) (*Checked, error) {
 // lookInside verifies the cabinets in an image, as far as it can be read here. One that
 // is not good is refused; that all are good says nothing of what else is in the image.
 func (c *Checked) lookInside(r io.ReaderAt, size int64, t Trust) error {
-	m, err := openImage(r, size)
-	if err == nil {
-		err = m.cabinets(func(name string, b []byte) error {
-			sig, err := authenticode.Verify(bytes.NewReader(b), int64(len(b)), t.options())
-			if err != nil {
-				return err
+	err := cabinets(r, size, func(name string, b []byte) error {
+		sig, err := authenticode.Verify(bytes.NewReader(b), int64(len(b)), t.options())
+		if err != nil {
+			return err
+		}
+		c.Inside = append(c.Inside, Inside{name, sig.Signer})
+		var p Package
+		if p.readCabinet(bytes.NewReader(b), int64(len(b)), false) == nil && !p.Stack && (c.Identity == "" || p.Build != "") {
+			p.Kind = KindWIM
+			if p.KB == "" {
+				p.KB = c.KB
 			}
-			c.Inside = append(c.Inside, Inside{name, sig.Signer})
-			var p Package
-			if p.readCabinet(bytes.NewReader(b), int64(len(b)), false) == nil && !p.Stack && (c.Identity == "" || p.Build != "") {
-				p.Kind = KindWIM
-				if p.KB == "" {
-					p.KB = c.KB
-				}
-				c.Package = &p
-			}
-			return nil
-		})
-	}
-	if errors.Is(err, errImage) {
+			c.Package = &p
+		}
+		return nil
+	})
+	if errors.Is(err, wim.ErrFormat) {
 		return nil // its digest says that it is what was meant
 	}
 	return err
