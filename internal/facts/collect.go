@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path"
 	"runtime"
 	"slices"
 	"strings"
@@ -142,7 +143,7 @@ func readFile(ctx context.Context, h host.Reader, file host.File, match *matcher
 	case winlog.RegExport, winlog.RegHive: // the host answers for these
 		return r
 	case winlog.ETL:
-		r.gaps = append(r.gaps, Gap{Source: file.Path, Why: "gap.etl"})
+		r.gaps = append(r.gaps, Gap{Source: file.Path, Why: gapTrace})
 		return r
 	case winlog.Binary, winlog.Archive:
 		r.gaps = append(r.gaps, Gap{Source: file.Path, Why: "gap.binary"})
@@ -167,13 +168,38 @@ func readFile(ctx context.Context, h host.Reader, file host.File, match *matcher
 	return r
 }
 
+// gapTrace is why a raw trace is a gap: Windows alone can convert it.
+const gapTrace = "gap.etl"
+
+// tracedSince is when a trace of the update service began, which its name says:
+// WindowsUpdate.20310302.101112.345.1.etl. The converted log tells the same local
+// time, so that a log which goes on after it holds what is in the trace.
+func tracedSince(file string) (time.Time, bool) {
+	part := strings.Split(path.Base(strings.ReplaceAll(file, `\`, "/")), ".")
+	if len(part) < 4 || !strings.EqualFold(part[0], "WindowsUpdate") {
+		return time.Time{}, false
+	}
+	t, err := time.Parse("20060102 150405", part[1]+" "+part[2])
+	return t, err == nil
+}
+
 // merge joins the readings in the order of the files.
 func (f *Facts) merge(readings []*reading) {
+	var converted time.Time
+	for _, r := range readings {
+		if st := r.source.Stats; r.converted.After(converted) && st.Undecoded*2 <= st.Lines {
+			converted = r.converted
+		}
+	}
 	for _, r := range readings {
 		if r.source.Path != "" { // an answer is no file
 			f.Sources = append(f.Sources, r.source)
 		}
-		f.Gaps = append(f.Gaps, r.gaps...)
+		for _, g := range r.gaps {
+			if since, ok := tracedSince(g.Source); g.Why != gapTrace || !ok || !since.Before(converted) {
+				f.Gaps = append(f.Gaps, g)
+			}
+		}
 		for id, seen := range r.marks {
 			f.marks[id] = append(f.marks[id], seen...)
 		}

@@ -361,6 +361,25 @@ func TestGaps(t *testing.T) {
 	suffering(t, f)
 }
 
+// A trace is no gap where the log that Windows made of it is there; one that began
+// later is, and one whose name tells no time.
+func TestConvertedTraces(t *testing.T) {
+	f := machine(t, map[string]string{
+		"WindowsUpdate.20310302.101112.345.1.etl": "\x00\x10\x00\x00trace",
+		"windowsupdate.20310304.080910.345.1.etl": "\x00\x10\x00\x00trace",
+		"other.etl":         "\x00\x10\x00\x00trace",
+		"WindowsUpdate.log": "2031/03/03 18:31:07.7710046 3912  6720  Agent           * START * Finding updates CallerId = UpdateOrchestrator  Id = 31\r\n2031/03/03 18:31:11.1290036 3912  6720  Agent           * END * Finding updates CallerId = UpdateOrchestrator, Id = 31, Exit code = 0x00000000\r\n",
+	})
+	var got []string
+	for _, g := range f.Gaps {
+		got = append(got, g.Source+" "+g.Why)
+	}
+	slices.Sort(got)
+	if d := cmp.Diff([]string{"other.etl gap.etl", "windowsupdate.20310304.080910.345.1.etl gap.etl"}, got); d != "" {
+		t.Errorf("gaps (-want +got):\n%s", d)
+	}
+}
+
 // broken is a host whose files cannot be opened or end early, and whose registry
 // refuses.
 type broken struct {

@@ -90,6 +90,9 @@ func isGUID(g []byte) bool {
 
 func (r *windowsUpdateReading) record(rec *winlog.Record) error {
 	r.lines++
+	if rec.Time.After(r.converted) {
+		r.converted = rec.Time
+	}
 	r.mark(rec)
 	text := rec.Text
 	r.titled(text)

@@ -44,6 +44,8 @@ type reading struct {
 	noise noiseTable
 	phase when // how far setup is, in its logs
 
+	converted time.Time // the last line of a WindowsUpdate.log: traces up to it are in that log
+
 	marks     map[string][]Seen
 	codes     map[codes.HRESULT]Seen
 	failures  []Failure
