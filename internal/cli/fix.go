@@ -135,7 +135,14 @@ func hold(state string) (release func() error, err error) {
 	return release, nil
 }
 
+// notAllowed is that updoc could not write what it has to before it changes anything.
 func notAllowed(err error) error {
+	switch {
+	case durable.IsFull(err):
+		return &hinted{err, "nothing was changed: what takes a change back is written down first, and the disk is full; free some megabytes on it and run this again", ExitBroken}
+	case durable.IsReadOnly(err):
+		return &hinted{err, "nothing was changed: what takes a change back is written down first, and the disk is write-protected or was switched to read-only after errors; look at it with chkdsk", ExitNotAllowed}
+	}
 	return &hinted{err, "repairing needs an administrator: start updoc from a command prompt that was opened with 'Run as administrator'", ExitNotAllowed}
 }
 
@@ -308,7 +315,11 @@ func (t *treating) carryOut(ctx context.Context, env *Env, r *repair.Runner, ask
 		_, err := fmt.Fprintln(env.Stdout, report.PersonText())
 		return errors.Join(err, exitOf(repair.Stopped))
 	case err != nil:
-		return &hinted{err, "nothing is lost: 'updoc resume' goes on, 'updoc undo' takes back what was done", ExitBroken}
+		hint := "nothing is lost: 'updoc resume' goes on, 'updoc undo' takes back what was done"
+		if durable.IsFull(err) {
+			hint = "the disk is full; free some megabytes on it. N" + hint[1:]
+		}
+		return &hinted{err, hint, ExitBroken}
 	}
 	end := j.Summary()
 	note(report.ResultNote(j.Plan(), res, end))

@@ -25,3 +25,11 @@ func Lock(name string) (release func() error, err error) {
 	}
 	return f.Close, nil
 }
+
+// IsFull reports that there is no room, or no more for this user.
+func IsFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, ErrFull)
+}
+
+// IsReadOnly reports that the disk takes no changes from anybody.
+func IsReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }

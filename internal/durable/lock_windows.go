@@ -27,3 +27,20 @@ func Lock(name string) (release func() error, err error) {
 	}
 	return func() error { return syscall.CloseHandle(h) }, nil
 }
+
+// What a disk says that takes no more (learn.microsoft.com: "System Error Codes
+// (0-499)", "System Error Codes (1000-1299)").
+const (
+	errHandleDiskFull = syscall.Errno(39)
+	errDiskFull       = syscall.Errno(112)
+	errQuota          = syscall.Errno(1295) // ERROR_DISK_QUOTA_EXCEEDED
+	errWriteProtect   = syscall.Errno(19)
+)
+
+// IsFull reports that there is no room, or no more for this user.
+func IsFull(err error) bool {
+	return errors.Is(err, errHandleDiskFull) || errors.Is(err, errDiskFull) || errors.Is(err, errQuota) || errors.Is(err, ErrFull)
+}
+
+// IsReadOnly reports that the disk takes no changes from anybody.
+func IsReadOnly(err error) bool { return errors.Is(err, errWriteProtect) }
