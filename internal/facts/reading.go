@@ -106,7 +106,7 @@ func (r *reading) hearing(d digest) func(*winlog.Record) error {
 	return func(rec *winlog.Record) error {
 		failures, codes := len(r.failures), len(r.codes)
 		err := d.record(rec)
-		if len(r.heard)+len(rec.Text) < maxHeard && (r.written() || len(r.failures) > failures || len(r.codes) > codes || rec.Level >= winlog.LevelWarning || trouble().Match(rec.Text)) {
+		if len(r.heard)+len(rec.Text) < maxHeard && (r.written() || len(r.failures) > failures || len(r.codes) > codes || rec.Level >= winlog.LevelWarning || tellsTrouble(rec.Text)) {
 			r.heard = append(append(r.heard, rec.Text...), '\n')
 		}
 		return err
@@ -116,8 +116,31 @@ func (r *reading) hearing(d digest) func(*winlog.Record) error {
 // written reports a note or a console's output: what somebody chose to show.
 func (r *reading) written() bool { return r.in&(inNote|inOutput) != 0 }
 
-// trouble finds the words with which logs tell that something went wrong.
-var trouble = lazily(`(?i)error|fail|warn|0x8|\[8`)
+// tellsTrouble finds the words with which logs tell that something went wrong. It sees
+// every line that is looked at, so it is no expression.
+func tellsTrouble(text []byte) bool {
+	for i, c := range text {
+		var word string
+		switch c {
+		case 'e', 'E':
+			word = "error"
+		case 'f', 'F':
+			word = "fail"
+		case 'w', 'W':
+			word = "warn"
+		case '0':
+			word = "0x8"
+		case '[':
+			word = "[8"
+		default:
+			continue
+		}
+		if rest := text[i:]; len(rest) >= len(word) && strings.EqualFold(string(rest[:len(word)]), word) {
+			return true
+		}
+	}
+	return false
+}
 
 // lazily compiles an expression when it is first needed: all of them together are a
 // millisecond of every start of the program.

@@ -2,6 +2,7 @@ package winlog
 
 import (
 	"bytes"
+	"hash/maphash"
 	"slices"
 	"strings"
 	"time"
@@ -75,9 +76,12 @@ const (
 
 // Same reports whether two faults are of the same thing.
 func (f StoreFault) Same(o StoreFault) bool {
-	return f.Kind == o.Kind && strings.EqualFold(f.Component, o.Component) && f.Version == o.Version &&
-		strings.EqualFold(f.File, o.File) && (f.Package == o.Package || f.Component != "" || f.File != "")
+	return f.Kind == o.Kind && sameName(f.File, o.File) && sameName(f.Component, o.Component) && f.Version == o.Version &&
+		(f.Package == o.Package || f.Component != "" || f.File != "")
 }
+
+// sameName compares names of files and components; most differ in length.
+func sameName(a, b string) bool { return len(a) == len(b) && strings.EqualFold(a, b) }
 
 // Bounds of what is kept: a damaged disk fills a log with thousands of faults.
 const (
@@ -100,7 +104,16 @@ type StoreReader struct {
 	report  bool       // inside of its report
 	sfc     StoreCheck
 	mending bool // sfc has checked everything, and repairs
+
+	// What the lines of sfc were about: it says of each file two or three times, and
+	// of a damaged disk ten thousand times, what it cannot do.
+	about map[uint64]int // index of a fault by the line's hash; past the last: counted in More
+	last  int            // the fault of the line before, -1 if it was of none
+	seed  maphash.Seed
 }
+
+// maxAbout bounds the lines of sfc that are known again.
+const maxAbout = 4096
 
 // Log returns what was read so far.
 func (r *StoreReader) Log() StoreLog {
@@ -118,6 +131,7 @@ func (r *StoreReader) Log() StoreLog {
 
 var (
 	srMark        = []byte("[SR] ")
+	cannotRepair  = []byte("Cannot repair member file ")
 	repairSession = []byte("Store Corruption Detect/Repair)")
 	readiness     = []byte("Checking System Update Readiness")
 	addSource     = []byte("Exec: Addsource called")
@@ -423,12 +437,14 @@ func splitName(b []byte) (name, rest []byte) {
 	return b, nil
 }
 
-func (c *StoreCheck) add(f StoreFault) {
+// add files a fault and returns its index.
+func (c *StoreCheck) add(f StoreFault) int {
 	if len(c.Faults) == maxFaults {
 		c.More++
-		return
+		return maxFaults
 	}
 	c.Faults = append(c.Faults, f)
+	return len(c.Faults) - 1
 }
 
 func faultKind(name string) string {
@@ -559,20 +575,24 @@ func (r *StoreReader) systemFiles(rec *Record, text []byte) {
 	c.End = later(c.End, rec.Time)
 	switch {
 	case verifying:
-	case has("Cannot repair member file "):
-		c.member(text, rec.Line)
+	case bytes.HasPrefix(text, cannotRepair):
+		r.told(text, false, func() int { return c.member(text, rec.Line) })
 	case has("Repaired file "):
-		c.settle(srPath(text, "Repaired file ", " by copying"), true, rec.Line)
+		r.told(text, true, func() int { return c.settle(srPath(text, "Repaired file ", " by copying"), true, rec.Line) })
 	case has("Unable to repair "):
-		c.settle(srPath(text, "Unable to repair ", "\x00"), false, rec.Line)
+		r.told(text, false, func() int { return c.settle(srPath(text, "Unable to repair ", "\x00"), false, rec.Line) })
 	case has("Could not reproject corrupted file "):
-		c.settle(srPath(text, "Could not reproject corrupted file ", ";"), false, rec.Line)
+		r.told(text, false, func() int {
+			return c.settle(srPath(text, "Could not reproject corrupted file ", ";"), false, rec.Line)
+		})
 	case has("Repairing file "), has("Repairing corrupted file "):
-		_, s, _ := bytes.Cut(text, []byte("file "))
-		c.settle(srPath(s, "", " from store"), true, rec.Line)
+		r.told(text, true, func() int {
+			_, s, _ := bytes.Cut(text, []byte("file "))
+			return c.settle(srPath(s, "", " from store"), true, rec.Line)
+		})
 	case has("This component was referenced by "):
-		if n := len(c.Faults); n > 0 && c.Faults[n-1].Package == "" {
-			f := &c.Faults[n-1]
+		if i := r.last; i >= 0 && i < len(c.Faults) && c.Faults[i].Package == "" {
+			f := &c.Faults[i]
 			f.Package = packageIdentity(text)
 			f.KB = kbOf(f.Package)
 		}
@@ -586,13 +606,37 @@ func (r *StoreReader) systemFiles(rec *Record, text []byte) {
 	c.Repair = c.Repair || has("Repaired file ") || has("Repairing file ") || has("Repairing corrupted file ")
 }
 
+// told takes what a line says of a file: by find, which files it and returns the index of
+// its fault, or, where the very line was there before, without reading it again.
+func (r *StoreReader) told(text []byte, fixed bool, find func() int) {
+	if r.about == nil {
+		r.about, r.seed = map[uint64]int{}, maphash.MakeSeed()
+	}
+	key := maphash.Bytes(r.seed, text)
+	i, known := r.about[key]
+	if !known {
+		if i = find(); len(r.about) < maxAbout {
+			r.about[key] = i
+		}
+		r.last = i
+		return
+	}
+	if r.last = i; i < 0 || i >= len(r.sfc.Faults) {
+		return
+	}
+	f := &r.sfc.Faults[i]
+	if f.Fixed = fixed; f.Kind == FaultPayload && !bytes.HasPrefix(text, cannotRepair) {
+		f.NoSource = !fixed
+	}
+}
+
 // longPause between two lines of sfc says that the later belongs to another run: one
 // batch of a hundred components takes seconds, minutes on a failing disk.
 const longPause = 45 * time.Minute
 
 func (r *StoreReader) closeFiles() {
 	r.keep(r.sfc.counted())
-	r.sfc, r.mending = StoreCheck{}, false
+	r.sfc, r.mending, r.about, r.last = StoreCheck{}, false, nil, -1
 }
 
 // counted counts the faults of a run of sfc, which has no summary.
@@ -608,16 +652,16 @@ func (c StoreCheck) counted() StoreCheck {
 
 // member reads "Cannot repair member file [l:10]'a.dll' of NAME, version 10.0.1.2, arch amd64, ..."
 // and the older "[l:20{10}]\"a.dll\" of NAME, Version = 6.2.1.2, pA = ...".
-func (c *StoreCheck) member(text []byte, line int) {
+func (c *StoreCheck) member(text []byte, line int) int {
 	f := StoreFault{Kind: FaultPayload, Line: line}
 	_, s, _ := bytes.Cut(text, []byte("member file "))
 	i := bytes.IndexAny(s, `'"`)
 	if i < 0 {
-		return
+		return -1
 	}
 	name, rest, ok := bytes.Cut(s[i+1:], s[i:i+1])
 	if !ok {
-		return
+		return -1
 	}
 	f.File = bounded(strings.ToValidUTF8(string(name), "\uFFFD"))
 	f.Component = bounded(after(rest, []byte(" of "), ","))
@@ -627,16 +671,16 @@ func (c *StoreCheck) member(text []byte, line int) {
 	for i := range c.Faults {
 		if c.Faults[i].Same(f) {
 			c.Faults[i].Fixed = false
-			return
+			return i
 		}
 	}
-	c.add(f)
+	return c.add(f)
 }
 
 // settle notes that a file was repaired, or could not be.
-func (c *StoreCheck) settle(p string, fixed bool, line int) {
+func (c *StoreCheck) settle(p string, fixed bool, line int) int {
 	if p == "" {
-		return
+		return -1
 	}
 	f := StoreFault{Kind: FaultFile, File: p, Fixed: fixed, Line: line}
 	const store = `\winsxs\`
@@ -646,19 +690,19 @@ func (c *StoreCheck) settle(p string, fixed bool, line int) {
 		f.Version = keyVersion(f.Component)
 		for i := range c.Faults { // sfc names it in short beforehand
 			x := &c.Faults[i]
-			if x.Kind == FaultPayload && x.Version == f.Version && strings.EqualFold(x.File, f.File) {
+			if x.Kind == FaultPayload && sameName(x.File, f.File) && x.Version == f.Version {
 				x.Fixed, x.NoSource = fixed, !fixed
-				return
+				return i
 			}
 		}
 	}
 	for i := range c.Faults {
 		if c.Faults[i].Same(f) {
 			c.Faults[i].Fixed = fixed
-			return
+			return i
 		}
 	}
-	c.add(f)
+	return c.add(f)
 }
 
 // srPath reads the path that sfc writes in pieces, "\??\C:\Windows\System32\\[l:5]'a.dll'",
