@@ -118,7 +118,7 @@ func machineOf(line string) string {
 	switch {
 	case strings.HasPrefix(line, "updoc isolate"):
 		return "isolate-service"
-	case strings.HasPrefix(line, "updoc repair-store") && strings.Contains(line, ".iso"):
+	case (strings.HasPrefix(line, "updoc repair-store") || strings.HasPrefix(line, "updoc fix")) && strings.Contains(line, ".iso"):
 		return "components-disc-file"
 	case strings.HasPrefix(line, "updoc repair-store"):
 		return "components-policy-medium"

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,8 @@ import (
 	"updoc/internal/procedure"
 	"updoc/internal/repair"
 	"updoc/internal/report"
+	"updoc/internal/store"
+	"updoc/internal/wim"
 )
 
 func newFix(env *Env) *cobra.Command {
@@ -30,6 +33,7 @@ func newFix(env *Env) *cobra.Command {
 		plain         bool
 		maxRisk       string
 		from          []string
+		source        string
 		t             treating
 	)
 	cmd := &cobra.Command{
@@ -42,13 +46,15 @@ updating that failed is tried again, and updoc stops at the first cure. Proxies 
 policies stay as they are unless they are the proven cause. What cannot be taken back
 is done only with --max-risk permanent, and has a question of its own even with --yes.
 
-With --from it rehearses the plan on a bundle and changes nothing.
+With --from it rehearses the plan on a bundle and changes nothing. With --source it may
+bring services of updating that were deleted back from an image of the same Windows.
 
 Exit codes: 0 cured or healthy, 1 not cured, 2 wrong usage, 3 could not find out,
 4 a repair failed (nothing is lost), 5 restart needed, 6 not allowed.`,
 		Example: `  updoc fix --plan                       what it would do, and why
   updoc fix                              do it, asking first
   updoc fix --yes --max-risk reversible  do what can be taken back, without asking
+  updoc fix --source C:\windows.iso       with an ISO file of this Windows at hand
   updoc fix --from bundle.zip            rehearse it on another machine's bundle`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -58,13 +64,16 @@ Exit codes: 0 cured or healthy, 1 not cured, 2 wrong usage, 3 could not find out
 			if !slices.Contains([]string{"reversible", "restart", "permanent"}, maxRisk) {
 				return usage("--max-risk is reversible, restart or permanent", "no such risk: %q", maxRisk)
 			}
+			if len(from) > 0 && source != "" {
+				return usage("--source is for this machine", "--from and --source together")
+			}
 			if len(from) > 0 {
 				return t.rehearse(cmd.Context(), env, from, repair.Risk(maxRisk))
 			}
-			if !planOnly && !yes && !plain && t.format == "text" && env.fullScreen() {
+			if !planOnly && !yes && !plain && source == "" && t.format == "text" && env.fullScreen() {
 				return t.fixOnTerminal(cmd.Context(), env, repair.Risk(maxRisk))
 			}
-			return t.fix(cmd.Context(), env, fixing{planOnly, yes, repair.Risk(maxRisk)})
+			return t.fix(cmd.Context(), env, fixing{planOnly, yes, repair.Risk(maxRisk), source})
 		},
 	}
 	f := cmd.Flags()
@@ -72,6 +81,7 @@ Exit codes: 0 cured or healthy, 1 not cured, 2 wrong usage, 3 could not find out
 	f.BoolVarP(&yes, "yes", "y", false, "do not ask before the plan is carried out")
 	f.BoolVar(&plain, "plain", false, "ask line by line, and do not fill the terminal")
 	f.StringVar(&maxRisk, "max-risk", "restart", "the greatest risk: reversible, restart or permanent")
+	f.StringVar(&source, "source", "", "an ISO file, an install.wim, a medium or a Windows folder of this machine's build and edition")
 	f.StringArrayVar(&from, "from", nil, "rehearse on this bundle, folder or file; may be repeated")
 	f.BoolVar(&t.advice, "advice", false, "show all that others have to be told, with texts for their settings")
 	t.flags(cmd)
@@ -103,6 +113,14 @@ func (t *treating) check() error {
 		return usage("the formats are text, json", "no such format: %q", t.format)
 	}
 	return nil
+}
+
+// place is the full path of a file that somebody named, where it is on this machine.
+func (t *treating) place(name string) string {
+	if full, err := filepath.Abs(name); err == nil && t.lab == "" {
+		return full
+	}
+	return name
 }
 
 // patient opens the machine and the directory of its journals.
@@ -150,6 +168,7 @@ func notAllowed(err error) error {
 type fixing struct {
 	planOnly, yes bool
 	maxRisk       repair.Risk
+	source        string // an image of this Windows
 }
 
 func (t *treating) fix(ctx context.Context, env *Env, how fixing) error {
@@ -162,6 +181,9 @@ func (t *treating) fix(ctx context.Context, env *Env, how fixing) error {
 	x, err := examine(ctx, p, how.maxRisk, t.blind, bar)
 	if err == nil {
 		err = x.stock(ctx, p, how.maxRisk, bar)
+	}
+	if err == nil && how.source != "" {
+		err = x.shipped(ctx, env, p, t.place, how)
 	}
 	bar.done()
 	if err != nil {
@@ -264,6 +286,46 @@ func (x *examined) stock(ctx context.Context, h host.Reader, most repair.Risk, b
 	}
 	x.facts.Startup = facts.Fact[host.Startup]{State: facts.Present, Value: s, Source: host.AskStartup}
 	x.plan = repair.New(x.facts, x.diagnosis, repair.Options{Run: x.plan.Run, MaxRisk: most})
+	return nil
+}
+
+// shipped looks for services that are gone in an image that somebody gave. One that is not
+// the machine's own Windows is refused by what it lacks.
+func (x *examined) shipped(ctx context.Context, env *Env, p Patient, place func(string) string, how fixing) error {
+	img, index, err := askImage(ctx, p, place, how.source)
+	if err != nil {
+		return err
+	}
+	e, why := store.Fit(x.facts, *img, index)
+	if why.ID != "" {
+		return usage("give an image of the build and the edition that this machine has", "%s: %s", img.Path, report.Sentence(why))
+	}
+	if !slices.ContainsFunc(x.plan.Treatments, func(t repair.Treatment) bool { return t.ID == "restore-deleted-service" }) {
+		fmt.Fprintln(env.Stderr, "updoc: nothing of what was found needs --source: no service of updating is missing")
+		return nil
+	}
+	a, err := p.Ask(ctx, host.Question{Name: host.AskServiceCopies, Args: map[string]string{"path": img.Path, "index": strconv.Itoa(e.Index)}})
+	var found host.ServiceCopies
+	switch {
+	case errors.Is(err, wim.ErrFormat):
+		return &hinted{
+			fmt.Errorf("%s holds its files in a way that updoc does not read", img.Path),
+			fmt.Sprintf("DISM makes one of it that it reads: dism /Export-Image /SourceImageFile:%s /SourceIndex:%d /DestinationImageFile:C:\\install.wim /Compress:max", img.Path, e.Index), ExitUnknown,
+		}
+	case err != nil:
+		return &hinted{err, "copy the image to a drive of this machine, and name it there", ExitUnknown}
+	}
+	if err := json.Unmarshal(a.JSON, &found); err != nil {
+		return fmt.Errorf("answer %s: %w", host.AskServiceCopies, err)
+	}
+	if len(found.Copies) == 0 {
+		fmt.Fprintln(env.Stderr, "updoc: what is missing is not in", img.Path)
+		return nil
+	}
+	c := &x.facts.Copies
+	c.State, c.Source = facts.Present, cmp.Or(c.Source, a.Source)
+	c.Value.Copies = append(c.Value.Copies, found.Copies...) // behind what the machine itself keeps
+	x.plan = repair.New(x.facts, x.diagnosis, repair.Options{Run: x.plan.Run, MaxRisk: how.maxRisk})
 	return nil
 }
 

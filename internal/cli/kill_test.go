@@ -229,7 +229,7 @@ func storePatient(t *testing.T, name, source string) planned {
 	r.lab = dir
 	var err error
 	if source != "" {
-		if opt.Image, opt.Index, err = r.image(t.Context(), p); err != nil {
+		if opt.Image, opt.Index, err = askImage(t.Context(), p, r.place, source); err != nil {
 			t.Fatal(err)
 		}
 	} else if a := store.Assess(f, opt); len(a.KBs()) > 0 {

@@ -124,7 +124,7 @@ func (r *storeRepair) run(ctx context.Context, env *Env) error {
 		}
 		kit = true
 	default:
-		if opt.Image, opt.Index, err = r.image(ctx, p); err != nil {
+		if opt.Image, opt.Index, err = askImage(ctx, p, r.place, r.source); err != nil {
 			return err
 		}
 	}
@@ -326,18 +326,14 @@ func (r *storeRepair) packages(ctx context.Context, env *Env, p Patient, state, 
 // also with the prefix that DISM has for it.
 var indexed = regexp.MustCompile(`(?i)^(?:wim:|esd:)?(.+\.(?:wim|esd|iso)):(\d{1,3})$`)
 
-// image looks at the image that was given.
-func (r *storeRepair) image(ctx context.Context, p Patient) (*host.Image, int, error) {
-	name, index := r.source, 0
+// askImage looks at the image that was given; place makes a full path of a name.
+func askImage(ctx context.Context, p Patient, place func(string) string, source string) (*host.Image, int, error) {
+	name, index := source, 0
 	if m := indexed.FindStringSubmatch(name); m != nil {
 		name = m[1]
 		index, _ = strconv.Atoi(m[2])
 	}
-	if r.lab == "" {
-		if full, err := filepath.Abs(name); err == nil {
-			name = full
-		}
-	}
+	name = place(name)
 	a, err := p.Ask(ctx, host.Question{Name: host.AskImage, Args: map[string]string{"path": name}})
 	var img host.Image
 	switch {

@@ -13,7 +13,8 @@ import (
 	"updoc/internal/winlog"
 )
 
-// AskServiceCopies asks for [ServiceCopies]. A recording does not ask it: what stood in
+// AskServiceCopies asks for [ServiceCopies]: of what the machine keeps of itself, or, by the
+// arguments "path" and "index", of one Windows in an image that somebody gave. A recording does not ask it: what stood in
 // the registry once is no symptom, and only the machine itself can be given it back.
 const AskServiceCopies = "service-copies"
 
@@ -29,12 +30,13 @@ type ServiceCopies struct {
 // ServiceCopy is one service as an older state of the machine has it.
 type ServiceCopy struct {
 	Name  string        `json:"name"`
-	From  string        `json:"from"`           // "HarddiskVolumeShadowCopy3"
-	Taken time.Time     `json:"taken,omitzero"` // when the registry of that state was written
-	Build string        `json:"build"`          // of the Windows of that state: "22631"
-	File  string        `json:"file"`           // what the service runs, as a path of the machine: its ServiceDll, else its program
-	Here  bool          `json:"here"`           // that file exists now
-	Keys  []ServiceTree `json:"keys"`           // the service's own key first
+	From  string        `json:"from"`            // "HarddiskVolumeShadowCopy3", "D:\\sources\\install.wim, 6"
+	Image bool          `json:"image,omitempty"` // as Windows is shipped, and not as this machine was
+	Taken time.Time     `json:"taken,omitzero"`  // when the registry of that state was written
+	Build string        `json:"build"`           // of the Windows of that state: "22631"
+	File  string        `json:"file"`            // what the service runs, as a path of the machine: its ServiceDll, else its program
+	Here  bool          `json:"here"`            // that file exists now
+	Keys  []ServiceTree `json:"keys"`            // the service's own key first
 }
 
 // ServiceTree is one key of a service.
@@ -58,6 +60,7 @@ func Restorable(name string) bool {
 // OlderState is a registry as it was.
 type OlderState struct {
 	From  string
+	Image bool // as Windows is shipped
 	Taken time.Time
 	// Key reads a key of HKLM\SYSTEM, in which CurrentControlSet is the set that was
 	// current, or of HKLM\SOFTWARE.
@@ -100,7 +103,7 @@ func FindServiceCopies(ctx context.Context, r Reader, states []OlderState, windo
 			if found[name] == maxCopies {
 				continue
 			}
-			c := ServiceCopy{Name: name, From: s.From, Taken: s.Taken, Build: build}
+			c := ServiceCopy{Name: name, From: s.From, Image: s.Image, Taken: s.Taken, Build: build}
 			switch err := s.tree(ctx, name, &c); {
 			case errors.Is(err, ErrNotExist):
 				continue // that state did not have it either

@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -48,7 +50,7 @@ func (m *Machine) Ask(ctx context.Context, q host.Question) (host.Answer, error)
 		}
 		v = found
 	case host.AskServiceCopies:
-		found, err := host.FindServiceCopies(ctx, m, m.older(), `C:\Windows`, func(p string) (bool, error) { return m.exists(p), nil })
+		found, err := m.copies(ctx, q.Args)
 		if err != nil {
 			return host.Answer{}, fmt.Errorf("answer %s: %w", q.Name, err)
 		}
@@ -133,6 +135,31 @@ func (d drives) List(p string, each func(host.Listed) bool) error {
 
 // InUse implements [host.FileSystem].
 func (d drives) InUse(p string) bool { return d.m.inUse(p) != nil }
+
+// copies answers host.AskServiceCopies.
+func (m *Machine) copies(ctx context.Context, args map[string]string) (host.ServiceCopies, error) {
+	states := m.older()
+	if p := args["path"]; p != "" {
+		img, err := m.image(p)
+		if err != nil {
+			return host.ServiceCopies{}, err
+		}
+		inside := img
+		if inside.Path, err = filepath.Rel(m.root(), m.place(img.Path)); err != nil {
+			return host.ServiceCopies{}, err
+		}
+		inside.Path = filepath.ToSlash(inside.Path)
+		index, _ := strconv.Atoi(args["index"])
+		s, done, err := host.ImageState(os.DirFS(m.root()), inside, index)
+		if err != nil {
+			return host.ServiceCopies{}, err
+		}
+		defer done()
+		s.From = img.Path + strings.TrimPrefix(s.From, inside.Path)
+		states = []host.OlderState{s}
+	}
+	return host.FindServiceCopies(ctx, m, states, `C:\Windows`, func(p string) (bool, error) { return m.exists(p), nil })
+}
 
 // older is the shadow copy of the machine's volume, if it has one.
 func (m *Machine) older() []host.OlderState {

@@ -31,7 +31,17 @@ func (s MediaSpec) esd() []byte {
 // beforeEditions is how many images of an ESD file come before those of Windows.
 const beforeEditions = 2
 
-func (s MediaSpec) images(first string) []byte {
+// Install is the file with the images, in each of which these files lie.
+func (s MediaSpec) Install(files ...Packed) []byte {
+	images := make([][]Packed, len(s.Editions))
+	for i := range images {
+		images[i] = files
+	}
+	return wim(s.about(""), images...)
+}
+
+// about describes the images, behind those that come first.
+func (s MediaSpec) about(first string) string {
 	arch := map[string]int{"386": 0, "": 9, "amd64": 9, "arm64": 12}[s.Arch]
 	build, revision, _ := strings.Cut(s.Build, ".")
 	var text strings.Builder
@@ -43,7 +53,11 @@ func (s MediaSpec) images(first string) []byte {
 			escaped(s.Language), escaped(s.Language), escaped(build), escaped(revision))
 	}
 	text.WriteString("</WIM>")
-	doc := utf16.Encode([]rune("\uFEFF" + text.String()))
+	return text.String()
+}
+
+func (s MediaSpec) images(first string) []byte {
+	doc := utf16.Encode([]rune("\uFEFF" + s.about(first)))
 	const head = 208
 	b := make([]byte, head)
 	copy(b, "MSWIM\x00\x00\x00")
@@ -73,11 +87,16 @@ var setupProgram = []byte("MZ")
 
 // disc is the media as an ISO file: a UDF volume as Microsoft's have, written front to
 // back. ECMA-167; OSTA, "Universal Disk Format", revision 1.02.
-func (s MediaSpec) disc() []byte {
+func (s MediaSpec) disc() []byte { return discWith(s.install()) }
+
+// Disc is the media as an ISO file, with images in which these files lie.
+func (s MediaSpec) Disc(files ...Packed) []byte { return discWith(s.Install(files...)) }
+
+func discWith(install []byte) []byte {
 	d := &disc{}
 	d.at(discPartition) // the root's whereabouts, written last
 	setup := d.file(setupProgram)
-	sources := d.directory(map[string]uint32{"install.wim": d.file(s.install())})
+	sources := d.directory(map[string]uint32{"install.wim": d.file(install)})
 	root := d.directory(map[string]uint32{"setup.exe": setup}, entryOf{"sources", sources})
 	le := binary.LittleEndian
 	set := d.at(discPartition)

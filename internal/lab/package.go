@@ -122,10 +122,15 @@ func (u UpdatePackage) Image(p *Publisher) ([]byte, error) {
 	), nil
 }
 
-// WIM packs files into an image without compressing them. "Windows Imaging File Format
-// (WIM)", Microsoft, 2007.
+// WIM packs files into an image without compressing them.
 func WIM(list ...Packed) []byte {
-	const header, folder, archive = 208, 0x10, 0x20
+	return wim("<WIM><IMAGE INDEX=\"1\"><NAME>package</NAME></IMAGE></WIM>", list)
+}
+
+// wim packs files into images without compressing them, with a description. Names with
+// backslashes are paths. "Windows Imaging File Format (WIM)", Microsoft, 2007.
+func wim(about string, images ...[]Packed) []byte {
+	const header = 208
 	le := binary.LittleEndian
 	out := make([]byte, header)
 	copy(out, "MSWIM\x00\x00\x00")
@@ -133,7 +138,7 @@ func WIM(list ...Packed) []byte {
 	le.PutUint32(out[12:], 0x10d00) // version 1.13
 	le.PutUint16(out[40:], 1)       // part
 	le.PutUint16(out[42:], 1)       // of one
-	le.PutUint32(out[44:], 1)       // images
+	le.PutUint32(out[44:], uint32(len(images)))
 	resource := func(to []byte, at, size int, flags byte) {
 		le.PutUint64(to, uint64(size)|uint64(flags)<<56)
 		le.PutUint64(to[8:], uint64(at))
@@ -151,40 +156,94 @@ func WIM(list ...Packed) []byte {
 		out = append(out, b...)
 		return hash
 	}
-	entry := func(name string, attributes uint32, sub int, hash [20]byte) []byte {
-		u := utf16.Encode([]rune(name))
-		size := 102
-		if len(u) > 0 {
-			size += 2*len(u) + 2
+	for _, list := range images {
+		var top wimFolder
+		for _, f := range list {
+			top.add(f.Name, add(f.Data, 0))
 		}
-		b := make([]byte, (size+7)&^7)
-		le.PutUint64(b, uint64(len(b)))
-		le.PutUint32(b[8:], attributes)
-		le.PutUint32(b[12:], 0xffffffff) // no security descriptor
-		le.PutUint64(b[16:], uint64(sub))
-		copy(b[64:], hash[:])
-		le.PutUint16(b[100:], uint16(2*len(u)))
-		for i, c := range u {
-			le.PutUint16(b[102+2*i:], c)
-		}
-		return b
+		dir := []byte{8, 0, 0, 0, 0, 0, 0, 0} // security data: none
+		root := wimEntry("", wimIsFolder, [20]byte{})
+		le.PutUint64(root[16:], uint64(len(dir)+len(root)+8))
+		dir = append(append(dir, root...), make([]byte, 8)...)
+		add(top.write(dir), 2) // metadata
 	}
-	dir := []byte{8, 0, 0, 0, 0, 0, 0, 0} // security data: none
-	root := entry("", folder, 0, [20]byte{})
-	le.PutUint64(root[16:], uint64(len(dir)+len(root)+8))
-	dir = append(append(dir, root...), make([]byte, 8)...)
-	for _, f := range list {
-		dir = append(dir, entry(f.Name, archive, 0, add(f.Data, 0))...)
-	}
-	dir = append(dir, make([]byte, 8)...)
-	add(dir, 2) // metadata
 	resource(out[48:], len(out), len(table), 2)
 	out = append(out, table...)
-	about := utf16.Encode([]rune("\ufeff<WIM><IMAGE INDEX=\"1\"><NAME>package</NAME></IMAGE></WIM>"))
 	at := len(out)
-	for _, c := range about {
+	for _, c := range utf16.Encode([]rune("\ufeff" + about)) {
 		out = le.AppendUint16(out, c)
 	}
 	resource(out[72:], at, len(out)-at, 2)
 	return out
+}
+
+const (
+	wimIsFolder = 0x10
+	wimIsFile   = 0x20
+)
+
+// wimFolder is a folder of an image being written.
+type wimFolder struct {
+	names []string
+	files map[string][20]byte
+	subs  map[string]*wimFolder
+}
+
+func (d *wimFolder) add(path string, hash [20]byte) {
+	name, rest, deeper := strings.Cut(path, `\`)
+	if d.files == nil {
+		d.files, d.subs = map[string][20]byte{}, map[string]*wimFolder{}
+	}
+	if _, is := d.files[name]; !is && d.subs[name] == nil {
+		d.names = append(d.names, name)
+	}
+	if !deeper {
+		d.files[name] = hash
+		return
+	}
+	if d.subs[name] == nil {
+		d.subs[name] = &wimFolder{}
+	}
+	d.subs[name].add(rest, hash)
+}
+
+// write adds the folder's entries to the directories of an image, and behind them those of
+// the folders in it.
+func (d *wimFolder) write(dir []byte) []byte {
+	at := map[string]int{}
+	for _, name := range d.names {
+		if d.subs[name] != nil {
+			at[name] = len(dir)
+			dir = append(dir, wimEntry(name, wimIsFolder, [20]byte{})...)
+			continue
+		}
+		dir = append(dir, wimEntry(name, wimIsFile, d.files[name])...)
+	}
+	dir = append(dir, make([]byte, 8)...)
+	for _, name := range d.names {
+		if sub := d.subs[name]; sub != nil {
+			binary.LittleEndian.PutUint64(dir[at[name]+16:], uint64(len(dir)))
+			dir = sub.write(dir)
+		}
+	}
+	return dir
+}
+
+func wimEntry(name string, attributes uint32, hash [20]byte) []byte {
+	le := binary.LittleEndian
+	u := utf16.Encode([]rune(name))
+	size := 102
+	if len(u) > 0 {
+		size += 2*len(u) + 2
+	}
+	b := make([]byte, (size+7)&^7)
+	le.PutUint64(b, uint64(len(b)))
+	le.PutUint32(b[8:], attributes)
+	le.PutUint32(b[12:], 0xffffffff) // no security descriptor
+	copy(b[64:], hash[:])
+	le.PutUint16(b[100:], uint16(2*len(u)))
+	for i, c := range u {
+		le.PutUint16(b[102+2*i:], c)
+	}
+	return b
 }

@@ -11,6 +11,7 @@ import (
 
 	"updoc/internal/facts"
 	"updoc/internal/host"
+	"updoc/internal/store"
 	"updoc/internal/winlog"
 )
 
@@ -397,8 +398,8 @@ func (f *fit) has(path string) bool {
 }
 
 // fitDeletedService registers what is missing again, as an older state of the same build
-// on the same machine has it: a shadow copy, for one. Where there is none a person brings
-// the image of the build.
+// on the same machine has it, a shadow copy for one, or the image of the build that somebody
+// gave. Where there is neither a person is led.
 func fitDeletedService(f *fit) {
 	table, _ := shippedServices()
 	var gone, later []string
@@ -411,7 +412,11 @@ func fitDeletedService(f *fit) {
 			gone = append(gone, s.name)
 			continue
 		}
-		f.lead("plan.service-copy", "service", c.Name, "from", c.From, "taken", c.Taken.Format(time.DateOnly))
+		if c.Image {
+			f.lead("plan.service-image", "service", c.Name, "from", c.From, "build", c.Build)
+		} else {
+			f.lead("plan.service-copy", "service", c.Name, "from", c.From, "taken", c.Taken.Format(time.DateOnly))
+		}
 		f.do(c.Change())
 		if slices.ContainsFunc(c.Keys, func(k host.ServiceTree) bool { return strings.EqualFold(k.Path, "TriggerInfo") }) {
 			later = append(later, c.Name)
@@ -429,10 +434,13 @@ func fitDeletedService(f *fit) {
 }
 
 // copyOf returns the newest copy of a service that fits this machine: one of the same
-// build, whose file is still where the service wants it.
+// build, whose file is still where the service wants it. An image is that of the build
+// which an enablement package made this one of, too.
 func (f *fit) copyOf(name string) (host.ServiceCopy, bool) {
 	for _, c := range f.Copies.Value.Copies {
-		if strings.EqualFold(c.Name, name) && c.Here && c.Build == strconv.Itoa(f.build()) && c.Change().Check() == nil {
+		build, err := strconv.Atoi(c.Build)
+		same := err == nil && (build == f.build() || c.Image && store.Related(build, f.build()))
+		if same && strings.EqualFold(c.Name, name) && c.Here && c.Change().Check() == nil {
 			return c, true
 		}
 	}

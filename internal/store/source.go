@@ -123,8 +123,8 @@ func (x *assessing) deadRoute() (h codes.HRESULT, what string, dead bool) {
 // the later of the earlier. learn.microsoft.com: "Windows 11 release information".
 var families = [][]int{{19041, 19042, 19043, 19044, 19045}, {22621, 22631}, {26100, 26200}}
 
-// related reports that two builds are the same, or of one family.
-func related(a, b int) bool {
+// Related reports that two builds are the same, or of one family.
+func Related(a, b int) bool {
 	return a == b || slices.ContainsFunc(families, func(f []int) bool { return slices.Contains(f, a) && slices.Contains(f, b) })
 }
 
@@ -162,7 +162,7 @@ func split(s string) (build, revision int) {
 
 // given fits an image that somebody gave, or says why it does not fit.
 func (x *assessing) given(img host.Image) (Source, message.Line) {
-	build, _, edition, arch := x.machine()
+	build, _, _, _ := x.machine()
 	switch {
 	case len(img.Entries) == 0:
 		return Source{}, sentence("store.not.image")
@@ -171,7 +171,7 @@ func (x *assessing) given(img host.Image) (Source, message.Line) {
 	}
 	if img.Kind == host.ImageFolder {
 		e := img.Entries[0]
-		if b, _ := split(e.Build); b != 0 && !related(b, build) {
+		if b, _ := split(e.Build); b != 0 && !Related(b, build) {
 			return Source{}, sentence("store.not.build", "have", e.Build, "want", strconv.Itoa(build))
 		}
 		if !host.RepairSource(img.Path) {
@@ -179,23 +179,32 @@ func (x *assessing) given(img host.Image) (Source, message.Line) {
 		}
 		return Source{Kind: FromFolder, Name: img.Path, Arg: img.Path}, message.Line{}
 	}
+	e, why := x.pick(img)
+	if why.ID != "" {
+		return Source{}, why
+	}
+	s := Source{Kind: FromImage, Name: img.Path + ", " + strconv.Itoa(e.Index), Arg: string(img.Kind) + ":" + img.Path + ":" + strconv.Itoa(e.Index)}
+	if !host.RepairSource(s.Arg) {
+		return Source{}, sentence("store.not.path")
+	}
+	return s, message.Line{}
+}
+
+// pick finds the Windows in an image file that fits, or says why none does.
+func (x *assessing) pick(img host.Image) (host.ImageEntry, message.Line) {
+	build, _, edition, arch := x.machine()
 	why := message.Line{}
 	for _, e := range img.Entries {
 		if x.opt.Index != 0 && e.Index != x.opt.Index {
 			continue
 		}
-		if why = x.misfit(e, build, edition, arch); why.ID != "" {
-			continue
+		if why = x.misfit(e, build, edition, arch); why.ID == "" {
+			return e, why
 		}
-		s := Source{Kind: FromImage, Name: img.Path + ", " + strconv.Itoa(e.Index), Arg: string(img.Kind) + ":" + img.Path + ":" + strconv.Itoa(e.Index)}
-		if !host.RepairSource(s.Arg) {
-			return Source{}, sentence("store.not.path")
-		}
-		return s, message.Line{}
 	}
 	switch {
 	case why.ID == "": // the index that was named is none of it
-		return Source{}, sentence("store.not.index", "index", strconv.Itoa(x.opt.Index), "count", strconv.Itoa(len(img.Entries)))
+		return host.ImageEntry{}, sentence("store.not.index", "index", strconv.Itoa(x.opt.Index), "count", strconv.Itoa(len(img.Entries)))
 	case x.opt.Index == 0 && why.ID == "store.not.edition":
 		var have []string
 		for _, e := range img.Entries {
@@ -203,7 +212,28 @@ func (x *assessing) given(img host.Image) (Source, message.Line) {
 		}
 		why = sentence("store.not.edition", "have", strings.Join(have, ", "), "want", edition)
 	}
-	return Source{}, why
+	return host.ImageEntry{}, why
+}
+
+// Fit finds the Windows in an image that is the machine's own: its build or one that has
+// the same files, its edition and its processor. Index 0 looks at all of them; a Windows
+// folder has one, of which only the build is known.
+func Fit(f *facts.Facts, img host.Image, index int) (host.ImageEntry, message.Line) {
+	x := assessing{f: f, opt: Options{Index: index}}
+	build, _, _, _ := x.machine()
+	switch {
+	case len(img.Entries) == 0:
+		return host.ImageEntry{}, sentence("store.not.image")
+	case build == 0:
+		return host.ImageEntry{}, sentence("store.not.machine")
+	case img.Kind != host.ImageFolder:
+		return x.pick(img)
+	}
+	e := img.Entries[0]
+	if b, _ := split(e.Build); !Related(b, build) {
+		return host.ImageEntry{}, sentence("store.not.build", "have", e.Build, "want", strconv.Itoa(build))
+	}
+	return e, message.Line{}
 }
 
 // misfit says why one Windows of an image is no source for this machine.
@@ -212,7 +242,7 @@ func (x *assessing) misfit(e host.ImageEntry, build int, edition, arch string) m
 	switch {
 	case arch != "" && e.Arch != "" && e.Arch != arch:
 		return sentence("store.not.arch", "have", e.Arch, "want", arch)
-	case !related(b, build):
+	case !Related(b, build):
 		return sentence("store.not.build", "have", e.Build, "want", strconv.Itoa(build))
 	case edition != "" && !strings.EqualFold(e.Edition, edition):
 		return sentence("store.not.edition", "have", e.Edition, "want", edition)

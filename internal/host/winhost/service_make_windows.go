@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -151,7 +153,17 @@ const shadowCopies = 128
 // Windows made of its registry before version 1803.
 // learn.microsoft.com: "Naming Files, Paths, and Namespaces"; "The system registry is no
 // longer backed up to the RegBack folder".
-func serviceCopies(ctx context.Context, h *Host, _ map[string]string) (any, error) {
+func serviceCopies(ctx context.Context, h *Host, args map[string]string) (any, error) {
+	exists := func(p string) (bool, error) {
+		_, err := os.Stat(p)
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	if args["path"] != "" {
+		return h.imageCopies(ctx, args, exists)
+	}
 	var states []host.OlderState
 	var open []io.Closer
 	defer func() {
@@ -173,13 +185,28 @@ func serviceCopies(ctx context.Context, h *Host, _ map[string]string) (any, erro
 		name := fmt.Sprintf("HarddiskVolumeShadowCopy%d", n+1)
 		state(name, `\\?\GLOBALROOT\Device\`+name+config)
 	}
-	return host.FindServiceCopies(ctx, h, states, windowsDir, func(p string) (bool, error) {
-		_, err := os.Stat(p)
-		if errors.Is(err, fs.ErrNotExist) {
-			return false, nil
-		}
-		return err == nil, err
-	})
+	return host.FindServiceCopies(ctx, h, states, windowsDir, exists)
+}
+
+// imageCopies finds them in an image. The files of a service are this machine's own, or
+// there is no copy: an image is read for what the registry says alone.
+func (h *Host) imageCopies(ctx context.Context, args map[string]string, exists func(string) (bool, error)) (any, error) {
+	found, err := image(ctx, h, args)
+	if err != nil {
+		return nil, err
+	}
+	img := found.(host.Image)
+	root := filepath.VolumeName(img.Path) + `\`
+	inside := img
+	inside.Path = filepath.ToSlash(strings.TrimPrefix(img.Path, root))
+	index, _ := strconv.Atoi(args["index"])
+	s, done, err := host.ImageState(os.DirFS(root), inside, index)
+	if err != nil {
+		return nil, err
+	}
+	s.From = root + filepath.FromSlash(s.From)
+	out, err := host.FindServiceCopies(ctx, h, []host.OlderState{s}, h.places.windows, exists)
+	return out, errors.Join(err, done())
 }
 
 // olderState opens the hives that lie in a folder.
