@@ -1,6 +1,8 @@
 package cause
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"updoc/internal/codes"
@@ -79,55 +81,30 @@ func ownServerInstead(l *look) {
 	}
 }
 
-// knownIssue looks the named updates up among those that Microsoft says are
+// knownIssue looks the updates of the machine up among those that Microsoft says are
 // faulty. An update alone is only a name, and a list of installed updates names
 // many; with the code that Microsoft gives, on a build that Microsoft names, it
-// is the fault that Microsoft describes.
+// is the fault that Microsoft describes. Which update is meant can be told by its number,
+// by that of a later one that still had the fault, by the month of a version of Windows,
+// or by the build that runs.
 func knownIssue(l *look) {
-	failing := map[string]facts.Seen{}
-	coded, broken := false, Moderate
-	for _, f := range l.Failures {
-		coded = coded || f.Code != 0
-		switch f.Kind {
-		case facts.KindRestartLoop, facts.KindNoBoot, facts.KindReverted:
-			broken = Strong // what codeless issues mostly do
-		}
-		if f.Update.KB != "" && len(f.Seen) > 0 {
-			failing[canonicalKB(f.Update.KB)] = f.Seen[0]
-		}
+	if len(l.Failures) == 0 && len(l.KBs) == 0 {
+		return
 	}
-	named := map[string]bool{}
-	for _, kb := range l.KBs {
-		named[canonicalKB(kb)] = true
-	}
+	n := namedUpdates(l)
 	var best *facts.KnownIssue
 	var seen facts.Seen
 	weight := Weight(0)
-	for _, issue := range facts.KnownIssues() {
-		at, fails := failing[issue.KB]
-		if !fails && !named[issue.KB] || !issue.Fits(l.Machine.Build) {
+	for i, issue := range facts.KnownIssues() {
+		if !issue.Fits(n.build) || issue.Mended(n.build) {
 			continue
 		}
-		var w Weight
-		switch {
-		case issue.Code != 0:
-			var ok bool
-			if at, ok = l.Code(issue.Code); !ok {
-				continue
-			}
-			w = Strong
-		case fails:
-			w = Moderate
-		case !coded && len(named) <= fewKBs: // a person who names the update and a symptom
-			w, at.Source = broken, "notes"
-		default:
-			continue
-		}
+		w, at := n.weigh(l, &issue)
 		if issue.Root != "" {
 			w = min(w, Moderate) // that cause is in the catalogue and has evidence of its own
 		}
 		if w > weight {
-			best, seen, weight = &issue, at, w
+			best, seen, weight = &facts.KnownIssues()[i], at, w
 		}
 	}
 	if best == nil {
@@ -139,6 +116,101 @@ func knownIssue(l *look) {
 	} else {
 		l.Cure("tell-known-issue", "hide-update")
 	}
+}
+
+// updatesNamed is what the evidence tells of the updates that a failure is about.
+type updatesNamed struct {
+	build   string                // that runs, "22631.5189", or the base build of the version that is named
+	failing map[string]facts.Seen // updates that failed, where that is seen
+	said    []string              // updates that a person names who speaks of one, by number or by month
+	listed  []string              // all that are named, as in a list of what is installed
+	coded   bool                  // some failure has a code
+	kinds   map[facts.FailureKind]bool
+}
+
+func namedUpdates(l *look) *updatesNamed {
+	n := &updatesNamed{build: l.Machine.Build, failing: map[string]facts.Seen{}, kinds: map[facts.FailureKind]bool{}}
+	if n.build == "" {
+		n.build = facts.BaseBuild(l.Machine.OS)
+	}
+	for _, f := range l.Failures {
+		n.coded = n.coded || f.Code != 0
+		n.kinds[f.Kind] = true
+		if f.Update.KB != "" && len(f.Seen) > 0 {
+			n.failing[canonicalKB(f.Update.KB)] = f.Seen[0]
+		}
+	}
+	named := map[string]bool{}
+	for _, kb := range l.KBs {
+		named[canonicalKB(kb)] = true
+	}
+	n.listed = slices.Sorted(maps.Keys(named))
+	if len(named) > fewKBs {
+		return n
+	}
+	n.said = n.listed
+	if len(named) > 0 || n.build == "" {
+		return n
+	}
+	for _, t := range l.Texts {
+		if !t.Written {
+			continue
+		}
+		for _, m := range facts.MonthsNamed(t.Text) {
+			n.said = append(n.said, facts.UpdatesOf(n.build, m.Year, m.Month)...)
+		}
+	}
+	return n
+}
+
+// weigh says how much tells for an issue, and where that is seen. The update is one thing
+// and what it does another: where it is named but something else is complained of, little
+// is said.
+func (n *updatesNamed) weigh(l *look, issue *facts.KnownIssue) (Weight, facts.Seen) {
+	at, fails := facts.Seen{Source: "notes"}, false
+	for kb, seen := range n.failing {
+		if issue.Covers(kb) {
+			at, fails = seen, true
+		}
+	}
+	said, listed := slices.ContainsFunc(n.said, issue.Covers), slices.ContainsFunc(n.listed, issue.Covers)
+	runs := issue.In(n.build)
+	if !fails && !said && !listed && !runs {
+		return 0, at
+	}
+	if issue.Code != 0 {
+		seen, ok := l.Code(issue.Code)
+		switch {
+		case ok && (fails || said || listed):
+			return Strong, seen
+		case ok && issue.Kind != facts.IssueInstall: // an update that fails does not run
+			return Moderate, seen
+		case ok || n.coded:
+			return 0, at
+		}
+	}
+	symptom := n.shows(issue.Kind)
+	switch {
+	case said && !n.coded && symptom:
+		return Strong, at
+	case fails && (symptom || !n.coded || issue.Kind == facts.IssueInstall), said && (symptom || !n.coded):
+		return Moderate, at
+	}
+	return 0, at
+}
+
+// shows reports a failure without a code that is what issues of this kind mostly do.
+func (n *updatesNamed) shows(kind facts.IssueKind) bool {
+	switch kind {
+	case facts.IssueBoot:
+		return n.kinds[facts.KindRestartLoop] || n.kinds[facts.KindNoBoot] || n.kinds[facts.KindReverted]
+	case facts.IssueInstall:
+		return n.kinds[facts.KindReverted] || n.kinds[facts.KindReinstalls] || n.kinds[facts.KindStuck] ||
+			n.kinds[facts.KindRestartLoop] || n.kinds[facts.KindNoBoot]
+	case facts.IssueOffer, facts.IssueNext, facts.IssueUpgrade:
+		return n.kinds[facts.KindNotOffered]
+	}
+	return false
 }
 
 // fewKBs is how many updates a person names who speaks of one; more are a list

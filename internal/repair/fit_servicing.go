@@ -117,15 +117,23 @@ func (f *fit) failingKB() string {
 	return f.Servicing.KB
 }
 
-// issue returns what Microsoft says of the update that fails.
+// issue returns what Microsoft says of the update that fails: what it says with the
+// code that it fails with, before what it says else.
 func (f *fit) issue() (facts.KnownIssue, bool) {
-	kb := f.failingKB()
+	kb, code := f.failingKB(), failure(f.Facts).Code
+	var found facts.KnownIssue
 	for _, k := range facts.KnownIssues() {
-		if kb != "" && strings.EqualFold(k.KB, kb) && k.Fits(f.Machine.Build) {
+		if !k.Covers(kb) || !k.Fits(f.Machine.Build) || k.Mended(f.Machine.Build) {
+			continue
+		}
+		if k.Code != 0 && k.Code == code {
 			return k, true
 		}
+		if found.KB == "" {
+			found = k
+		}
 	}
-	return facts.KnownIssue{}, false
+	return found, found.KB != ""
 }
 
 // fitUninstall names the update; who says that it is faulty is said too.
