@@ -27,13 +27,24 @@ import (
 )
 
 // How long collecting may take: a minute in all, of which reading for the diagnosis
-// takes a few seconds.
+// takes a few seconds, and half a minute where a part of Windows hangs. Each part has
+// what those before it left, and packing always has its own.
 const (
+	wholeTime = 58 * time.Second // beside what a person takes to agree
+	lookTime  = 12 * time.Second // for reading the files of this machine for the diagnosis
+	packTime  = 10 * time.Second
+
 	askTime  = 8 * time.Second  // for one question: Windows Management takes seconds to start
 	asksTime = 20 * time.Second // for all of them, but one:
 	readTime = 25 * time.Second // what starts with Windows, for which the signature of each program is read
 	fileTime = 35 * time.Second // for redacting and packing the files
 )
+
+func leftToAsk(began time.Time) time.Duration { return wholeTime - packTime - time.Since(began) }
+
+func leftToPack(spent time.Duration) time.Duration {
+	return max(packTime, min(fileTime, wholeTime-spent))
+}
 
 // collectFlags are those of collect.
 type collectFlags struct {
@@ -104,8 +115,12 @@ func (env *Env) collect(ctx context.Context, c collectFlags) error {
 	}
 	bar := env.progress()
 	defer bar.done()
-	f := facts.Collect(ctx, rec, facts.Options{Progress: bar.update})
-	askAll(ctx, rec, bar)
+	look := facts.Options{Progress: bar.update}
+	if len(c.from) == 0 {
+		look.Within = lookTime
+	}
+	f := facts.Collect(ctx, rec, look)
+	askAll(ctx, rec, bar, leftToAsk(began))
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -116,6 +131,7 @@ func (env *Env) collect(ctx context.Context, c collectFlags) error {
 	doc := report.New(f, cause.Diagnose(f), report.Options{Redact: true, Redactor: red}) // teaches it the names as well
 	bar.done()
 
+	spent := time.Since(began)
 	t := env.collectTeller(c)
 	if err := t.preview(rec.Preview(host.Limits{})); err != nil {
 		return err
@@ -127,6 +143,7 @@ func (env *Env) collect(ctx context.Context, c collectFlags) error {
 		_, err := fmt.Fprintln(t.w, t.words.Text("collect.not-written"))
 		return err
 	}
+	resumed := time.Now()
 	w, place, err := env.output(c.output)
 	if err != nil {
 		return err
@@ -134,7 +151,7 @@ func (env *Env) collect(ctx context.Context, c collectFlags) error {
 	sum := &sumWriter{w: w, sum: sha256.New()}
 	bar = env.progress()
 	m, err := rec.Write(ctx, sum, host.WriteOptions{
-		Version: env.Version, Redactor: red, Within: fileTime,
+		Version: env.Version, Redactor: red, Within: leftToPack(spent),
 		Note:     func(m host.Manifest) string { return t.note(m, doc) },
 		Progress: func(p host.Progress) { t.progress(bar, p) },
 	})
@@ -142,7 +159,7 @@ func (env *Env) collect(ctx context.Context, c collectFlags) error {
 	if err = place(err); err != nil {
 		return err
 	}
-	return t.written(m, doc, sum, time.Since(began))
+	return t.written(m, doc, sum, spent+time.Since(resumed))
 }
 
 // open opens what is to be read: the evidence, or this machine. The file that is to
@@ -183,9 +200,11 @@ func (env *Env) openLive(ctx context.Context) (h host.Reader, done func(), err e
 	}, nil
 }
 
-// askAll asks every question, each within its time. An answer that does not come is
-// remembered as one that could not be had.
-func askAll(ctx context.Context, rec *host.Record, bar *bar) {
+// askAll asks every question, each within its time and all within what is left. An
+// answer that does not come is remembered as one that could not be had.
+func askAll(ctx context.Context, rec *host.Record, bar *bar, left time.Duration) {
+	ctx, stop := context.WithTimeout(ctx, left)
+	defer stop()
 	all, cancel := context.WithTimeout(ctx, asksTime)
 	defer cancel()
 	questions := host.Questions()

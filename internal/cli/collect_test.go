@@ -17,6 +17,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
 	"time"
 
 	"updoc/internal/facts"
@@ -465,6 +466,57 @@ func TestCollectStopped(t *testing.T) {
 }
 
 // TestLiveIsNotHere: where no Windows is, what needs one says so.
+// hanging is a Windows of which every part that can hang does: the service of the
+// event log, whatever is asked, and the disk.
+type hanging struct{ *liveHost }
+
+func (h hanging) Files(ctx context.Context, pattern string) ([]host.File, error) {
+	time.Sleep(20 * time.Second) // what winhost waits for the event log, whoever asks
+	return h.liveHost.Files(ctx, pattern)
+}
+
+func (h hanging) Ask(ctx context.Context, q host.Question) (host.Answer, error) {
+	<-ctx.Done()
+	return host.Answer{}, ctx.Err()
+}
+
+func (h hanging) Open(ctx context.Context, f host.File) (io.ReadCloser, error) {
+	r, err := h.liveHost.Open(ctx, f)
+	return slowly{r}, err
+}
+
+type slowly struct{ io.ReadCloser }
+
+func (s slowly) Read(b []byte) (int, error) {
+	time.Sleep(time.Second)
+	return s.ReadCloser.Read(b[:min(len(b), 64<<10)])
+}
+
+// TestCollectEndsInTime: however much of Windows hangs, the bundle is there within a
+// minute, and says what is not in it.
+func TestCollectEndsInTime(t *testing.T) {
+	to := filepath.Join(t.TempDir(), "bundle.zip")
+	synctest.Test(t, func(t *testing.T) {
+		r, err := host.OpenFS(t.Context(), fstest.MapFS{
+			"Windows/Logs/CBS/CBS.log":                    {Data: bytes.Repeat([]byte("2031-02-03 04:05:06, Info                  CBS    nothing to see here\r\n"), 8_000)},
+			"Windows/Panther/setupact.log":                {Data: bytes.Repeat([]byte("2031-02-03 04:05:06, Info                  MOUPG  nothing to see here\r\n"), 50_000)},
+			"Windows/SoftwareDistribution/x/setuperr.log": {Data: []byte("2031-02-03 04:05:06, Error                 MOUPG  Result = 0x80070002\r\n")},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		began := time.Now()
+		code, out, errs := runLive(t, hanging{&liveHost{Recorded: r}}, "collect", "-o", to, "--format", "json")
+		if took := time.Since(began); code != ExitHealthy || took > time.Minute {
+			t.Errorf("exit code %d after %v\n%s\n%s", code, took, out, errs)
+		}
+		if !strings.Contains(out, `{"what":"agent","kind":"answer","why":"no answer in time"}`) || !strings.Contains(out, "setupact.log") {
+			t.Errorf("what could not be asked is not named\n%s", out)
+		}
+	})
+}
+
 func TestLiveIsNotHere(t *testing.T) {
 	for _, err := range []error{nil, errors.New("the registry is not there")} {
 		env := Env{Stdout: io.Discard, Getenv: func(string) string { return "" }}

@@ -490,22 +490,24 @@ func (d *doctor) Pack(ctx context.Context, keepHosts bool, tell func(ui.Work)) (
 	if h == nil {
 		h = d.p
 	}
+	began := time.Now()
 	rec := &host.Record{Reader: h}
 	progress := &bar{to: tell}
-	f := facts.Collect(ctx, rec, facts.Options{Progress: progress.update})
-	askAll(ctx, rec, progress)
+	f := facts.Collect(ctx, rec, facts.Options{Progress: progress.update, Within: lookTime})
+	askAll(ctx, rec, progress, leftToAsk(began))
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	red := &redact.Redactor{KeepHosts: keepHosts}
 	doc := report.New(f, cause.Diagnose(f), report.Options{Redact: true, Redactor: red}) // teaches it the names as well
 	pack := &ui.Pack{Preview: rec.Preview(host.Limits{}), KeepHosts: keepHosts, Name: time.Now().Format("updoc-20060102-150405.zip")}
+	within := leftToPack(time.Since(began))
 	pack.Write = func(ctx context.Context, w io.Writer, tell func(ui.Work)) (ui.Packed, error) {
 		sum := &sumWriter{w: w, sum: sha256.New()}
 		t := &teller{collectFlags: collectFlags{keepHosts: keepHosts, output: pack.Name}, w: io.Discard, words: message.English()}
 		note := ""
 		m, err := rec.Write(ctx, sum, host.WriteOptions{
-			Version: d.env.Version, Redactor: red, Within: fileTime,
+			Version: d.env.Version, Redactor: red, Within: within,
 			Note:     func(m host.Manifest) string { note = t.note(m, doc); return note },
 			Progress: func(p host.Progress) { tell(ui.Work{What: "ui.work.pack"}) },
 		})

@@ -58,6 +58,9 @@ type Options struct {
 	Full bool
 	// Progress is called now and then with bytes read and bytes in all; nil is allowed.
 	Progress func(done, total int64)
+	// Within is how long the files may be read, 0 for as long as it takes: what was not
+	// read by then is a gap.
+	Within time.Duration
 }
 
 // Collect reads everything a host has to say. It never fails: what could not be
@@ -95,6 +98,11 @@ func Collect(ctx context.Context, h host.Reader, opt Options) *Facts {
 // readAll reads the files on all processors, the largest first, and returns
 // their readings in the order of the files.
 func readAll(ctx context.Context, h host.Reader, files []host.File, sigs []signature, noise noiseTable, opt Options) []*reading {
+	if opt.Within > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, opt.Within)
+		defer cancel()
+	}
 	out := make([]*reading, len(files))
 	order := make([]int, len(files))
 	var total int64

@@ -29,7 +29,7 @@ const channelUpdate = "Microsoft-Windows-WindowsUpdateClient/Operational"
 const (
 	logDays  = 90               // how far back; a servicing problem is rarely older
 	logBytes = 64 << 20         // of one log, above which only logDays/6 are exported
-	logTime  = 40 * time.Second // for all logs, traces among them
+	logTime  = 20 * time.Second // for all logs, traces among them: with the answers it has to fit into a minute
 )
 
 // Flags of EvtExportLog, EvtQuery and EvtRender. learn.microsoft.com: "Windows Event
