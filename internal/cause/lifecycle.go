@@ -233,3 +233,18 @@ func begun(l *look) bool {
 // ended by then is old, whenever a report without a date was written; the pure ranking
 // knows no other day.
 func tableMade() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }
+
+// firstPaid is the number from which on the updates of a build come only with Extended
+// Security Updates; 0 where there are none. support.microsoft.com: the update history of
+// each version, and "Extended Security Updates (ESU) program for Windows 10".
+func firstPaid(build int) int {
+	switch build {
+	case 6002, 6003, 7601: // after 14 January 2020
+		return 4537000
+	case 9200, 9600: // after 10 October 2023
+		return 5031500
+	case 19045: // after 14 October 2025
+		return 5067000
+	}
+	return 0
+}

@@ -3,6 +3,7 @@ package cause
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -170,6 +171,7 @@ func POLICY() []*Cause {
 				strong("note-esu"),
 				strong("note-esu-key"),
 				esuPeriod,
+				paidUpdate,
 				cures("install-servicing-stack", "note-esu-prerequisite"),
 				missing("slmgr.vbs /dlv: is an ESU add-on activated", "lines with \"ESU:\" in CBS.log"),
 			),
@@ -631,6 +633,35 @@ func esuPeriod(l *look) {
 		w = Moderate
 	}
 	l.For(w, l.Machine.Source, "%s needs Extended Security Updates since %s", r, r.end.Format(time.DateOnly))
+}
+
+// paidUpdate: the update that fails is one of those that a version gets only with
+// Extended Security Updates, by its number.
+func paidUpdate(l *look) {
+	r, ok := machineRelease(l)
+	first := firstPaid(r.build)
+	if !ok || r.extended.IsZero() || first == 0 {
+		return
+	}
+	paid := func(kb string) bool {
+		n, err := strconv.Atoi(strings.TrimPrefix(canonicalKB(kb), "KB"))
+		return err == nil && n >= first
+	}
+	for _, f := range l.Suffering() {
+		kb := f.Update.KB
+		if i := slices.IndexFunc(l.KBs, paid); kb == "" && i >= 0 {
+			kb = l.KBs[i]
+		}
+		if len(f.Seen) == 0 || !paid(kb) {
+			continue
+		}
+		w := Moderate
+		if f.Kind == facts.KindReverted || f.Code == 0x80070661 || f.Code == 0x800F0923 {
+			w = Strong
+		}
+		l.For(w, f.Seen[0].Source, "%s comes only with Extended Security Updates for %s", canonicalKB(kb), r)
+		return
+	}
 }
 
 // hotpatchSwitches reads what keeps hotpatches off.

@@ -1,6 +1,7 @@
 package cause
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -182,5 +183,35 @@ func TestHarmlessLines(t *testing.T) {
 		if got := Diagnose(collected(t, map[string]string{"setupact.log": tt.log})).Outcome; got != tt.want {
 			t.Errorf("%s: %s, want %s", name, got, tt.want)
 		}
+	}
+}
+
+// What a version gets only when it is paid for tells by its number; an earlier one and
+// a version without such updates do not.
+func TestPaidUpdates(t *testing.T) {
+	for name, tt := range map[string]struct {
+		note string
+		want bool
+	}{
+		"Windows 7, a year later":     {"Windows 7 SP1. KB5001335 ends with: Failure configuring Windows updates, reverting changes.", true},
+		"Windows 7, in its time":      {"Windows 7 SP1. KB4489878 ends with: Failure configuring Windows updates, reverting changes.", false},
+		"Windows 10 22H2, afterwards": {"Windows 10 Pro 22H2, build 19045.6456. KB5068781 was undone after the restart.", true},
+		"Windows 8.1 has none":        {"Windows 8.1. KB5034819 was undone after the restart.", false},
+	} {
+		d := diagnosed(t, map[string]string{"notes.txt": tt.note})
+		got := slices.ContainsFunc(d.Findings, func(x Finding) bool {
+			return x.ID == "esu-not-entitled" && slices.ContainsFunc(x.Evidence, func(e Evidence) bool { return strings.Contains(e.Seen, "comes only with") })
+		})
+		if got != tt.want {
+			t.Errorf("%s: said %v", name, got)
+		}
+	}
+}
+
+// A release that had its last update long ago is the cause of years without any.
+func TestNothingForYears(t *testing.T) {
+	d := diagnosed(t, map[string]string{"notes.txt": "Windows 10 1909 Home says it is up to date, but nothing has come for two years, 22H2 is not offered either."})
+	if d.Findings[0].ID != "out-of-support-os" {
+		t.Errorf("first %s, evidence %+v", d.Findings[0].ID, d.Findings[0].Evidence)
 	}
 }

@@ -113,6 +113,21 @@ func TestWordsSpeak(t *testing.T) {
 			}
 		}
 	}
+	for _, vain := range []string{
+		"I already tried another gateway, password and machine account, nothing helped.",
+		"Next I will ask for the gateway password of the machine.",
+		"Went through all gateway, machine and password settings to no avail.",
+		"The firewall, gateway and password are fine, the machine is old.",
+	} {
+		for _, x := range speak(vain) {
+			if len(x.Evidence) > 0 {
+				t.Errorf("%q, which was in vain, is evidence for %s", vain, x.ID)
+			}
+		}
+	}
+	if x := speak("I tried the password of the gateway for the machine account and that solved it.")[0]; len(x.Evidence) != 1 {
+		t.Errorf("what solved it is no evidence: %+v", x.Evidence)
+	}
 	against := Evidence{Weight: Moderate, Source: "a", Seen: "b"}
 	if x := speak("Our gateway asks the machine for a password", against)[0]; len(x.Evidence) != 1 {
 		t.Errorf("words speak for what evidence speaks against: %+v", x.Evidence)

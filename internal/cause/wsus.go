@@ -81,7 +81,7 @@ func WSUS() []*Cause {
 				noServerSet,
 				helped(Conclusive, "note-wsus-keys-removed-helped"),
 				moderate("note-wsus-still-set"),
-				moderate("cm-policy-unreadable"),
+				strong("cm-policy-unreadable"),
 				both(Moderate, "note-home-machine", "note-wsus"),
 				purposelyDead,
 				cures("correct-wsus-url", "note-wsus-moved"),

@@ -229,7 +229,7 @@ var (
 	// contrast finds what a person goes on with who is not content.
 	contrast = lazily(`(?i)\b(but|yet|although|though|however|while|whereas|still|only|mine|others?|except|until|instead|aber|trotzdem|obwohl|nur|sondern|noch)\b|\?`)
 	// aboutUpdating finds what makes a text one about updating.
-	aboutUpdating = lazily(`(?i)\b(windows[- ]?updates?|updat(e|es|ed|ing|er)|upgrad\w+|2\dH[12]|KB ?\d{6,7}|WSUS|SCCM|Microsoft Store|hotfix\w*|patch(es|ing)?|winget|DISM|wusa|aktualisier\w+)\b|更新|アップデート|обновлен|mises? à jour|actualizaci|aggiornament|atualizaç`)
+	aboutUpdating = lazily(`(?i)\b(windows[- ]?updates?|updat(e|es|ed|ing|er)|upgrad\w+|2\dH[12]|KB ?\d{6,7}|WSUS|SCCM|Microsoft Store|hotfix\w*|patch(es|ing)?|winget|DISM|wusa|definitions?|signatures?|Defender|wuauserv|svchost|optional features?|aktualisier\w+)\b|更新|アップデート|обновлен|mises? à jour|actualizaci|aggiornament|atualizaç`)
 )
 
 // complaint finds the words with which people say that something does not work.
