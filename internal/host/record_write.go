@@ -15,6 +15,7 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"runtime"
@@ -72,10 +73,8 @@ func (r *Record) Write(ctx context.Context, w io.Writer, opt WriteOptions) (Mani
 	if _, err := r.Machine(ctx); err != nil && ctx.Err() != nil {
 		return Manifest{}, ctx.Err()
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	b := &bundleWriter{
-		r: r, opt: opt, limits: opt.Limits.orDefault(), red: opt.Redactor,
+		r: r.asOfNow(), opt: opt, limits: opt.Limits.orDefault(), red: opt.Redactor,
 		out: &countingWriter{w: w}, names: map[string]bool{},
 	}
 	if b.opt.Created.IsZero() {
@@ -86,6 +85,21 @@ func (r *Record) Write(ctx context.Context, w io.Writer, opt WriteOptions) (Mani
 		return Manifest{}, fmt.Errorf("write bundle: %w", err)
 	}
 	return b.m, nil
+}
+
+// asOfNow is the record without what comes from now on: somebody who asked may still wait
+// for an answer that is late, and is not to wait for the bundle too.
+func (r *Record) asOfNow() *Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &Record{
+		Reader: r.Reader, size: r.size, keys: r.keys.clone(), services: r.services.clone(), asked: r.asked.clone(),
+		files: slices.Clone(r.files), listed: maps.Clone(r.listed), machine: r.machine,
+	}
+}
+
+func (a answers[T]) clone() answers[T] {
+	return answers[T]{slices.Clone(a.list), maps.Clone(a.index)}
 }
 
 type bundleWriter struct {
