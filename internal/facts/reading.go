@@ -119,23 +119,31 @@ func (r *reading) written() bool { return r.in&(inNote|inOutput) != 0 }
 // tellsTrouble finds the words with which logs tell that something went wrong. It sees
 // every line that is looked at, so it is no expression.
 func tellsTrouble(text []byte) bool {
-	for i, c := range text {
+	for i := 0; i+1 < len(text); i++ {
 		var word string
-		switch c {
+		switch second := text[i+1]; text[i] {
 		case 'e', 'E':
-			word = "error"
+			if second|0x20 == 'r' {
+				word = "error"
+			}
 		case 'f', 'F':
-			word = "fail"
+			if second|0x20 == 'a' {
+				word = "fail"
+			}
 		case 'w', 'W':
-			word = "warn"
+			if second|0x20 == 'a' {
+				word = "warn"
+			}
 		case '0':
-			word = "0x8"
+			if second|0x20 == 'x' {
+				word = "0x8"
+			}
 		case '[':
-			word = "[8"
-		default:
-			continue
+			if second == '8' {
+				return true
+			}
 		}
-		if rest := text[i:]; len(rest) >= len(word) && strings.EqualFold(string(rest[:len(word)]), word) {
+		if n := len(word); n > 0 && len(text)-i >= n && strings.EqualFold(string(text[i:i+n]), word) {
 			return true
 		}
 	}

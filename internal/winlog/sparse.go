@@ -313,6 +313,7 @@ func (b *block) find(start, stop int) {
 	buf := b.buf[:stop]
 	code := nextCode(buf, start)
 	n := 0
+	var stamp []byte // of the line "Verifying 100 components" that is the last that a report is made of
 	for at := start; at < stop; {
 		end := bytes.IndexByte(buf[at:], '\n')
 		if end < 0 {
@@ -329,7 +330,13 @@ func (b *block) find(start, stop int) {
 			code = nextCode(buf, end)
 		case headed:
 			if storeReport(line) { // of two reports that say the same each counts
-				b.hit(n, at, end, false)
+				if !verifying(line) {
+					b.hit(n, at, end, false)
+					stamp = nil
+				} else if now := line[:tenMinutes]; !bytes.Equal(now, stamp) {
+					b.hit(n, at, end, false)
+					stamp = now
+				}
 			} else if line[levelColumn] != 'I' || telling(line) {
 				b.hit(n, at, end, true)
 			}
@@ -416,6 +423,15 @@ func storeReport(line []byte) bool {
 		return bytes.HasPrefix(text, []byte("Total "))
 	}
 	return false
+}
+
+// tenMinutes is the part of a line's time, "2024-07-25 02:0", that stands for so long.
+const tenMinutes = 15
+
+// verifying recognises "[SR] Verifying 100 components", which sfc writes a thousand
+// times a run: that it still verifies is worth knowing every ten minutes.
+func verifying(line []byte) bool {
+	return line[componentColumn+1] == 'S' && bytes.HasPrefix(line[textColumn+14:], []byte("Verifying "))
 }
 
 // nextCode returns where the next "0x8" begins at or after from, or the end.

@@ -105,15 +105,21 @@ type StoreReader struct {
 	sfc     StoreCheck
 	mending bool // sfc has checked everything, and repairs
 
-	// What the lines of sfc were about: it says of each file two or three times, and
-	// of a damaged disk ten thousand times, what it cannot do.
-	about map[uint64]int // index of a fault by the line's hash; past the last: counted in More
-	last  int            // the fault of the line before, -1 if it was of none
+	// sfc says of each file two or three times what it cannot do, in each of its runs.
+	lines map[uint64]saidFault // what a line says, by its hash
+	about map[uint64]int       // and in this run the index of its fault, by the line and by what it names; past the last: counted in More
+	last  int                  // the fault of the line before, -1 if it was of none
 	seed  maphash.Seed
 }
 
-// maxAbout bounds the lines of sfc that are known again.
-const maxAbout = 4096
+// saidFault is what a line of sfc says. Without a Kind it is of no file.
+type saidFault struct {
+	StoreFault
+	whole, short uint64 // hashes of what it names: all of it, and the file and version of a component alone
+}
+
+// maxLines bounds the lines of sfc that are known again.
+const maxLines = 4096
 
 // Log returns what was read so far.
 func (r *StoreReader) Log() StoreLog {
@@ -576,19 +582,17 @@ func (r *StoreReader) systemFiles(rec *Record, text []byte) {
 	switch {
 	case verifying:
 	case bytes.HasPrefix(text, cannotRepair):
-		r.told(text, false, func() int { return c.member(text, rec.Line) })
+		r.told(text, rec.Line, false, memberFault)
 	case has("Repaired file "):
-		r.told(text, true, func() int { return c.settle(srPath(text, "Repaired file ", " by copying"), true, rec.Line) })
+		r.told(text, rec.Line, true, func(t []byte) StoreFault { return fileFault(srPath(t, "Repaired file ", " by copying")) })
 	case has("Unable to repair "):
-		r.told(text, false, func() int { return c.settle(srPath(text, "Unable to repair ", "\x00"), false, rec.Line) })
+		r.told(text, rec.Line, false, func(t []byte) StoreFault { return fileFault(srPath(t, "Unable to repair ", "\x00")) })
 	case has("Could not reproject corrupted file "):
-		r.told(text, false, func() int {
-			return c.settle(srPath(text, "Could not reproject corrupted file ", ";"), false, rec.Line)
-		})
+		r.told(text, rec.Line, false, func(t []byte) StoreFault { return fileFault(srPath(t, "Could not reproject corrupted file ", ";")) })
 	case has("Repairing file "), has("Repairing corrupted file "):
-		r.told(text, true, func() int {
-			_, s, _ := bytes.Cut(text, []byte("file "))
-			return c.settle(srPath(s, "", " from store"), true, rec.Line)
+		r.told(text, rec.Line, true, func(t []byte) StoreFault {
+			_, t, _ = bytes.Cut(t, []byte("file "))
+			return fileFault(srPath(t, "", " from store"))
 		})
 	case has("This component was referenced by "):
 		if i := r.last; i >= 0 && i < len(c.Faults) && c.Faults[i].Package == "" {
@@ -606,28 +610,61 @@ func (r *StoreReader) systemFiles(rec *Record, text []byte) {
 	c.Repair = c.Repair || has("Repaired file ") || has("Repairing file ") || has("Repairing corrupted file ")
 }
 
-// told takes what a line says of a file: by find, which files it and returns the index of
-// its fault, or, where the very line was there before, without reading it again.
-func (r *StoreReader) told(text []byte, fixed bool, find func() int) {
-	if r.about == nil {
-		r.about, r.seed = map[uint64]int{}, maphash.MakeSeed()
+// told takes what a line says of a file, and reads it only if it is not known.
+func (r *StoreReader) told(text []byte, line int, fixed bool, read func([]byte) StoreFault) {
+	if r.lines == nil {
+		r.lines, r.seed = map[uint64]saidFault{}, maphash.MakeSeed()
 	}
-	key := maphash.Bytes(r.seed, text)
+	if r.about == nil {
+		r.about = map[uint64]int{}
+	}
+	key, c := maphash.Bytes(r.seed, text), &r.sfc
+	settled := !bytes.HasPrefix(text, cannotRepair)
 	i, known := r.about[key]
 	if !known {
-		if i = find(); len(r.about) < maxAbout {
+		f, ok := r.lines[key]
+		if !ok {
+			if f = r.said(read(text)); len(r.lines) < maxLines {
+				r.lines[key] = f
+			}
+		}
+		if f.Kind == "" {
+			r.last = -1
+			return
+		}
+		i, known = r.about[f.whole]
+		if short, ok := r.about[f.short]; ok && settled && f.Kind == FaultPayload { // the store's own copy, which sfc named in short before
+			i, known = short, true
+		}
+		if !known {
+			f.Line, f.Fixed = line, fixed
+			i = c.add(f.StoreFault)
+		}
+		if i < maxFaults {
+			r.about[f.whole] = i
+			if _, ok := r.about[f.short]; !ok && f.Kind == FaultPayload {
+				r.about[f.short] = i
+			}
+		}
+		if len(r.about) < maxLines {
 			r.about[key] = i
 		}
-		r.last = i
+	}
+	if r.last = i; i >= len(c.Faults) {
 		return
 	}
-	if r.last = i; i < 0 || i >= len(r.sfc.Faults) {
-		return
-	}
-	f := &r.sfc.Faults[i]
-	if f.Fixed = fixed; f.Kind == FaultPayload && !bytes.HasPrefix(text, cannotRepair) {
+	f := &c.Faults[i]
+	if f.Fixed = fixed; settled && f.Kind == FaultPayload {
 		f.NoSource = !fixed
 	}
+}
+
+// said makes the hashes of what a fault names, whatever the letters' case.
+func (r *StoreReader) said(f StoreFault) saidFault {
+	sum := func(parts ...string) uint64 {
+		return maphash.String(r.seed, strings.ToLower(strings.Join(parts, "\x00")))
+	}
+	return saidFault{StoreFault: f, whole: sum("whole", f.Kind, f.File, f.Component, f.Version), short: sum("short", f.File, f.Version)}
 }
 
 // longPause between two lines of sfc says that the later belongs to another run: one
@@ -650,59 +687,39 @@ func (c StoreCheck) counted() StoreCheck {
 	return c
 }
 
-// member reads "Cannot repair member file [l:10]'a.dll' of NAME, version 10.0.1.2, arch amd64, ..."
+// memberFault reads "Cannot repair member file [l:10]'a.dll' of NAME, version 10.0.1.2, arch amd64, ..."
 // and the older "[l:20{10}]\"a.dll\" of NAME, Version = 6.2.1.2, pA = ...".
-func (c *StoreCheck) member(text []byte, line int) int {
-	f := StoreFault{Kind: FaultPayload, Line: line}
+func memberFault(text []byte) (f StoreFault) {
 	_, s, _ := bytes.Cut(text, []byte("member file "))
 	i := bytes.IndexAny(s, `'"`)
 	if i < 0 {
-		return -1
+		return f
 	}
 	name, rest, ok := bytes.Cut(s[i+1:], s[i:i+1])
 	if !ok {
-		return -1
+		return f
 	}
+	f.Kind, f.NoSource = FaultPayload, true
 	f.File = bounded(strings.ToValidUTF8(string(name), "\uFFFD"))
 	f.Component = bounded(after(rest, []byte(" of "), ","))
 	f.Version = after(rest, []byte("ersion"), ", ")
 	f.Version = bounded(strings.TrimLeft(f.Version, " ="))
-	f.NoSource = true
-	for i := range c.Faults {
-		if c.Faults[i].Same(f) {
-			c.Faults[i].Fixed = false
-			return i
-		}
-	}
-	return c.add(f)
+	return f
 }
 
-// settle notes that a file was repaired, or could not be.
-func (c *StoreCheck) settle(p string, fixed bool, line int) int {
+// fileFault is of a file by its path; one below WinSxS is the store's own copy.
+func fileFault(p string) (f StoreFault) {
 	if p == "" {
-		return -1
+		return f
 	}
-	f := StoreFault{Kind: FaultFile, File: p, Fixed: fixed, Line: line}
+	f = StoreFault{Kind: FaultFile, File: p}
 	const store = `\winsxs\`
-	if i := strings.Index(strings.ToLower(p), store); i >= 0 { // it names the store's own copy
+	if i := strings.Index(strings.ToLower(p), store); i >= 0 {
 		f.Kind = FaultPayload
 		f.Component, f.File, _ = strings.Cut(p[i+len(store):], `\`)
 		f.Version = keyVersion(f.Component)
-		for i := range c.Faults { // sfc names it in short beforehand
-			x := &c.Faults[i]
-			if x.Kind == FaultPayload && sameName(x.File, f.File) && x.Version == f.Version {
-				x.Fixed, x.NoSource = fixed, !fixed
-				return i
-			}
-		}
 	}
-	for i := range c.Faults {
-		if c.Faults[i].Same(f) {
-			c.Faults[i].Fixed = fixed
-			return i
-		}
-	}
-	return c.add(f)
+	return f
 }
 
 // srPath reads the path that sfc writes in pieces, "\??\C:\Windows\System32\\[l:5]'a.dll'",
