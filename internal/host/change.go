@@ -107,7 +107,7 @@ type Start struct {
 //	firewall-rule/NAME                                          on, off
 //	hidden-update/UPDATEID                                      yes, no
 //	ipv6/ADAPTER                                                on, off
-//	mtu/ADAPTER                                                 bytes as a decimal number
+//	mtu/ADAPTER, mtu6/ADAPTER                                   bytes of a packet over IPv4 and over IPv6, as a decimal number
 //	txf-log/C:                                                  containers of NTFS' transaction log at most, as a decimal number
 //	image/C:\media\windows.iso                                  on, off; see ImageSetting
 //	filter-lease/...                                            see the host that knows it

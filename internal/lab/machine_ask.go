@@ -79,7 +79,7 @@ func (m *Machine) adapters() host.Adapters {
 	place := m.world.spec.Machine
 	a := host.Adapter{
 		ID: "{5A1C7A5E-3B0E-4B53-9E0D-2F6C1B7D4E90}", Name: "Ethernet", Description: "Example Network Adapter", Index: 4, Type: 6, // ethernetCsmacd
-		Up: true, MTU: uint32(m.now.largestPacket()), Speed: 1e9, MAC: "00-00-5E-00-53-22", DHCP: true,
+		Up: true, MTU: uint32(m.now.largestPacket(netip.IPv4Unspecified())), Speed: 1e9, MAC: "00-00-5E-00-53-22", DHCP: true,
 		Gateways: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, DNS: m.world.zone[resolverName][:1],
 	}
 	if len(place.Suffixes) > 0 {

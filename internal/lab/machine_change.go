@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,12 +143,18 @@ func (m *Machine) setting(name string) (string, bool) {
 	return m.now.setting(name)
 }
 
-// largestPacket is the MTU of the machine's adapter.
-func (m *Machine) largestPacket() int { return read(m, (*state).largestPacket) }
+// largestPacket is the MTU of the machine's adapter for packets to an address.
+func (m *Machine) largestPacket(to netip.Addr) int {
+	return read(m, func(s *state) int { return s.largestPacket(to) })
+}
 
-func (s *state) largestPacket() int {
+func (s *state) largestPacket(to netip.Addr) int {
 	const ethernet = 1500
-	v, _ := s.setting("mtu/ethernet")
+	group := "mtu"
+	if to.Is6() {
+		group = "mtu6"
+	}
+	v, _ := s.setting(host.Setting(group, "ethernet"))
 	if n, err := strconv.Atoi(v); err == nil {
 		return n
 	}

@@ -30,7 +30,7 @@ var (
 	undoDrops  = []string{`C:\ProgramData\Fabrikam\x`, `C:\ProgramData\Fabrikam\x\y\z`}
 	undoRights = []string{"D:(A;;GA;;;SY)", "D:(A;;GA;;;SY)(A;;GR;;;BU)", "D:(A;;FA;;;BA)"}
 	undoStates = map[string][]string{
-		"ipv6/Ethernet": {"on", "off"}, "mtu/Ethernet": {"1400", "1280", "1500"}, "txf-log/C:": {"20", "100"},
+		"ipv6/Ethernet": {"on", "off"}, "mtu/Ethernet": {"1400", "1280", "1500"}, "mtu6/Ethernet": {"1400", "1280"}, "txf-log/C:": {"20", "100"},
 		"firewall-rule/{7B1D3C52-94A0-4C2E-8D35-0D6C0F7B1A11}": {"on", "off"}, "hidden-update/" + `0B1C2D3E-4F50-4617-8293-A4B5C6D7E8F9`: {"yes", "no"},
 		`task/\Microsoft\Windows\UpdateOrchestrator\Schedule Scan`: {"on", "off"},
 	}

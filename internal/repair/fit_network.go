@@ -518,28 +518,40 @@ func fitPreferIPv4(f *fit) {
 // smallPackets pass every line that carries IPv6, and tunnels over it. RFC 8200, 5.
 const smallPackets = 1280
 
-// fitMTU makes the packets of the adapter that leads out as small as the way wants them:
-// as it was measured, and where it could not be, small enough for any line.
+// fitMTU makes the packets of the adapter that leads out as small as the way wants them, of
+// IPv4, of IPv6 or both: as it was measured, and where it could not be, small enough for any
+// line.
 func fitMTU(f *fit) {
 	a, ok := f.adapter(func(a winlog.NetAdapter) bool { return len(a.Gateways) > 0 })
 	if !ok {
 		return
 	}
-	bytes, why := smallPackets, "plan.mtu.small"
-	if f.Route != nil && f.Route.Packets != nil {
-		bytes, why = f.Route.Packets.Size, "plan.mtu.measured"
+	measured := []route.Packets{{Size: smallPackets}}
+	if f.Route != nil && len(f.Route.Packets) > 0 {
+		measured = f.Route.Packets
 	}
-	for _, live := range f.Adapters.Value.Adapters {
-		if live.Name == adapterName(a) && 0 < live.MTU && int(live.MTU) <= bytes {
-			f.not("plan.mtu.already", "adapter", adapterName(a), "size", strconv.Itoa(int(live.MTU)))
-			return
+	name, already := adapterName(a), ""
+	for _, p := range measured {
+		setting, why := "mtu", "plan.mtu.measured"
+		switch {
+		case p.To.Is6():
+			setting, why = "mtu6", "plan.mtu.measured6"
+		case !p.To.IsValid():
+			why = "plan.mtu.small"
 		}
+		if i := slices.IndexFunc(f.Adapters.Value.Adapters, func(live host.Adapter) bool { return live.Name == name && 0 < live.MTU && int(live.MTU) <= p.Size }); i >= 0 && setting == "mtu" {
+			already = strconv.Itoa(int(f.Adapters.Value.Adapters[i].MTU))
+			continue
+		}
+		size := strconv.Itoa(p.Size)
+		if f.lead(why, "adapter", name, "size", size); why == "plan.mtu.small" {
+			f.lead("remedy." + f.out.ID + ".how")
+		}
+		f.do(host.Change{Kind: host.Switch, Path: host.Setting(setting, name), State: size})
 	}
-	size := strconv.Itoa(bytes)
-	if f.lead(why, "adapter", adapterName(a), "size", size); why == "plan.mtu.small" {
-		f.lead("remedy." + f.out.ID + ".how")
+	if len(f.out.Steps) == 0 {
+		f.not("plan.mtu.already", "adapter", name, "size", already)
 	}
-	f.do(host.Change{Kind: host.Switch, Path: host.Setting("mtu", adapterName(a)), State: size})
 }
 
 // fitWithoutIPv6 makes one attempt with IPv6 off on the adapter that has it.

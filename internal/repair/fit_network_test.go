@@ -392,10 +392,12 @@ func TestAdapters(t *testing.T) {
 	wantPlan(t, "test-without-ipv6", m.facts(t), Automatic, "switch ipv6/Ethernet 2 off (for a while)")
 	wantPlan(t, "set-lower-mtu", m.facts(t), Guided, "switch mtu/Ethernet 2 1280", "lead plan.mtu.small", "lead remedy.set-lower-mtu.how")
 	measured := m.facts(t)
-	measured.Route = &route.Walk{Packets: &route.Packets{Size: 1452}}
+	measured.Route = &route.Walk{Packets: []route.Packets{{To: netip.MustParseAddr("198.51.100.7"), Size: 1452}}}
 	wantPlan(t, "set-lower-mtu", measured, Guided, "switch mtu/Ethernet 2 1452", "lead plan.mtu.measured")
 	measured.Adapters.Value.Adapters = []host.Adapter{{Name: "Ethernet 2", MTU: 1452}}
 	wantPlan(t, "set-lower-mtu", measured, "not: plan.mtu.already")
+	measured.Route.Packets = append(measured.Route.Packets, route.Packets{To: netip.MustParseAddr("2001:db8::7"), Size: 1420})
+	wantPlan(t, "set-lower-mtu", measured, Guided, "switch mtu6/Ethernet 2 1420", "lead plan.mtu.measured6")
 	small := m.facts(t)
 	small.Adapters.Value.Adapters = []host.Adapter{{Name: "Ethernet 2", MTU: 1280}}
 	wantPlan(t, "set-lower-mtu", small, "not: plan.mtu.already")

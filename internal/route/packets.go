@@ -11,7 +11,8 @@ import (
 	"updoc/internal/host"
 )
 
-// Echoer asks an IPv4 address for an ICMP echo in one packet that no router may cut.
+// Echoer asks an address for an ICMP echo in one packet that no router may cut: none does
+// so over IPv6, and over IPv4 the packet says it.
 type Echoer interface {
 	// Echo reports whether a packet of size bytes, its headers among them, came back
 	// whole before the context ended. An error means that nobody could be asked; a
@@ -26,11 +27,19 @@ type Packets struct {
 }
 
 // Sizes between which the limit of a way is looked for: what every host has to take
-// (RFC 791), and what Ethernet carries.
+// (RFC 791; RFC 8200, 5), and what Ethernet carries.
 const (
-	leastPacket = 576
-	mostPacket  = 1500
+	leastPacket4 = 576
+	leastPacket6 = 1280
+	mostPacket   = 1500
 )
+
+func leastPacket(to netip.Addr) int {
+	if to.Is6() {
+		return leastPacket6
+	}
+	return leastPacket4
+}
 
 // How the limit is looked for: so many sizes at once, each in so many packets, since
 // one may be lost on any line; so long for their answers, which is what ping waits
@@ -43,15 +52,29 @@ const (
 	echoWays    = 3 // of these, so many are measured
 )
 
-// packets measures what the way carries where large packets vanish. nil says that it
-// cannot be told: many hosts send no echo, and some lines lose only what answers.
-func (w *Walker) packets(ctx context.Context, walk *Walk) *Packets {
-	hosts := walk.remotes()
-	hosts = hosts[:min(len(hosts), echoHosts)]
+// packets measures what the way carries where large packets vanish, of each family of
+// addresses the narrower way. Of one that is not there nothing can be told: many hosts send
+// no echo, and some lines lose only what answers.
+func (w *Walker) packets(ctx context.Context, walk *Walk) []Packets {
+	var out []Packets
+	for _, is := range []func(netip.Addr) bool{netip.Addr.Is4, netip.Addr.Is6} {
+		hosts := slices.DeleteFunc(walk.remotes(), func(a netip.Addr) bool { return !is(a) })
+		if p := w.narrowest(ctx, hosts[:min(len(hosts), echoHosts)]); p != nil {
+			out = append(out, *p)
+		}
+	}
+	if ctx.Err() != nil { // what was not answered then was not lost
+		return nil
+	}
+	return out
+}
+
+// narrowest measures the ways to some hosts; nil if none has a limit.
+func (w *Walker) narrowest(ctx context.Context, hosts []netip.Addr) *Packets {
 	answer := make([]bool, len(hosts))
 	var wg sync.WaitGroup
 	for i, to := range hosts {
-		wg.Go(func() { answer[i] = w.echo(ctx, to, leastPacket) })
+		wg.Go(func() { answer[i] = w.echo(ctx, to, leastPacket(to)) })
 	}
 	wg.Wait()
 	var best *Packets
@@ -72,16 +95,13 @@ func (w *Walker) packets(ctx context.Context, walk *Walk) *Packets {
 		})
 	}
 	wg.Wait()
-	if ctx.Err() != nil { // what was not answered then was not lost
-		return nil
-	}
 	return best
 }
 
 // largest returns the size of the largest packet that comes back from an address. Only
 // what came back counts: a packet may be lost on the way whatever its size.
 func (w *Walker) largest(ctx context.Context, to netip.Addr) int {
-	passes, limit := leastPacket, mostPacket
+	passes, limit := leastPacket(to), mostPacket
 	for passes < limit && ctx.Err() == nil {
 		n := min(sizesAtOnce, limit-passes)
 		back := make([]bool, n+1)
@@ -125,7 +145,7 @@ func (w *Walker) echo(ctx context.Context, to netip.Addr, size int) bool {
 	return found
 }
 
-// remotes lists the IPv4 addresses that the walk connected to, those first at which
+// remotes lists the addresses that the walk connected to, those first at which
 // something large stopped.
 func (w *Walk) remotes() []netip.Addr {
 	var stopped, others []netip.Addr
@@ -134,7 +154,7 @@ func (w *Walk) remotes() []netip.Addr {
 		for _, h := range a.Exchange.Hops {
 			to := h.Remote.Addr().Unmap()
 			switch {
-			case h.Kind != host.HopTCP || h.Fault != "" || !to.Is4() || to.IsLoopback():
+			case h.Kind != host.HopTCP || h.Fault != "" || !to.IsValid() || to.IsLoopback():
 			case b != nil && b.Fault == host.FaultTimeout && !slices.Contains(stopped, to):
 				stopped = append(stopped, to)
 			case !slices.Contains(others, to):
@@ -157,7 +177,8 @@ func (w *Walker) measure(ctx context.Context, walk *Walk) {
 	if i < 0 || w.Echo == nil {
 		return
 	}
-	if walk.Packets = w.packets(ctx, walk); walk.Packets != nil {
-		walk.Stray[i].Seen += fmt.Sprintf("; packets of up to %d bytes come back from %s, larger ones do not", walk.Packets.Size, walk.Packets.To)
+	walk.Packets = w.packets(ctx, walk)
+	for _, p := range walk.Packets {
+		walk.Stray[i].Seen += fmt.Sprintf("; packets of up to %d bytes come back from %s, larger ones do not", p.Size, p.To)
 	}
 }

@@ -34,6 +34,7 @@ func (l *line) Echo(_ context.Context, to netip.Addr, size int) (bool, error) {
 
 func TestPackets(t *testing.T) {
 	near, far := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("198.51.100.7")
+	six := netip.MustParseAddr("2001:db8::7")
 	all := func(n int) map[netip.Addr]int { return map[netip.Addr]int{near: n, far: n} }
 	for name, tt := range map[string]*struct {
 		line
@@ -50,10 +51,13 @@ func TestPackets(t *testing.T) {
 		"the narrower of two":    {line: line{limit: map[netip.Addr]int{near: 1500, far: 1280}}, want: 1280},
 		"nobody can be asked":    {line: line{limit: all(1300), err: errors.New("no ping here")}},
 		"less than anybody does": {line: line{limit: all(500)}},
+		"over IPv6":              {line: line{limit: map[netip.Addr]int{six: 1420, near: 1500}}, want: 1420},
+		"a tunnel over IPv6":     {line: line{limit: map[netip.Addr]int{six: 1280}, first: true}, want: 1280},
+		"too narrow for IPv6":    {line: line{limit: map[netip.Addr]int{six: 1200}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			walk := &Walk{Stray: []Observation{{ID: "mtu", Seen: "large ones stop"}}}
-			for _, to := range []netip.Addr{near, far, far} {
+			for _, to := range []netip.Addr{near, far, six, far} {
 				walk.Trips = append(walk.Trips, Trip{Attempts: []Attempt{{Walked: true, Exchange: host.Exchange{Hops: []host.Hop{
 					{Kind: host.HopTCP, Remote: netip.AddrPortFrom(to, 443)}, {Kind: host.HopHTTP, Fault: host.FaultTimeout},
 				}}}}})
@@ -61,8 +65,8 @@ func TestPackets(t *testing.T) {
 			w := Walker{Echo: &tt.line}
 			w.measure(t.Context(), walk)
 			got := 0
-			if walk.Packets != nil {
-				got = walk.Packets.Size
+			if len(walk.Packets) == 1 {
+				got = walk.Packets[0].Size
 			}
 			if got != tt.want {
 				t.Errorf("%d bytes, want %d", got, tt.want)
@@ -75,7 +79,7 @@ func TestPackets(t *testing.T) {
 			}
 			stopped, stop := context.WithCancel(t.Context())
 			stop()
-			if again := w.packets(stopped, walk); again != nil {
+			if again := w.packets(stopped, walk); len(again) > 0 {
 				t.Errorf("a stopped walk measures %+v", again)
 			}
 		})

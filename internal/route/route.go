@@ -152,7 +152,7 @@ type Walk struct {
 	Settings Settings
 	Trips    []Trip        // in the order of the plan
 	Stray    []Observation // what several trips together show: a lying resolver, an unsteady line, a wrong clock
-	Packets  *Packets      // how large they may be on a way on which large ones vanish; nil if that was not measured
+	Packets  []Packets     // how large they may be on a way on which large ones vanish; nil if that was not measured
 	Clock    *Clock        // nil if it was not measured
 	Gaps     []string      // what could not be walked, and why
 }

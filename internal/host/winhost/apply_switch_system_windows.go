@@ -113,25 +113,24 @@ func ipv6Bindings() switcher {
 	})
 }
 
-// getMTU reads the largest packet that Windows sends over IPv4 through an adapter.
-// learn.microsoft.com: "MSFT_NetIPInterface".
-func getMTU(ctx context.Context, h *Host, adapter string) (string, error) {
-	return cim(ctx, h, "MSFT_NetIPInterface", "InterfaceAlias = "+wqlString(adapter)+" AND AddressFamily = 2", "NlMtu", func(_ object, v any) (string, error) {
-		return fmt.Sprint(v), nil
-	})
-}
-
-// setMTU sets it, now and after a restart.
-// learn.microsoft.com: "netsh interface ipv4", set subinterface.
-func setMTU(ctx context.Context, h *Host, adapter, size string) error {
-	n, err := strconv.ParseUint(size, 10, 16)
-	if err != nil || n < 576 { // RFC 791: what every host has to take
-		return fmt.Errorf("%q is no size of a packet", size)
+// packetSize is the largest packet that Windows sends through an adapter, of a family of
+// addresses, now and after a restart.
+// learn.microsoft.com: "MSFT_NetIPInterface"; "netsh interface ipv4", set subinterface.
+func packetSize(netsh string, family int, least uint64) switcher {
+	get := func(ctx context.Context, h *Host, adapter string) (string, error) {
+		where := fmt.Sprintf("InterfaceAlias = %s AND AddressFamily = %d", wqlString(adapter), family)
+		return cim(ctx, h, "MSFT_NetIPInterface", where, "NlMtu", func(_ object, v any) (string, error) { return fmt.Sprint(v), nil })
 	}
-	if now, err := getMTU(ctx, h, adapter); err != nil || now == size {
-		return err
-	}
-	return h.run(ctx, "netsh", []string{"interface", "ipv4", "set", "subinterface", adapter, "mtu=" + size, "store=persistent"})
+	return switcher{get: get, set: func(ctx context.Context, h *Host, adapter, size string) error {
+		n, err := strconv.ParseUint(size, 10, 16)
+		if err != nil || n < least {
+			return fmt.Errorf("%q is no size of a packet", size)
+		}
+		if now, err := get(ctx, h, adapter); err != nil || now == size {
+			return err
+		}
+		return h.run(ctx, "netsh", []string{"interface", netsh, "set", "subinterface", adapter, "mtu=" + size, "store=persistent"})
+	}}
 }
 
 // hiddenUpdate looks an update up in what the agent knows already, and calls f.

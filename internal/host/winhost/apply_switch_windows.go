@@ -23,7 +23,8 @@ func switches() map[string]switcher {
 		"firewall-rule": firewallRules(),
 		"image":         images(),
 		"ipv6":          ipv6Bindings(),
-		"mtu":           {get: getMTU, set: setMTU},
+		"mtu":           packetSize("ipv4", 2, 576),   // RFC 791: what every host has to take
+		"mtu6":          packetSize("ipv6", 23, 1280), // RFC 8200, 5
 		"hidden-update": {get: getHidden, set: setHidden},
 		"txf-log":       {get: getContainers, set: setContainers},
 	}

@@ -682,7 +682,7 @@ func BenchmarkKey(b *testing.B) {
 // cannot be looked at is an error, never a state.
 func TestSettings(t *testing.T) {
 	h := live(t)
-	for _, path := range []string{"firewall-rule/updoc-nothing", "ipv6/updoc's adapter", "mtu/updoc's adapter", "hidden-update/x", "txf-log/1:"} {
+	for _, path := range []string{"firewall-rule/updoc-nothing", "ipv6/updoc's adapter", "mtu/updoc's adapter", "mtu6/updoc's adapter", "hidden-update/x", "txf-log/1:"} {
 		state, err := h.Inverse(t.Context(), host.Change{Kind: host.Switch, Path: path, State: "off"})
 		if err == nil {
 			t.Errorf("%s: %+v", path, state)
