@@ -159,7 +159,7 @@ func databaseEngine(l *look) {
 // Which folder decides; notes list what was tried in vain with the same words.
 func resetHelped(folders ...string) rule {
 	return func(l *look) {
-		if _, vain := l.Mark("note-nothing-helped"); vain {
+		if l.vain() {
 			return
 		}
 		for _, seen := range l.Marks("note-reset-helped") {

@@ -125,6 +125,7 @@ func CONFLICT() []*Cause {
 				edgeRemoved,
 				strong("edge-step-failed"),
 				strong("modified-windows"),
+				moderate("image-tool"),
 				strong("deleted-files-of-windows"),
 				strong("store-part-deleted"),
 				helped(Strong, "component-back-helped"),
@@ -158,8 +159,7 @@ func CONFLICT() []*Cause {
 
 // vain reports whether the note says that what it lists did not cure.
 func (l *look) vain() bool {
-	_, ok := l.Mark("note-nothing-helped")
-	return ok
+	return l.mentioned("note-nothing-helped")
 }
 
 // triedInVain reports whether a sentence of a note is about what was tried, where the

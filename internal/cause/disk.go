@@ -19,7 +19,7 @@ func DISK() []*Cause {
 			Remedies: []string{"free-disk-space", "use-external-drive-for-setup", "clean-old-setup-folders", "run-component-cleanup"},
 			Check: evidence(
 				strong("disk-full"),
-				conclusive("setup-needs-space"),
+				conclusive("setup-needs-space", "note-disk-empty-room"),
 				strong("status-log-full"),
 				strong("note-disk-full"),
 				moderate("note-wants-space"),
@@ -53,6 +53,7 @@ func DISK() []*Cause {
 				both(Strong, "winre-no-space", "dism-image-no-space"),
 				against(Strong, "winre-disabled", "winre-gone"),
 				against(Moderate, "dotnet-update-named"),
+				against(Moderate, "msi-product-named"), // not an update of the recovery environment
 				recoveryRoom,
 				missing("reagentc /info", "size and free space of the recovery partition"),
 			),

@@ -95,6 +95,23 @@ func (l *look) Cure(ids ...string) { l.verdict.Cures = append(l.verdict.Cures, i
 // Miss names what to look at next.
 func (l *look) Miss(what string) { l.verdict.Missing = append(l.verdict.Missing, what) }
 
+// Mark returns the first sighting of a signature that its note does not take back.
+func (l *look) Mark(id string) (facts.Seen, bool) {
+	for _, seen := range l.Marks(id) {
+		if !seen.Dismissed {
+			return seen, true
+		}
+	}
+	return facts.Seen{}, false
+}
+
+// mentioned reports whether a signature was recognised at all, also in a sentence that
+// dismisses what it names.
+func (l *look) mentioned(id string) bool {
+	_, ok := l.Facts.Mark(id)
+	return ok
+}
+
 // first returns the first sighting of any of the signatures.
 func (l *look) first(ids []string) (facts.Seen, bool) {
 	for _, id := range ids {
@@ -123,8 +140,11 @@ func weak(ids ...string) rule       { return sign(Weak, ids...) }
 // against is evidence against the cause when any of the signatures was recognised.
 func against(w Weight, ids ...string) rule {
 	return func(l *look) {
-		if seen, ok := l.first(ids); ok {
-			l.add(false, w, seen)
+		for _, id := range ids {
+			if seen, ok := l.Facts.Mark(id); ok {
+				l.add(false, w, seen)
+				return
+			}
 		}
 	}
 }

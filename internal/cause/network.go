@@ -417,7 +417,7 @@ func vpnTopic(l *look) {
 	}
 	w := Moderate
 	if _, unreached := l.hit(codesUnreached); unreached {
-		if _, tried := l.Mark("note-nothing-helped"); !tried {
+		if !l.vain() {
 			w = Strong
 		}
 	}

@@ -74,7 +74,7 @@ func PROXY() []*Cause {
 				userProxyDiffers,
 				namedProxyFails,
 				strong("note-winhttp-setting-wrong"),
-				helped(Strong, "note-import-proxy-helped"),
+				helped(Moderate, "note-import-proxy-helped"),
 				moderate("note-proxy-bypass", "note-proxy-mismatch"),
 				moderate("note-user-has-proxy"),
 				proxyTopic,
@@ -109,11 +109,12 @@ func PROXY() []*Cause {
 				walkOpen,
 				strong("note-wpad-wrong"),
 				strong("note-proxy-not-ours"),
+				helped(Strong, "note-wpad-off-cured"),
 				both(Strong, "note-wpad-fetched", "note-no-proxy-set"),
 				wpadNamed,
 				detectedProxy,
 				strong("wpad-event"),
-				cures("set-proxy-auto-detect", "note-auto-detect-off-helped"),
+				cures("set-proxy-auto-detect", "note-auto-detect-off-helped", "note-wpad-off-cured"),
 				missing("which wpad name or DHCP option 252 answers on this network", "the DNS suffix search list"),
 			),
 		},
@@ -129,6 +130,7 @@ func PROXY() []*Cause {
 				moderate("note-browser-has-proxy"),
 				strong("clientdiag-user-proxy-only"),
 				strong("note-winhttp-empty"),
+				helped(Strong, "note-import-proxy-helped"),
 				directBehindProxy,
 				userFallbackOff,
 				cures("enable-wsus-user-proxy-fallback", "note-fallback-policy"),
@@ -244,11 +246,11 @@ func PROXY() []*Cause {
 }
 
 // helped is evidence from a cure that a person tells of. Notes also list what was
-// tried in vain; then the same words say nothing.
+// tried in vain; where one does, the very sentence has to tell that this cured.
 func helped(w Weight, ids ...string) rule {
 	return func(l *look) {
-		if _, vain := l.Mark("note-nothing-helped"); !vain {
-			sign(w, ids...)(l)
+		if seen, ok := l.first(ids); ok && (!l.vain() || facts.TellsCure(seen.Text)) {
+			l.add(true, w, seen)
 		}
 	}
 }

@@ -89,6 +89,7 @@ func STATE() []*Cause {
 				moderate("servicing-aborted"),
 				strong("block-time-increment"),
 				moderate("note-slow-then-rolled-back"),
+				strong("note-servicing-takes-hours"),
 				weak("note-slow-machine"),
 				code(Strong, 0x800F0920),
 				code(Moderate, 0x800F0821),

@@ -111,6 +111,7 @@ func SYSTEM() []*Cause {
 			Remedies: []string{"restore-signature-check-setting", "tell-policy-owner"},
 			Check: evidence(
 				conclusive("signature-setting"),
+				strong("signature-state-named"),
 				moderate("note-signature-setting"),
 				code(Strong, 0x80092026),
 				publishingState,

@@ -42,17 +42,19 @@ const (
 	wordsSlope = 15.0
 	wordsLeast = 0.06      // cosine under which a report fits nothing
 	wordsKnown = 3         // known words and signs without which a text says nothing
+	wordsRare  = 0.07      // share of the reports that a distinctive word stands in at most
 	wordsShown = 4         // words that evidence names
 	wordsRead  = 256 << 10 // bytes after which no further file is read for words
 )
 
 // vocabulary is what the reports of all causes teach.
 type vocabulary struct {
-	index  map[string]int // word or sign to its place in idf and uses
-	idf    []float64
-	uses   [][]use // by word: the causes it goes with
-	causes []string
-	err    error
+	index   map[string]int // word or sign to its place in idf and uses
+	idf     []float64
+	reports float64 // how many there are
+	uses    [][]use // by word: the causes it goes with
+	causes  []string
+	err     error
 }
 
 // use is how much a word weighs among those of a cause; the weights of a cause
@@ -189,6 +191,7 @@ func newVocabulary(docs []wordReport) *vocabulary {
 			learn(sign)
 		}
 	}
+	v.reports = float64(len(docs))
 	v.idf = make([]float64, len(seenIn))
 	for w, n := range seenIn {
 		v.idf[w] = math.Log(float64(len(docs)) / float64(n))
@@ -235,6 +238,7 @@ func (v *vocabulary) length(list []int) float64 {
 // likeness is how near a text comes to the reports of a cause.
 type likeness struct {
 	cosine float64
+	rare   int      // distinctive words among those that it has in common with the reports
 	words  []string // as they stand in the text, the telling ones first
 }
 
@@ -273,7 +277,9 @@ func (v *vocabulary) like(text string, signs []seenSign) map[string]likeness {
 	type part struct {
 		as     string
 		weight float64
+		rare   bool
 	}
+	rare := math.Log(v.reports / max(2, wordsRare*v.reports))
 	long := max(v.length(list), math.SmallestNonzeroFloat64)
 	cosines := make([]float64, len(v.causes))
 	parts := make([][]part, len(v.causes))
@@ -281,7 +287,7 @@ func (v *vocabulary) like(text string, signs []seenSign) map[string]likeness {
 		for _, u := range v.uses[k.word] {
 			x := u.weight * v.idf[k.word] / long
 			cosines[u.cause] += x
-			parts[u.cause] = append(parts[u.cause], part{k.as, x})
+			parts[u.cause] = append(parts[u.cause], part{k.as, x, v.idf[k.word] >= rare && (k.as == "" || !strings.HasPrefix(k.as, "0x"))})
 		}
 	}
 	out := make(map[string]likeness, len(v.causes))
@@ -289,6 +295,9 @@ func (v *vocabulary) like(text string, signs []seenSign) map[string]likeness {
 		slices.SortStableFunc(parts[c], func(a, b part) int { return cmp.Compare(b.weight, a.weight) })
 		l := likeness{cosine: cosines[c]}
 		for _, p := range parts[c] {
+			if p.rare {
+				l.rare++
+			}
 			if p.as != "" && len(l.words) < wordsShown && !slices.Contains(l.words, p.as) {
 				l.words = append(l.words, p.as)
 			}
@@ -321,7 +330,11 @@ func (v *vocabulary) compare(texts []facts.Text, signs []seenSign) *told {
 		if t.Written {
 			out.most = wordsMost
 		}
-		all.WriteString(t.Text)
+		if t.Note {
+			all.WriteString(facts.Undismissed(t.Text))
+		} else {
+			all.WriteString(t.Text)
+		}
 		all.WriteByte('\n')
 		if out.source == "" {
 			out.source = t.Source
@@ -355,11 +368,23 @@ func (t *told) speak(x *Finding) float64 {
 	if l.cosine < wordsLeast || refuted(x.Evidence) {
 		return 0
 	}
-	log := max(0, t.most-wordsSlope*(t.nearest-l.cosine))
+	log := min(max(0, t.most-wordsSlope*(t.nearest-l.cosine)), distinct(l.rare))
 	if w := nearestWeight(log); w != 0 && len(l.words) > 0 {
 		x.Evidence = append(x.Evidence, Evidence{For: true, Weight: w, Source: t.source, Seen: "such reports say: " + strings.Join(l.words, ", "), Like: true})
 	}
 	return log
+}
+
+// distinct bounds what likeness tells by how many distinctive words it rests on: two
+// words that stand in any report are no strong evidence, however near they bring it.
+func distinct(rare int) float64 {
+	switch rare {
+	case 0:
+		return math.Log(Weak.Ratio())
+	case 1:
+		return math.Log(Moderate.Ratio())
+	}
+	return math.Inf(1)
 }
 
 // nearestWeight names odds; nothing is more than strong, and what is nearer to even

@@ -189,6 +189,35 @@ func FuzzEachWord(f *testing.F) {
 	})
 }
 
+// Words that stand in every third report bring a text near, and are no strong evidence.
+func TestCommonWordsAreNotStrong(t *testing.T) {
+	var docs []wordReport
+	for i := range 40 {
+		rest := string(rune('a'+i%20)) + "thing " + string(rune('b'+i%20)) + "stuff"
+		if i%3 == 0 {
+			docs = append(docs, wordReport{cause: "proxy", text: "gateway switch router " + rest})
+		} else {
+			docs = append(docs, wordReport{cause: "disk", text: "volume folder " + rest})
+		}
+	}
+	v := newVocabulary(docs)
+	for _, tt := range []struct {
+		text string
+		want Weight
+	}{
+		{"the gateway, the switch and the router", Weak},
+		{"gateway switch router dthing", Moderate},
+		{"gateway switch router dthing estuff", Strong},
+	} {
+		told := v.compare([]facts.Text{{Source: "notes.txt", Text: tt.text, Written: true}}, []seenSign{{"0x80072EFE", "0x80072EFE"}})
+		x := Finding{Cause: &Cause{ID: "proxy"}}
+		told.speak(&x)
+		if len(x.Evidence) != 1 || x.Evidence[0].Weight > tt.want {
+			t.Errorf("%q: %+v, want %v at most", tt.text, x.Evidence, tt.want)
+		}
+	}
+}
+
 func TestNearestWeight(t *testing.T) {
 	t.Parallel()
 	for _, w := range []Weight{Weak, Moderate, Strong} {

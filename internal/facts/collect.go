@@ -223,7 +223,7 @@ func (f *Facts) merge(readings []*reading) {
 		}
 		f.KBs = append(f.KBs, r.kbs...)
 		if len(r.heard) > 0 {
-			f.Texts = append(f.Texts, Text{Source: r.name, Written: r.written(), Text: strings.ToValidUTF8(string(r.heard), "\uFFFD")})
+			f.Texts = append(f.Texts, Text{Source: r.name, Written: r.written(), Note: r.in&inNote != 0, Text: strings.ToValidUTF8(string(r.heard), "\uFFFD")})
 		}
 		f.Machine.OS = cmp.Or(f.Machine.OS, r.machine.OS)
 		f.Machine.Build = cmp.Or(f.Machine.Build, r.machine.Build)

@@ -86,6 +86,8 @@ type Seen struct {
 	Text   string // the line, bounded, as read (not yet escaped or redacted)
 	Time   time.Time
 	Code   codes.HRESULT
+
+	Dismissed bool // a note says that this was tried in vain, or is not to blame
 }
 
 // Gap is something that was not looked at, with the reason.
@@ -145,6 +147,7 @@ type Text struct {
 	Source  string
 	Text    string
 	Written bool // a note, or a console's output: what somebody chose to show
+	Note    bool // a person's own words
 }
 
 // Success is something that ended well; the newest of each stage tells a healthy machine.

@@ -91,8 +91,16 @@ func (r *textReading) flush() {
 		return
 	}
 	defect := -1
+	var doubtful [][2]int
+	if r.note {
+		doubtful = dismissed(string(r.text))
+	}
 	for _, h := range r.match.match(r.text) {
-		r.sight(h.id, r.at(h.from))
+		if within(doubtful, h.from) {
+			r.dismiss(h.id, r.at(h.from))
+		} else {
+			r.sight(h.id, r.at(h.from))
+		}
 		if h.id == "tool-own-defect" && defect < 0 {
 			defect = h.from
 		}
@@ -233,7 +241,13 @@ var (
 )
 
 // complaint finds the words with which people say that something does not work.
-var complaint = lazily(`(?i)\b(fail\w*|errors?|cannot|can't|can not|unable|not able|not possible|impossible|block(s|ed|ing)?|(does|do|did|will|would|is|are) not|(does|do|did|wo|is|are|could|would|was)n't|could not|was not|troubles?|problems?|issues?|difficult\w*|never|neither|no (updates|longer|more)|not any ?more|stops?|stopped|refuse[sd]?|br(ea|o)k(s|e|en|ing)?|prevents?|prevented|keep(s|ing)? .{1,60} from|interfer\w*|crash\w*|hangs?|hung|stuck|freez\w*|froze\w*|endless\w*|forever|rejected|denied|corrupt\w*|damaged|roll(s|ed)? back|revert\w*|undo\w*|grey(ed)? out|gray(ed)? out|nothing|nag(s|ging)?|slow(ly)?|takes? (hours|forever|ages)|incompatible|unsupported|not supported|defective|broken|conflict\w*|missing|lost|exception|fehler\w*|geht nicht|gehen nicht|scheitert|schl\S+gt fehl|klappt nicht|hängt|bricht ab|nicht mehr|kann nicht)\b|失敗|失败|エラー|错误|錯誤|できない|できません|無法|无法|ошибк|не удал|échec|échou|erreur|falló|fallo|errore|mislukt`)
+var complaint = lazily(`(?i)\b(fail\w*|errors?|cannot|can't|can not|unable|not able|not possible|impossible|block(s|ed|ing)?|(does|do|did|will|would|is|are) not|(does|do|did|wo|is|are|could|would|was)n't|could not|was not|troubles?|problems?|issues?|difficult\w*|never|neither|no (updates|longer|more)|not any ?more|stops?|stopped|refuse[sd]?|br(ea|o)k(s|e|en|ing)?|prevents?|prevented|keep(s|ing)? .{1,60} from|interfer\w*|crash\w*|hangs?|hung|stuck|freez\w*|froze\w*|endless\w*|forever|rejected|denied|corrupt\w*|damaged|roll(s|ed)? back|revert\w*|undo\w*|grey(ed)? out|gray(ed)? out|nothing|nag(s|ging)?|slow(ly)?|takes? (hours|forever|ages)|incompatible|unsupported|not supported|defective|broken|conflict\w*|missing|lost|exception|fehler\w*|geht nicht|gehen nicht|scheitert|schl\S+gt fehl|klappt nicht|hängt|bricht ab|nicht mehr|kann nicht` +
+	`|keep(s|ing)? (on )?\w+ing|kept (on )?\w+ing|abort\w*|complain\w*|demand\w*|over and over|again and again|(each|every) (boot|restart|reboot)` +
+	`|stays? (at|on|in|pending|put|disabled|the same)|is back|comes? back|pending|timed? ?-?out|quits?|instead of|has to be|remains?|rollbacks?` +
+	`|not applicable|more than \w+ hours|needs? \d+ ?(gb|mb)|went wrong|goes wrong|bad|dead|defunct|faulty|illegal|invalid` +
+	`|bricht|bleibt|kommt (immer )?wieder|startet nicht|läuft nicht|wird nicht|werden nicht|findet (nichts|keine)|stürzt)\b` +
+	// The same in a few more languages; letters of theirs are no word bytes to \b.
+	`|(?i)(échec|échou|erreur|impossible d|ne (fonctionne|marche|s'installe|démarre)|fall(a|ó|o)\b|no se (puede|instala|pudo)|errore|non (riesc|si install|funziona)|impossibile|falha|não (é possível|instala|consig)|mislukt|fout(code|melding)|lukt niet|ошибк|не удал|не устан|błąd|nie można|nie udało|misslyck|fejl|virhe|hata|失敗|失败|エラー|错误|錯誤|できない|できません|无法|無法|오류|실패)`)
 
 func symptomStage(k FailureKind) Stage {
 	switch k {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -181,8 +182,22 @@ func (r *reading) mark(rec *winlog.Record) bool {
 
 // sight keeps the first sightings of a signature.
 func (r *reading) sight(id string, rec *winlog.Record) {
-	if seen := r.marks[id]; len(seen) < maxSeen {
+	seen := r.marks[id]
+	if len(seen) < maxSeen {
 		r.marks[id] = append(seen, r.seenRecord(rec))
+		return
+	}
+	if i := slices.IndexFunc(seen, func(s Seen) bool { return s.Dismissed }); i >= 0 {
+		seen[i] = r.seenRecord(rec)
+	}
+}
+
+// dismiss keeps a sighting that its sentence takes back.
+func (r *reading) dismiss(id string, rec *winlog.Record) {
+	if seen := r.marks[id]; len(seen) < maxSeen {
+		s := r.seenRecord(rec)
+		s.Dismissed = true
+		r.marks[id] = append(seen, s)
 	}
 }
 
