@@ -20,7 +20,7 @@ func DISK() []*Cause {
 			Check: evidence(
 				strong("disk-full"),
 				conclusive("setup-needs-space", "note-disk-empty-room"),
-				strong("status-log-full"),
+				conclusive("status-log-full"),
 				strong("note-disk-full"),
 				moderate("note-wants-space"),
 				weak("note-old-setup-folders"),

@@ -346,7 +346,6 @@ func (v *vocabulary) compare(texts []facts.Text, signs []seenSign) *told {
 	text := (&redact.Redactor{}).String(all.String())
 	text = windowsGuesses().ReplaceAllLiteralString(text, " ")
 	text = soundThings().ReplaceAllLiteralString(text, " ")
-	text = triedThings().ReplaceAllStringFunc(text, withoutVain)
 	out.like = v.like(absentThings().ReplaceAllLiteralString(text, " "), signs)
 	for _, l := range out.like {
 		out.nearest = max(out.nearest, l.cosine)
@@ -431,23 +430,6 @@ var absentThings = lazily(`(?i)\b(no|not (behind|using|in) (an?|any)?|kein(e|en)
 
 // soundThings are what a person found to be as it should.
 var soundThings = lazily(`(?i)\b(clock|time|date|dns|proxy|firewall|antivirus|anti-virus|network|internet( connection)?|disk( space)?|memory|ram|services?|bits|wuauserv|ssu|servicing stack( update)?s?|sha-?2( support)?|tpm( 2\.0)?|secure boot|certificates?|drivers?|bios|sfc|dism|chkdsk|restore ?health|component store)(( and|,| or|/) [\w-]+)* (is|are|was|were|looks?|seems?|came (back|out)|comes? (back|out)|ends?|ran|runs?|reports?) (all |also |both |already |just |perfectly |absolutely )?(fine|ok(ay)?|correct|right|good|installed|there|present|running|up[- ]to[- ]date|current|in place|healthy|clean|working|reachable|set|synced|without (any )?(errors?|problems?)|no (errors?|problems?|corruption|violations?))\b`)
-
-// triedThings are sentences about what a person tried, or is going to try: the same few
-// remedies, whatever the cause is.
-var triedThings = lazily(`(?i)[^.!?\n]*\b((already|also|even|have|has|had|'ve|i|we|she|he) tried|tried (it )?(all|every\w*|the usual|various|many|several|different|to (update|reset|run|repair))|things (i|we) (have )?tried|next (i|we) will|(i|we) (will|'ll) try|going to try|went through all|without (any )?success|to no avail|(bereits|schon)( alles)? (versucht|probiert|gemacht))\b[^.!?\n]*`)
-
-// withoutVain drops a sentence about trying, unless it tells that something helped.
-func withoutVain(sentence string) string {
-	if helpedAtLast().MatchString(sentence) && !inVain().MatchString(sentence) {
-		return sentence
-	}
-	return " "
-}
-
-var (
-	helpedAtLast = lazily(`(?i)\b(fixed|solved|helped|work(s|ed)|cured|resolved|succeeded|did the trick|went (through|in)|geholfen|gelöst|lief|klappte)\b`)
-	inVain       = lazily(`(?i)\b(not|no|nothing|none|never|without|n't|neither|nicht|nichts|kein\w*|ohne)\b|n't\b`)
-)
 
 // refuted reports evidence that speaks against a cause on the whole. Words that go
 // with it do not change that.

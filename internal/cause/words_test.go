@@ -87,7 +87,7 @@ func TestWordsSpeak(t *testing.T) {
 			{Cause: &Cause{ID: "disk"}},
 			{Cause: &Cause{ID: "other"}},
 		}
-		told := v.compare([]facts.Text{{Source: "notes.txt", Text: text, Written: true}}, nil)
+		told := v.compare([]facts.Text{{Source: "notes.txt", Text: text, Written: true, Note: true}}, nil)
 		for i := range findings {
 			told.speak(&findings[i])
 		}
@@ -209,7 +209,7 @@ func TestCommonWordsAreNotStrong(t *testing.T) {
 		{"gateway switch router dthing", Moderate},
 		{"gateway switch router dthing estuff", Strong},
 	} {
-		told := v.compare([]facts.Text{{Source: "notes.txt", Text: tt.text, Written: true}}, []seenSign{{"0x80072EFE", "0x80072EFE"}})
+		told := v.compare([]facts.Text{{Source: "notes.txt", Text: tt.text, Written: true, Note: true}}, []seenSign{{"0x80072EFE", "0x80072EFE"}})
 		x := Finding{Cause: &Cause{ID: "proxy"}}
 		told.speak(&x)
 		if len(x.Evidence) != 1 || x.Evidence[0].Weight > tt.want {

@@ -60,7 +60,7 @@ var (
 	// That it was not.
 	cureWords = lazily(`(?i)\b(fixed|fixes|solved|solves|cured|cures|did the trick|resolved it|resolves|was the culprit|is the culprit|was the cause|went through|goes through|installs? fine|works? (now|again|fine)|worked (again|after|once|fine)|helped\b.{0,40}$|until (i|we)|solange bis|behoben|gelöst|geholfen|danach ging|seitdem)\b`)
 	// A list of tries that somebody gives who has no answer yet.
-	toldTries = lazily(`(?i)^\W*(so far )?(i|we)?( ?'?ve| have| had)? ?(already|also|both)? ?(tried|attempted)\b|\b(already|also) (tried|ran|did|done|run|reset|reinstalled|uninstalled|disabled|cleared|checked)\b|\b(i|we)('ve| have) (already )?(tried|done all)\b|^\W*(things|what|stuff|all)? ?(i|we)?('ve| have)? ?(tried|done)( so far)?\W|\b(schon|bereits|habe)\b.{0,40}\b(versucht|probiert|gemacht)\b`)
+	toldTries = lazily(`(?i)^\W*(so far )?(i|we)?( ?'?ve| have| had)? ?(already|also|both)? ?(tried|attempted)\b|\b(already|also) (tried|ran|did|done|run|reset|reinstalled|uninstalled|disabled|cleared|checked)\b|\b(i|we|she|he)('ve| have| has)? (already |even |also )?(tried|done all)\b|\btried (it )?(all|every\w*|the usual|various|many|several|different)\b|things (i|we) (have )?tried|next (i|we) will|\b(i|we) (will|'ll) try|going to try|went through all|^\W*(things|what|stuff|all)? ?(i|we)?('ve| have)? ?(tried|done)( so far)?\W|\b(schon|bereits|habe)\b.{0,40}\b(versucht|probiert|gemacht)\b`)
 	// Sentences that judge what stands before them.
 	backwards = lazily(`(?i)^\W*(but |and |all |aber )?(nothing|none|neither|no |without|in vain|still|same|to no|that |this |it |did ?n[o']t|does ?n[o']t|all (of )?(that|this|in vain|without)|nichts|alles|leider|ohne|kein)`)
 	// What a sentence says is not to blame.
