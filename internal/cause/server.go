@@ -1,6 +1,7 @@
 package cause
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -149,18 +150,32 @@ func namedUpdates(l *look) *updatesNamed {
 		return n
 	}
 	n.said = n.listed
-	if len(named) > 0 || n.build == "" {
-		return n
+	if len(named) == 0 {
+		n.byMonth(l)
 	}
+	return n
+}
+
+// byMonth takes the updates that a person names by the month, for the version of Windows
+// that runs or is named.
+func (n *updatesNamed) byMonth(l *look) {
 	for _, t := range l.Texts {
 		if !t.Written {
 			continue
 		}
+		build := cmp.Or(n.build, facts.VersionNamed(t.Text))
+		if build == "" {
+			continue
+		}
 		for _, m := range facts.MonthsNamed(t.Text) {
-			n.said = append(n.said, facts.UpdatesOf(n.build, m.Year, m.Month)...)
+			of := facts.UpdatesOf(build, m)
+			n.listed = append(n.listed, of...)
+			if m.Year != 0 {
+				n.said = append(n.said, of...)
+			}
+			n.build = build
 		}
 	}
-	return n
 }
 
 // weigh says how much tells for an issue, and where that is seen. The update is one thing
@@ -193,6 +208,8 @@ func (n *updatesNamed) weigh(l *look, issue *facts.KnownIssue) (Weight, facts.Se
 	switch {
 	case said && !n.coded && symptom:
 		return Strong, at
+	case runs && issue.Kind == facts.IssueNext && issue.Code == 0 && len(l.Failures) > 0:
+		return Weak, facts.Seen{Source: "the build that runs"}
 	case fails && (symptom || !n.coded || issue.Kind == facts.IssueInstall), said && (symptom || !n.coded):
 		return Moderate, at
 	}

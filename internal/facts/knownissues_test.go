@@ -115,7 +115,7 @@ func TestReleases(t *testing.T) {
 	for build, want := range map[string][]string{
 		"22631.3007": {"KB5034123", "KB5034204"}, "22621": {"KB5034123", "KB5034204"}, "": nil, "7601": nil,
 	} {
-		if diff := cmp.Diff(want, UpdatesOf(build, 2024, 1)); diff != "" {
+		if diff := cmp.Diff(want, UpdatesOf(build, Month{2024, 1})); diff != "" {
 			t.Errorf("January 2024 of %q: %s", build, diff)
 		}
 	}
@@ -145,8 +145,14 @@ func TestMonthsNamed(t *testing.T) {
 		"Windows Server 2022 update":                          nil,
 		"update of 2024-13":                                   nil,
 		"202505 update 2025":                                  nil,
+		"24H2 from media with the October update":             {{0, 10}},
+		"seit dem Juli-Patch":                                 {{0, 7}},
+		"May update":                                          {{0, 5}},
+		"the update may fail, you may update":                 nil,
+		"in October we update":                                nil,
 		"":                                                    nil,
-		"20":                                                  nil, "update 20": nil,
+		"20":                                                  nil,
+		"update 20":                                           nil,
 	} {
 		if diff := cmp.Diff(want, MonthsNamed(text)); diff != "" {
 			t.Errorf("MonthsNamed(%q): %s", text, diff)

@@ -262,7 +262,7 @@ func symptomStage(k FailureKind) Stage {
 }
 
 var (
-	osPattern    = lazily(`(?i)\bWindows (Server )?(XP|Vista|7|8\.1|8|10|11|2003 R2|2003|2008 R2|2008|2012 R2|2012|2016|2019|2022|2025)\b( (Pro|Home|Enterprise|Education|Insider|IoT|LTSC|SP\d))*( \d\dH\d| \d{4})?`)
+	osPattern    = lazily(`(?i)\bWindows (Server )?(XP|Vista|7|8\.1|8|10|11|2003 R2|2003|2008 R2|2008|2012 R2|2012|2016|2019|2022|2025)\b( (Pro|Home|Enterprise|Education|Insider|IoT|LTSC|SP\d))*((,? version)?( \d\dH\d| \d{4}))?`)
 	serverWord   = lazily(`(?i)\bServer (2003 R2|2003|2008 R2|2008|2012 R2|2012|2016|2019|2022|2025)\b`)
 	buildPattern = lazily(`\b(?:10\.0\.|[Bb]uild )?(1[0-9]{4}|2[0-9]{4})(\.\d{1,5})\b`)
 )

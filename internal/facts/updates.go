@@ -90,13 +90,13 @@ func release(kb uint32, of uint16) (Release, bool) {
 }
 
 // UpdatesOf returns the cumulative updates that came for a build, such as "22631.3007"
-// or "22631", in a month of a year: "KB5034123".
-func UpdatesOf(build string, year, month int) []string {
+// or "22631", in a month: "KB5034123".
+func UpdatesOf(build string, m Month) []string {
 	base, _, _ := strings.Cut(build, ".")
-	of, when := family(base), uint16(year%100*100+month)
+	of := family(base)
 	var out []string
 	for _, r := range releases() {
-		if of != 0 && r.family == of && r.month == when {
+		if of != 0 && r.family == of && int(r.month%100) == m.Month && (m.Year == 0 || int(r.month/100) == m.Year%100) {
 			out = append(out, "KB"+strconv.Itoa(int(r.kb)))
 		}
 	}
@@ -150,23 +150,31 @@ func BaseBuild(name string) string {
 	return ""
 }
 
-// A Month is one in which updates come.
+// VersionNamed is the base build of the only version of Windows 11 that a text names by
+// a word that no version of Windows 10 has, such as "24H2"; "" if it names none or several.
+func VersionNamed(text string) string {
+	text = strings.ToLower(text)
+	found := ""
+	for _, e := range editions {
+		if e.version < "23h2" || !strings.HasSuffix(e.version, "h2") && !strings.HasSuffix(e.version, "h1") || !strings.Contains(text, e.version) {
+			continue
+		}
+		if found != "" {
+			return ""
+		}
+		found = e.build
+	}
+	return found
+}
+
+// A Month is one in which updates come. Year is 0 where only the name of the month is
+// given, as in "the October update".
 type Month struct{ Year, Month int }
 
-// monthNames are the first letters of the months in English and German.
-var monthNames = [...][]string{
-	{"jan"},
-	{"feb"},
-	{"mar", "mär", "maer"},
-	{"apr"},
-	{"may", "mai"},
-	{"jun"},
-	{"jul"},
-	{"aug"},
-	{"sep"},
-	{"oct", "okt"},
-	{"nov"},
-	{"dec", "dez"},
+// monthNames are the months in English and German, in full and as people shorten them.
+var monthNames = [...]string{
+	" jan january januar ", " feb february februar ", " mar march mär märz maerz ", " apr april ", " may mai ", " jun june juni ",
+	" jul july juli ", " aug august ", " sep sept september ", " oct october okt oktober ", " nov november ", " dec december dez dezember ",
 }
 
 // updateWords are what a month stands beside when it names updates.
@@ -199,6 +207,29 @@ func MonthsNamed(text string) []Month {
 			out = append(out, named)
 		}
 	}
+	if len(out) == 0 {
+		out = monthsAlone(text)
+	}
+	return out
+}
+
+// monthsAlone reads "the October update" and "Juli-Patch". "may" is a month only with a
+// capital, and none of them is one without the update behind it.
+func monthsAlone(text string) []Month {
+	var out []Month
+	month := 0
+	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return !unicode.IsLetter(r) }) {
+		low := strings.ToLower(word)
+		if month != 0 && slices.ContainsFunc(updateWords, func(w string) bool { return strings.HasPrefix(low, w) }) {
+			if m := (Month{Month: month}); !slices.Contains(out, m) && len(out) < 4 {
+				out = append(out, m)
+			}
+		}
+		month = 0
+		if low != word && len(word) > 2 {
+			month = monthBefore(word)
+		}
+	}
 	return out
 }
 
@@ -218,11 +249,12 @@ func monthBehind(s string) int {
 func monthBefore(s string) int {
 	s = strings.TrimRight(s, " ,.0123456789")
 	word := strings.ToLower(s[strings.LastIndexFunc(s, func(r rune) bool { return !unicode.IsLetter(r) })+1:])
+	if word == "" {
+		return 0
+	}
 	for m, names := range monthNames {
-		for _, name := range names {
-			if strings.HasPrefix(word, name) && len(word) <= len("september") {
-				return m + 1
-			}
+		if strings.Contains(names, " "+word+" ") {
+			return m + 1
 		}
 	}
 	return 0
