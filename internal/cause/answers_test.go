@@ -133,6 +133,8 @@ func TestAnswers(t *testing.T) {
 		"operations wait":              {"800f0806", nil, map[string]any{host.AskRestart: host.PendingRestart{Servicing: true, PendingXML: true}}, "pending-operations-stuck", Moderate, false, "pending.xml", ""},
 		"nothing waits":                {cutOff, nil, map[string]any{host.AskRestart: host.PendingRestart{}}, "pending-operations-stuck", Weak, true, "nothing of servicing", ""},
 		"a server of nobody":           {cutOff, map[string]string{"wu.reg": wsus}, management(host.Management{Joined: "workgroup", ConfigMgr: &no}), "wsus-policy-stale", Strong, false, "nobody manages this machine", "remove-stale-wsus-policy"},
+		"a tool is installed":          {"80070422", nil, management(host.Management{Joined: "workgroup", Tools: []string{"Winaero Tweaker 1.62"}}), "blocker-tool", Weak, false, "Winaero Tweaker", ""},
+		"and nobody else set a policy": {"80070422", nil, management(host.Management{Joined: "workgroup", Tools: []string{"Winaero Tweaker 1.62"}, Owners: []host.Owned{{Name: "NoAutoUpdate", Owner: host.OwnerTool}}}), "blocker-tool", Moderate, false, "Winaero Tweaker", ""},
 		"a server of a domain":         {cutOff, map[string]string{"wu.reg": wsus}, management(host.Management{Joined: "domain", Name: "FOURTHCOFFEE", ConfigMgr: &no}), "wsus-policy-stale", 0, false, "", ""},
 		"a server of ConfigMgr":        {cutOff, map[string]string{"wu.reg": wsus}, management(host.Management{Joined: "workgroup", ConfigMgr: &yes}), "wsus-policy-stale", 0, false, "", ""},
 		"a server, and nobody looked":  {cutOff, map[string]string{"wu.reg": wsus}, management(host.Management{Joined: "workgroup"}), "wsus-policy-stale", 0, false, "", ""},

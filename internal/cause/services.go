@@ -1,10 +1,12 @@
 package cause
 
 import (
+	"slices"
 	"strings"
 
 	"updoc/internal/codes"
 	"updoc/internal/facts"
+	"updoc/internal/host"
 	"updoc/internal/winlog"
 )
 
@@ -144,6 +146,7 @@ func SERVICES() []*Cause {
 				both(Strong, "note-updates-switched-off", "tweak-tool"),
 				strong("update-dll-locked"),
 				tweakTool,
+				installedTool,
 				moderate("service-files-renamed"),
 				guardsDisabled,
 				replacedPaths(Moderate),
@@ -246,6 +249,20 @@ func tweakTool(l *look) {
 	default:
 		l.add(true, Strong, seen)
 	}
+}
+
+// installedTool counts a program that can keep updates off and is installed: more where
+// nobody else can have set a policy that is there.
+func installedTool(l *look) {
+	m := l.Management.Value
+	if l.Management.State != facts.Present || len(m.Tools) == 0 {
+		return
+	}
+	w := Weak
+	if slices.ContainsFunc(m.Owners, func(o host.Owned) bool { return o.Owner == host.OwnerTool }) {
+		w = Moderate
+	}
+	l.For(w, l.Management.Source, "%s is installed, which can keep updates off", strings.Join(m.Tools[:min(len(m.Tools), 5)], ", "))
 }
 
 // guardsDisabled: Windows guards some services against being disabled in its own

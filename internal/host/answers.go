@@ -377,6 +377,7 @@ type Management struct {
 	ConfigMgr   *bool        `json:"configMgr,omitempty"`  // its client is installed
 	LocalPolicy *bool        `json:"localFile,omitempty"`  // GroupPolicy\Machine\Registry.pol exists
 	Applied     []string     `json:"groupRules,omitempty"` // names of the group policies that were applied to the machine
+	Tools       []string     `json:"tools,omitempty"`      // installed programs that can keep updates off, by the name under which they are installed
 	Owners      []Owned      `json:"owners,omitempty"`     // of each update policy that is set
 	Unseen      []Unseen     `json:"unseen,omitempty"`
 }
@@ -403,6 +404,7 @@ const (
 	OwnerLocal     = "local"     // the local policy file
 	OwnerMDM       = "mdm"       // a management server
 	OwnerConfigMgr = "configmgr" // Configuration Manager's client
+	OwnerTool      = "tool"      // no file and no server says so, and one of Management.Tools is installed
 	OwnerNobody    = "nobody"    // no file and no server says so: a program or a person set the value
 	OwnerUnknown   = "unknown"   // it could not be looked at
 )

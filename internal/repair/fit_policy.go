@@ -617,6 +617,11 @@ func (f *fit) owned(values ...value) bool {
 		case host.OwnerLocal:
 			f.lead("plan.policy.local-file", "value", v.key+`\`+v.name)
 			own++
+		case host.OwnerTool:
+			if tools := f.Management.Value.Tools; len(tools) > 0 {
+				f.lead("plan.policy.tool", "value", v.key+`\`+v.name, "tools", strings.Join(tools[:min(len(tools), 5)], ", "))
+			}
+			own++
 		case host.OwnerNobody:
 			own++
 		}

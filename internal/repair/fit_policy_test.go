@@ -168,13 +168,14 @@ func TestOwnersOfValues(t *testing.T) {
 	}{
 		{host.OwnerNobody, host.OwnerNobody, append(slices.Clone(drops), "lead plan.policy.comes-back")},
 		{host.OwnerNobody, host.OwnerLocal, append(slices.Clone(drops), "lead plan.policy.local-file", "lead plan.policy.comes-back")},
+		{host.OwnerTool, host.OwnerNobody, append(slices.Clone(drops), "lead plan.policy.tool", "lead plan.policy.comes-back")},
 		{host.OwnerNobody, host.OwnerDomain, []string{"not: plan.owned"}},
 		{host.OwnerMDM, host.OwnerNobody, []string{"not: plan.owned"}},
 		{host.OwnerConfigMgr, host.OwnerNobody, []string{"not: plan.owned"}},
 		{host.OwnerNobody, host.OwnerUnknown, []string{"not: plan.owned"}},
 	} {
 		f := m.facts(t)
-		f.Management = facts.Fact[host.Management]{State: facts.Present, Value: host.Management{Joined: "domain", Owners: []host.Owned{
+		f.Management = facts.Fact[host.Management]{State: facts.Present, Value: host.Management{Joined: "domain", Tools: []string{"Winaero Tweaker 1.62"}, Owners: []host.Owned{
 			{Key: keyUpdatePolicy, Name: "DisableWindowsUpdateAccess", Owner: tt.access}, {Key: keyAUPolicy, Name: "NoAutoUpdate", Owner: tt.auto},
 		}}}
 		wantPlan(t, "remove-leftover-update-policy", f, tt.want...)

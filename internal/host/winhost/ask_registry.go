@@ -362,6 +362,7 @@ func management(ctx context.Context, h host.Reader, joined, name string, pol pol
 	if pol != nil {
 		m.LocalPolicy = yes(len(pol) > 0)
 	}
+	m.Tools = r.tools()
 	for _, path := range policyKeys {
 		k, ok := r.key("owners", path)
 		if !ok {
@@ -401,6 +402,8 @@ func ownerOf(path, name string, m host.Management, domain bool, pol policyFile) 
 		return host.OwnerDomain
 	case pol == nil || m.Joined == "unknown":
 		return host.OwnerUnknown
+	case len(m.Tools) > 0:
+		return host.OwnerTool
 	}
 	return host.OwnerNobody
 }

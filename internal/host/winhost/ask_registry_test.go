@@ -230,6 +230,10 @@ func TestManagement(t *testing.T) {
 "GPOName"="{6AC1786C-016F-11D2-945F-00C04FB984F9}"
 "DisplayName"="Update ring 2"
 "DSPath"="LDAP://CN=Machine,CN={6AC1786C},DC=fabrikam,DC=example"`
+	const tweaked = `
+
+[HKEY_LOCAL_MACHINE\SOFTWARE\WOW6432Node\Microsoft\Windows\CurrentVersion\Uninstall\{0C1D}_is1]
+"DisplayName"="winaero Tweaker 1.62"`
 	local, err := parsePolicyFile(polFile([2]string{polUpdate, "WUServer"}, [2]string{polUpdate, "**del.TargetGroup"}))
 	if err != nil {
 		t.Fatal(err)
@@ -246,6 +250,10 @@ func TestManagement(t *testing.T) {
 		"somebody":              {policies, "workgroup", policyFile{}, false, host.OwnerNobody, host.OwnerNobody},
 		"a file unread":         {policies, "workgroup", nil, false, host.OwnerUnknown, host.OwnerUnknown},
 		"rules left behind":     {applied, "workgroup", policyFile{}, false, host.OwnerNobody, host.OwnerNobody},
+		"a tool":                {policies + tweaked, "workgroup", policyFile{}, false, host.OwnerTool, host.OwnerTool},
+		"a tool and a file":     {policies + tweaked, "workgroup", local, false, host.OwnerLocal, host.OwnerTool},
+		"a tool in a domain":    {applied + tweaked, "domain", policyFile{}, false, host.OwnerDomain, host.OwnerDomain},
+		"another program":       {policies + strings.ReplaceAll(tweaked, "winaero", "Fabrikam"), "workgroup", policyFile{}, false, host.OwnerNobody, host.OwnerNobody},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := registryOf(t, tt.export)
