@@ -229,6 +229,9 @@ func (h *Host) applyRegistry(c host.Change) error {
 		return dropKey(c.Path)
 	case host.ValueDel:
 		key, err := openKey(c.Path, windows.KEY_SET_VALUE|windows.KEY_QUERY_VALUE)
+		if errors.Is(err, host.ErrDenied) {
+			key, err = restoredKey(c.Path, err)
+		}
 		if errors.Is(err, host.ErrNotExist) {
 			return nil
 		}
@@ -277,8 +280,64 @@ func makeKey(p string) (windows.Handle, error) {
 		return 0, err
 	}
 	var key windows.Handle
-	err = regCreateKeyEx(root, name, 0, nil, 0, windows.KEY_SET_VALUE|windows.KEY_QUERY_VALUE|view, nil, &key, nil)
-	return key, wrap("make key "+p, err)
+	err = wrap("make key "+p, regCreateKeyEx(root, name, 0, nil, 0, windows.KEY_SET_VALUE|windows.KEY_QUERY_VALUE|view, nil, &key, nil))
+	if errors.Is(err, host.ErrDenied) {
+		return restoredKey(p, err)
+	}
+	return key, err
+}
+
+// restoredKey opens or makes a key as who restores a registry does, for whom descriptors are
+// not asked: keys of servicing are TrustedInstaller's, and administrators may only read them.
+// The descriptor stays as it is. denied is the error for who has no right to restore.
+// learn.microsoft.com: "RegCreateKeyExW function", REG_OPTION_BACKUP_RESTORE.
+func restoredKey(p string, denied error) (key windows.Handle, err error) {
+	const backupRestore = 4
+	root, rest, _ := cutRoot(p)
+	name, err := windows.UTF16PtrFromString(rest)
+	if err != nil {
+		return 0, err
+	}
+	err = withPrivileges(func() error {
+		return regCreateKeyEx(root, name, 0, nil, backupRestore, windows.KEY_SET_VALUE|windows.KEY_QUERY_VALUE|view, nil, &key, nil)
+	}, seBackup, seRestore)
+	if err != nil {
+		return 0, denied
+	}
+	return key, nil
+}
+
+// deleteKey deletes a key that holds nothing. Of one that only TrustedInstaller may delete
+// the list of who may is replaced first, and put back if it stays.
+func deleteKey(parent windows.Handle, name *uint16, p string) error {
+	err := wrap("delete key "+p, regDeleteKeyEx(parent, name, view, 0))
+	if !errors.Is(err, host.ErrDenied) {
+		return err
+	}
+	key, denied := restoredKey(p, err)
+	if denied != nil {
+		return denied
+	}
+	defer closeKey(key)
+	old, read := windows.GetSecurityInfo(key, windows.SE_REGISTRY_KEY, windows.DACL_SECURITY_INFORMATION)
+	ours, parsed := windows.SecurityDescriptorFromString("D:P(A;;KA;;;BA)(A;;KA;;;SY)")
+	if read != nil || parsed != nil {
+		return err
+	}
+	set := func(sd *windows.SECURITY_DESCRIPTOR) error {
+		list, _, err := sd.DACL()
+		if err != nil {
+			return err
+		}
+		return windows.SetSecurityInfo(key, windows.SE_REGISTRY_KEY, windows.DACL_SECURITY_INFORMATION, nil, nil, list, nil)
+	}
+	if set(ours) != nil {
+		return err
+	}
+	if again := regDeleteKeyEx(parent, name, view, 0); again != nil {
+		return errors.Join(wrap("delete key "+p, again), wrap("descriptor of key "+p, set(old)))
+	}
+	return nil
 }
 
 // dropKey deletes a key that holds nothing.
@@ -311,8 +370,8 @@ func dropKey(p string) error {
 	if err != nil {
 		return err
 	}
-	if err := regDeleteKeyEx(parent, n, view, 0); err != nil && !is(err, windows.ERROR_FILE_NOT_FOUND) {
-		return wrap("delete key "+p, err)
+	if err := deleteKey(parent, n, p); err != nil && !errors.Is(err, host.ErrNotExist) {
+		return err
 	}
 	return flush(parent)
 }
