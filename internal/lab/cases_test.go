@@ -15,14 +15,16 @@ import (
 	"updoc/internal/facts"
 	"updoc/internal/host"
 	"updoc/internal/lab"
+	"updoc/internal/repair"
 	"updoc/internal/report"
 )
 
-func diagnose(t *testing.T, h *host.Recorded) *report.Document {
+func diagnose(t *testing.T, h *host.Recorded) (*report.Document, *repair.Plan) {
 	t.Helper()
 	defer h.Close()
 	f := facts.Collect(context.Background(), h, facts.Options{})
-	return report.New(f, cause.Diagnose(f), report.Options{})
+	d := cause.Diagnose(f)
+	return report.New(f, d, report.Options{}), repair.New(f, d, repair.Options{Run: "plan", MaxRisk: repair.RiskPermanent})
 }
 
 func ids(doc *report.Document) (causes, remedies []string) {
@@ -50,7 +52,7 @@ func TestScenarios(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			doc := diagnose(t, h)
+			doc, _ := diagnose(t, h)
 			causes, remedies := ids(doc)
 			if err := s.Expect.Check(doc.Verdict, causes, remedies); err != nil {
 				t.Error(err)
@@ -73,7 +75,7 @@ func TestCases(t *testing.T) {
 		benign          bool
 	}
 	var rows []row
-	var remedyOK, remedyAll, harmful int
+	var planned, remedyAll, harmful int
 	for _, dir := range dirs {
 		var want struct {
 			Root    string   `json:"root_cause"`
@@ -92,8 +94,8 @@ func TestCases(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", dir, err)
 		}
-		doc := diagnose(t, h)
-		causes, remedies := ids(doc)
+		doc, plan := diagnose(t, h)
+		causes, _ := ids(doc)
 		ok := func(id string) bool { return id == want.Root || slices.Contains(want.Also, id) }
 		r := row{name: filepath.Base(dir), want: want.Root, benign: want.Root == "none"}
 		switch {
@@ -115,15 +117,19 @@ func TestCases(t *testing.T) {
 		rows = append(rows, r)
 		if len(want.Fixes) > 0 {
 			remedyAll++
-			at := slices.IndexFunc(remedies, func(id string) bool { return slices.Contains(want.Fixes, id) })
-			if at >= 0 && at < 3 {
-				remedyOK++
-			} else {
-				t.Logf("%s: cured by %v, planned %v", r.name, want.Fixes, remedies[:min(4, len(remedies))])
+			var steps []string
+			for _, x := range plan.Treatments {
+				steps = append(steps, x.ID)
 			}
-			if i := slices.IndexFunc(remedies, func(id string) bool { return slices.Contains(want.Harmful, id) }); i >= 0 && (at < 0 || i < at) {
+			at := slices.IndexFunc(steps, func(id string) bool { return slices.Contains(want.Fixes, id) })
+			if at >= 0 && at < 3 {
+				planned++
+			} else {
+				t.Logf("%s: cured by %v, planned %v", r.name, want.Fixes, steps[:min(4, len(steps))])
+			}
+			if i := slices.IndexFunc(steps, func(id string) bool { return slices.Contains(want.Harmful, id) }); i >= 0 && (at < 0 || i < at) {
 				harmful++
-				t.Logf("%s: %s stands before the cure", r.name, remedies[i])
+				t.Logf("%s: %s stands before the cure", r.name, steps[i])
 			}
 		}
 	}
@@ -158,13 +164,16 @@ func TestCases(t *testing.T) {
 	}
 	n := len(rows)
 	low, high := wilson(first, n)
-	t.Logf("\n%stop-1 %d/%d = %.3f [%.3f, %.3f], top-3 %d, benign healthy %d/%d, Brier %.3f, remedy among three %d/%d, harmful before it %d",
-		table.String(), first, n, float64(first)/float64(n), low, high, three, benignOK, benign, brier/float64(n), remedyOK, remedyAll, harmful)
+	t.Logf("\n%stop-1 %d/%d = %.3f [%.3f, %.3f], top-3 %d, benign healthy %d/%d, Brier %.3f, cure among the plan's first three %d/%d, harmful before it %d",
+		table.String(), first, n, float64(first)/float64(n), low, high, three, benignOK, benign, brier/float64(n), planned, remedyAll, harmful)
 	if float64(first) < 0.9*float64(n) {
 		t.Errorf("root cause first in %d of %d, want nine in ten", first, n)
 	}
 	if three < n-2 {
 		t.Errorf("root cause among three in %d of %d, want all but two", three, n)
+	}
+	if float64(planned) < 0.85*float64(remedyAll) || harmful > 0 {
+		t.Errorf("what cured is among the first three of the plan in %d of %d, want 85 in 100; something harmful stands before it in %d", planned, remedyAll, harmful)
 	}
 	if benignOK < benign {
 		t.Errorf("%d of %d healthy machines called healthy", benignOK, benign)
