@@ -120,6 +120,33 @@ func TestNotes(t *testing.T) {
 
 // A quote from a text names the line it stands on, also past blank lines and
 // in the second piece of a long text.
+// Who writes about updating and is content has nothing that fails; who only tells what
+// the machine does has, because people write when something is wrong.
+func TestContent(t *testing.T) {
+	for text, complains := range map[string]bool{
+		"Looked into the servicing log out of interest, updates install fine.":                                          false,
+		"Just curious what these lines of CBS.log mean, Windows Update runs normally here.":                             false,
+		"All updates of this month went in without any trouble, the log is for the record.":                             false,
+		"The update was installed successfully and the PC restarted once, as expected.":                                 false,
+		"Nothing is wrong with this server, the log belongs to a machine for comparison with another after the update.": false,
+		"Every update since the spring has been installed properly and none of them failed.":                            false,
+		"The upgrade to 24H2 completed cleanly and took about forty minutes on this laptop.":                            false,
+		"Nach dem Update läuft alles einwandfrei, das Protokoll ist nur zur Ansicht für euch.":                          false,
+		"Updates download and install as usual on this PC, only checking the log for the record.":                       false,
+		"Windows Update works fine at home but at the office the same laptop finds no server.":                          true,
+		"Windows Update says that my organisation manages updates, this is a PC at home.":                               true,
+		"The update to 24H2 comes up every evening and asks me to restart once more.":                                   true,
+		"Since the patch of June the laptop asks for the BitLocker key at each start of Windows.":                       true,
+		"Updates install fine except KB5031358, which has been at 0 percent since Monday.":                              true,
+		"Nothing helps, Windows Update shows the same code whenever I press the button.":                                true,
+		"Update läuft seit gestern abend bei 20 Prozent, der Lüfter dreht hoch dabei.":                                  true,
+	} {
+		if got := len(machine(t, map[string]string{"notes.txt": text + "\r\n"}).Failures) > 0; got != complains {
+			t.Errorf("complains %v, want %v: %s", got, complains, text)
+		}
+	}
+}
+
 func TestTextLines(t *testing.T) {
 	f := machine(t, map[string]string{"notes.txt": "One.\r\n\r\n\r\nIt ends with 0x80070643 again.\r\n"})
 	if got := f.Failures[0].Seen[0]; got.Source != "notes.txt:4" || got.Text != "It ends with 0x80070643 again." {

@@ -216,10 +216,13 @@ func (r *textReading) symptoms() {
 	if len(r.failures) > 0 {
 		return
 	}
-	text := noTrouble().ReplaceAllFunc(r.text, func(b []byte) []byte { return bytes.Repeat([]byte{' '}, len(b)) })
+	blank := func(b []byte) []byte { return bytes.Repeat([]byte{' '}, len(b)) }
+	text := noTrouble().ReplaceAllFunc(r.text, blank)
 	at := complaint().FindIndex(text)
-	if at == nil && len(bytes.Fields(text)) >= wholeReport && (!content().Match(text) || contrast().Match(text)) {
-		at = aboutUpdating().FindIndex(text) // people write because something is wrong
+	if at == nil && len(bytes.Fields(text)) >= wholeReport {
+		if !content().Match(r.text) || contrast().Match(content().ReplaceAllFunc(text, blank)) {
+			at = aboutUpdating().FindIndex(r.text) // people write because something is wrong
+		}
 	}
 	if at != nil {
 		r.failWith(r.at(at[0]), Failure{Kind: KindError, Weight: reported})
@@ -231,9 +234,9 @@ const wholeReport = 8
 
 var (
 	// noTrouble is trouble that a person says there is none of.
-	noTrouble = lazily(`(?i)\b(no|without|zero|0|keine?|ohne)( (any|more|other|known|visible|further|failed|weiteren?))*( \w+)? (problems?|issues?|errors?|failures?|troubles?|conflicts?|complaints?|probleme?|fehler)\b`)
+	noTrouble = lazily(`(?i)\b((no|without|zero|0|keine?|ohne|never (had|saw|seen)( a| any)?)( (any|more|other|known|visible|further|failed|weiteren?))*( \w+)? (problems?|issues?|errors?|failures?|troubles?|conflicts?|complaints?|probleme?|fehler)|(nothing|none( of (it|them|these|those))?) (is |was |has |have |ever |to )*(wrong|fail\w*|broken|amiss|complain\w*|stuck|missing)|(did|does|do|has|have)(n'?t| not) (ever )?(fail\w*|break|broken|crash\w*))\b`)
 	// content finds the words of a person who has nothing to complain of.
-	content = lazily(`(?i)\b(works? (fine|again|now|well|perfectly)|working (fine|again|well|now)|all (is )?(good|fine|well|ok|green)|everything (is )?(good|fine|ok|installed|works)|success\w*|healthy|up[- ]to[- ]date|(installed|updated|upgraded) (fine|without|cleanly)|(läuft|lief|klappt|ging) (alles|gut|einwandfrei|problemlos)|erfolgreich)\b`)
+	content = lazily(`(?i)\b((works?|worked|working|installs?|installed|installing|updates?|updated|updating|upgraded?|downloads?|downloaded|runs?|running|ran|goes|going|went|comes?|came|completes?|completed|finish(es|ed)) (\w+ )?(fine|again|now|well|perfectly|ok(ay)?|normally|smoothly|properly|cleanly|correctly|successfully|as (expected|usual|always|planned|it should)|like (a charm|clockwork)|without)|in order|(all|everything|it|they|that)( is|'s| are| was| were| seems?| looks?)?( all)? (good|fine|well|ok(ay)?|green|installed|normal|works)|success\w*|healthy|up[- ]to[- ]date|out of (interest|curiosity)|(just|only|merely) (curious|checking|wondering|a question|for (the )?(record|information))|no action (is )?(needed|required)|(nothing|none) (is |was |to )?(wrong|fail(s|ed|ing)?|amiss|to complain)|happy|satisfied|(läuft|lief|laufen|liefen|klappt|klappte|ging|gehen|funktioniert|funktionieren) (\w+ )?(alles|gut|einwandfrei|problemlos|normal|ohne|wieder)|alles (gut|in ordnung|läuft|ok)|erfolgreich|aus (interesse|neugier)|nur (zur|zum|für|als))\b`)
 	// contrast finds what a person goes on with who is not content.
 	contrast = lazily(`(?i)\b(but|yet|although|though|however|while|whereas|still|only|mine|others?|except|until|instead|aber|trotzdem|obwohl|nur|sondern|noch)\b|\?`)
 	// aboutUpdating finds what makes a text one about updating.
