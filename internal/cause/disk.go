@@ -40,6 +40,7 @@ func DISK() []*Cause {
 				conclusive("boot-files-no-space"),
 				strong("note-small-boot-partition"),
 				bootPartitionRoom,
+				against(Strong, "note-two-boot-disks"),
 				missing("free space of the EFI or system reserved partition"),
 			),
 		},

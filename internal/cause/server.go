@@ -41,6 +41,7 @@ func SERVER() []*Cause {
 			Check: evidence(
 				knownIssue,
 				moderate("note-known-issue"),
+				strong("note-many-have-it"),
 				moderate("note-since-this-update"),
 				cures("uninstall-faulty-update", "note-uninstall-helped"),
 				missing("the KB number of the failing update", "the build before it"),

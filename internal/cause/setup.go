@@ -92,6 +92,7 @@ func SETUP() []*Cause {
 				conclusive("boot-layout-screen"),
 				strong("boot-mode-rule"),
 				strong("note-two-boot-disks"),
+				both(Strong, "note-two-boot-disks", "boot-files-no-space"),
 				helped(Strong, "two-boot-disks-helped"),
 				helped(Strong, "boot-mode-changed"),
 				strong("mbr2gpt-failed"),
