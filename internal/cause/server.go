@@ -43,6 +43,7 @@ func SERVER() []*Cause {
 				moderate("note-known-issue"),
 				strong("note-many-have-it"),
 				moderate("note-since-this-update"),
+				sameUpdateEverywhere,
 				cures("uninstall-faulty-update", "note-uninstall-helped"),
 				missing("the KB number of the failing update", "the build before it"),
 			),
@@ -118,6 +119,21 @@ func knownIssue(l *look) {
 	} else {
 		l.Cure("tell-known-issue", "hide-update")
 	}
+}
+
+// sameUpdateEverywhere: one update that several machines cannot install is more likely
+// faulty than they all are.
+func sameUpdateEverywhere(l *look) {
+	seen, ok := l.Mark("note-everybody")
+	if !ok || len(l.KBs) == 0 || len(l.KBs) > fewKBs {
+		return
+	}
+	for _, f := range l.Failures {
+		if f.Stage == facts.StageScan || f.Stage == facts.StageDownload {
+			return // that is rather the way to it
+		}
+	}
+	l.add(true, Moderate, seen)
 }
 
 // updatesNamed is what the evidence tells of the updates that a failure is about.
