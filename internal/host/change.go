@@ -50,7 +50,7 @@ type ChangeKind string
 // The kinds of changes. They describe the state to be reached and not the way
 // there, so that each may be applied twice; [Run] alone is an act.
 const (
-	KeyMake  ChangeKind = "key-make"  // the registry key Path exists
+	KeyMake  ChangeKind = "key-make"  // the registry key Path exists, with the security descriptor SDDL if that is not ""
 	KeyDrop  ChangeKind = "key-drop"  // it does not; one that holds anything is refused
 	ValueSet ChangeKind = "value-set" // the value Name of the key Path is Value; the key is made where it is missing
 	ValueDel ChangeKind = "value-del" // there is no such value

@@ -67,3 +67,53 @@ func TestKeyOfTrustedInstaller(t *testing.T) {
 		t.Error("the key was never locked")
 	}
 }
+
+// A key that is taken away comes back with the descriptor that it had, and not with what
+// its parent hands down.
+func TestKeyComesBackWithItsDescriptor(t *testing.T) {
+	h := open(t)
+	const above, p = `HKLM\SOFTWARE\updoc test of descriptors`, `HKLM\SOFTWARE\updoc test of descriptors\own`
+	apply := func(c host.Change) {
+		t.Helper()
+		if err := h.Apply(context.WithoutCancel(t.Context()), c); err != nil {
+			t.Fatalf("%s %s: %v", c.Kind, c.Path, err)
+		}
+	}
+	if err := h.Apply(t.Context(), host.Change{Kind: host.KeyMake, Path: p}); err != nil {
+		t.Skipf("this account makes no keys: %v", err)
+	}
+	t.Cleanup(func() {
+		apply(host.Change{Kind: host.KeyDrop, Path: p})
+		apply(host.Change{Kind: host.KeyDrop, Path: above})
+	})
+	inherited, err := keySDDL(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(host.Change{Kind: host.KeyMake, Path: p, SDDL: "D:P(A;;KA;;;BA)(A;;KA;;;SY)(A;;KR;;;S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464)"})
+	own, err := keySDDL(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if grants(inherited, own) {
+		if !onWine() {
+			t.Errorf("it has no descriptor of its own: %s", own)
+		}
+		t.Skipf("descriptors of keys: Wine keeps %s", own)
+	}
+	drop := host.Change{Kind: host.KeyDrop, Path: p}
+	back, err := h.Inverse(t.Context(), drop)
+	if err != nil || len(back) != 1 || back[0].SDDL != own {
+		t.Fatalf("%+v, %v, want %s", back, err, own)
+	}
+	apply(drop)
+	for range 2 { // the second time there is nothing to do
+		apply(back[0])
+		if now, err := keySDDL(p); err != nil || now != own {
+			t.Errorf("it is %s, %v, and was %s", now, err, own)
+		}
+	}
+	if ok, err := host.Holds(t.Context(), h, back[0]); !ok || err != nil {
+		t.Errorf("holds %v, %v", ok, err)
+	}
+}

@@ -181,7 +181,9 @@ func (h *Host) inverseRegistry(c host.Change) ([]host.Change, error) {
 		return missingKeys(c.Path)
 	case c.Kind == host.KeyDrop && missing, c.Kind == host.ValueDel && missing:
 		return one(c.Kind), nil
-	case c.Kind == host.KeyMake, c.Kind == host.KeyDrop:
+	case c.Kind == host.KeyDrop, c.Kind == host.KeyMake && c.SDDL != "":
+		return makeAgain(c)
+	case c.Kind == host.KeyMake:
 		return one(host.KeyMake), nil
 	case missing:
 		drops, err := missingKeys(c.Path)
@@ -195,6 +197,83 @@ func (h *Host) inverseRegistry(c host.Change) ([]host.Change, error) {
 		return one(host.ValueDel), nil
 	}
 	return []host.Change{host.Set(c.Path, c.Name, v)}, nil
+}
+
+// makeAgain is what makes the key of c as it is now, with its descriptor: one that is made
+// anew has what its parent hands down, and whoever makes it as its owner. Where the
+// descriptor may not be read, it stays what that is.
+func makeAgain(c host.Change) ([]host.Change, error) {
+	now, err := keySDDL(c.Path)
+	if err != nil && !errors.Is(err, host.ErrDenied) {
+		return nil, err
+	}
+	if c.Kind == host.KeyMake {
+		if sd, _, _, err := parse(c.SDDL); err == nil && grants(now, sd.String()) {
+			now = c.SDDL
+		}
+	}
+	return []host.Change{{Kind: host.KeyMake, Path: c.Path, SDDL: now}}, nil
+}
+
+// keyParts are the parts of a key's descriptor that are kept: the list of audits takes a
+// right that nobody needs here.
+const keyParts = windows.OWNER_SECURITY_INFORMATION | windows.GROUP_SECURITY_INFORMATION | windows.DACL_SECURITY_INFORMATION
+
+func keySDDL(p string) (string, error) {
+	key, err := openKey(p, windows.READ_CONTROL)
+	if err != nil {
+		return "", err
+	}
+	defer closeKey(key)
+	sd, err := windows.GetSecurityInfo(key, windows.SE_REGISTRY_KEY, keyParts)
+	if err != nil {
+		return "", wrap("security of key "+p, err)
+	}
+	return sd.String(), nil
+}
+
+// setKeySDDL gives a key its descriptor, if it has another, as who restores a registry
+// does: the owner may be TrustedInstaller.
+func setKeySDDL(p, sddl string) error {
+	sd, parts, privileges, err := parse(sddl)
+	if err != nil {
+		return err
+	}
+	if now, err := keySDDL(p); err == nil && grants(now, sd.String()) {
+		return nil
+	}
+	control, _, err := sd.Control()
+	if err != nil {
+		return wrap("security descriptor", err)
+	}
+	owner, _, _ := sd.Owner() // nil where there is none
+	group, _, _ := sd.Group()
+	dacl, _, _ := sd.DACL()
+	if parts&windows.DACL_SECURITY_INFORMATION != 0 {
+		parts |= choose(control&windows.SE_DACL_PROTECTED != 0, windows.PROTECTED_DACL_SECURITY_INFORMATION, windows.UNPROTECTED_DACL_SECURITY_INFORMATION)
+	}
+	root, rest, _ := cutRoot(p)
+	name, err := windows.UTF16PtrFromString(rest)
+	if err != nil {
+		return err
+	}
+	return withPrivileges(func() error {
+		const backupRestore = 4 // REG_OPTION_BACKUP_RESTORE, see restoredKey
+		var key windows.Handle
+		err := openForSecurity(root, name, &key)
+		if err != nil {
+			err = regCreateKeyEx(root, name, 0, nil, backupRestore, windows.WRITE_DAC|windows.WRITE_OWNER|windows.READ_CONTROL|view, nil, &key, nil)
+		}
+		if err != nil {
+			return wrap("open key "+p, err)
+		}
+		defer closeKey(key)
+		return wrap("security of key "+p, windows.SetSecurityInfo(key, windows.SE_REGISTRY_KEY, parts, owner, group, dacl, nil))
+	}, append(privileges, seBackup, seRestore)...)
+}
+
+func openForSecurity(root windows.Handle, name *uint16, key *windows.Handle) error {
+	return windows.RegOpenKeyEx(root, name, 0, windows.WRITE_DAC|windows.WRITE_OWNER|windows.READ_CONTROL|view, key)
 }
 
 // missingKeys drops what making the key p makes, the lowest first.
@@ -224,6 +303,11 @@ func (h *Host) applyRegistry(c host.Change) error {
 			return err
 		}
 		defer closeKey(key)
+		if c.SDDL != "" {
+			if err := setKeySDDL(c.Path, c.SDDL); err != nil {
+				return err
+			}
+		}
 		return flush(key)
 	case host.KeyDrop:
 		return dropKey(c.Path)
