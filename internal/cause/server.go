@@ -45,7 +45,12 @@ func SERVER() []*Cause {
 				moderate("note-since-this-update"),
 				sameUpdateEverywhere,
 				cures("uninstall-faulty-update", "note-uninstall-helped"),
-				missing("the KB number of the failing update", "the build before it"),
+				func(l *look) {
+					if n := namedUpdates(l); len(n.failing) == 0 && len(n.said) == 0 {
+						missing("the KB number of the failing update")(l)
+					}
+				},
+				missing("the build that ran before the update"),
 			),
 		},
 	}

@@ -369,15 +369,41 @@ func (p *printer) cure(doc *Document) {
 	p.line("")
 }
 
+// maxGapsTold is of how many reasons the text tells what was not looked at for them.
+const maxGapsTold = 4
+
+// gaps tells what was not looked at and why, in full: the reason may be the command
+// that makes it readable.
 func (p *printer) gaps(doc *Document) {
 	if len(doc.Gaps) == 0 {
 		return
 	}
 	p.heading("gaps")
-	for _, g := range doc.Gaps[:min(len(doc.Gaps), 4)] {
-		p.line("  %s", p.fitted(g.Source+": "+g.Why, p.style.Width-2))
+	p.gapsBy(doc, maxGapsTold)
+}
+
+// gapsBy writes the gaps by their reasons, the first few of them: a folder holds
+// dozens of traces, and one command converts them all.
+func (p *printer) gapsBy(doc *Document, reasons int) {
+	of := map[string][]string{}
+	var order []string
+	for _, g := range doc.Gaps {
+		if of[g.Why] == nil {
+			order = append(order, g.Why)
+		}
+		of[g.Why] = append(of[g.Why], g.Source)
 	}
-	if n := len(doc.Gaps) - 4; n > 0 {
+	told := 0
+	for _, why := range order[:min(len(order), reasons)] {
+		names := of[why]
+		told += len(names)
+		list := strings.Join(names[:min(len(names), 2)], ", ")
+		if n := len(names) - 2; n > 0 {
+			list += " " + p.word("more-gaps", "n", n)
+		}
+		p.wrap("  ", p.clean(list)+": "+p.clean(why))
+	}
+	if n := len(doc.Gaps) - told; n > 0 {
 		p.line("  %s", p.word("more-gaps", "n", n))
 	}
 }
@@ -402,17 +428,23 @@ func (p *printer) healthy(doc *Document) {
 		last = []string{p.word("none-recorded")}
 	}
 	p.line("%s", p.fitted(p.word("last-success", "list", strings.Join(last, ", ")), p.style.Width))
-	p.line("%s", p.fitted(p.word("checked", "list", checkedNames(doc)), p.style.Width))
+	p.line("%s", p.fitted(p.word("checked", "list", checkedNames(doc, p.word("nothing"))), p.style.Width))
 	p.line("%s", p.fitted(p.word("unchecked", "list", gapNames(doc, p.word("nothing"))), p.style.Width))
 	p.wrap("", p.word("healthy-next"))
 }
 
-func checkedNames(doc *Document) string {
+// checkedNames is what was read, with the lines of what has lines.
+func checkedNames(doc *Document, none string) string {
 	var names []string
 	for _, c := range doc.Checked {
-		names = append(names, fmt.Sprintf("%s (%d)", c.Source, c.Lines))
+		switch {
+		case c.Lines > 0:
+			names = append(names, fmt.Sprintf("%s (%d)", c.Source, c.Lines))
+		case !slices.ContainsFunc(doc.Gaps, func(g Gap) bool { return g.Source == c.Source }):
+			names = append(names, c.Source) // a part of the registry: read by its keys
+		}
 	}
-	return strings.Join(names, ", ")
+	return cmp.Or(strings.Join(names, ", "), none)
 }
 
 func gapNames(doc *Document, none string) string {
@@ -420,10 +452,7 @@ func gapNames(doc *Document, none string) string {
 	for _, g := range doc.Gaps {
 		names = append(names, g.Source)
 	}
-	if len(names) == 0 {
-		return none
-	}
-	return strings.Join(names, ", ")
+	return cmp.Or(strings.Join(names, ", "), none)
 }
 
 // unknown says that nothing could be said, and what would change that.
@@ -431,8 +460,13 @@ func (p *printer) unknown(doc *Document) {
 	p.head(doc)
 	p.line("%s", p.amber(p.word("unknown")))
 	p.wrap("", p.word("unknown-why"))
-	p.line("%s", p.fitted(p.word("checked", "list", checkedNames(doc)), p.style.Width))
-	p.line("%s", p.fitted(p.word("unchecked", "list", gapNames(doc, p.word("nothing"))), p.style.Width))
+	p.line("%s", p.fitted(p.word("checked", "list", checkedNames(doc, p.word("nothing"))), p.style.Width))
+	if len(doc.Gaps) == 0 {
+		p.line("%s", p.word("unchecked", "list", p.word("nothing")))
+	} else {
+		p.line("%s", strings.TrimSpace(p.word("unchecked", "list", "")))
+		p.gapsBy(doc, maxGapsTold)
+	}
 	p.wrap("", p.word("unknown-next"))
 }
 
