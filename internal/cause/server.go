@@ -119,6 +119,10 @@ func knownIssue(l *look) {
 		return
 	}
 	l.For(weight, seen.Source, "%s: %s (%s)", best.KB, best.Says, best.Source)
+	if weight == Strong && best.Code != 0 {
+		// the code and the update that gives it are two things that were seen
+		l.For(Moderate, seen.Source, "%s", best.KB)
+	}
 	if strings.HasPrefix(best.FixedBy, "KB") {
 		l.Cure("tell-known-issue", "install-latest-cumulative-update")
 	} else {
