@@ -116,7 +116,7 @@ func SETUP() []*Cause {
 				conclusive("setupconfig-result"),
 				strong("setupconfig-bad"),
 				strong("setup-options-from-file"),
-				moderate("setupconfig-named"),
+				strong("setupconfig-named"),
 				strong("setup-command-line"),
 				strong("unattend-bad"),
 				code(Strong, 0xC190010A, 0xC190010C, 0xC190010D),
