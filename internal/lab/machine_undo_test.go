@@ -101,7 +101,7 @@ func TestUndoOnRandomMachines(t *testing.T) {
 	runs := 0
 	rapid.Check(t, func(t *rapid.T) {
 		ctx := context.Background()
-		if runs++; runs > 60 && os.Getenv("UPDOC_FULL") == "" {
+		if runs++; runs > 40 && os.Getenv("UPDOC_FULL") == "" {
 			return // the rest is for those who have more time
 		}
 		dir := filepath.Join(root, fmt.Sprint(runs))
