@@ -345,7 +345,6 @@ func (v *vocabulary) compare(texts []facts.Text, signs []seenSign) *told {
 	// Names are no words: a redacted report has to get the same answer.
 	text := (&redact.Redactor{}).String(all.String())
 	text = windowsGuesses().ReplaceAllLiteralString(text, " ")
-	text = soundThings().ReplaceAllLiteralString(text, " ")
 	out.like = v.like(absentThings().ReplaceAllLiteralString(text, " "), signs)
 	for _, l := range out.like {
 		out.nearest = max(out.nearest, l.cosine)
@@ -427,9 +426,6 @@ var windowsGuesses = lazily(`(?i)[^.\n]*(may be blocked by (your|a) firewall|che
 
 // absentThings are what a person says is not there.
 var absentThings = lazily(`(?i)\b(no|not (behind|using|in) (an?|any)?|kein(e|en)?)\s+((other |third[- ]party |extra |local )?(wsus|sccm|proxy( server)?|proxies|firewalls?|vpn|antivirus|virus scanner|(group )?polic(y|ies)|domain|security (software|suite))( ?, ?| or | and | nor | und | oder |/)?)+`)
-
-// soundThings are what a person found to be as it should.
-var soundThings = lazily(`(?i)\b(clock|time|date|dns|proxy|firewall|antivirus|anti-virus|network|internet( connection)?|disk( space)?|memory|ram|services?|bits|wuauserv|ssu|servicing stack( update)?s?|sha-?2( support)?|tpm( 2\.0)?|secure boot|certificates?|drivers?|bios|sfc|dism|chkdsk|restore ?health|component store)(( and|,| or|/) [\w-]+)* (is|are|was|were|looks?|seems?|came (back|out)|comes? (back|out)|ends?|ran|runs?|reports?) (all |also |both |already |just |perfectly |absolutely )?(fine|ok(ay)?|correct|right|good|installed|there|present|running|up[- ]to[- ]date|current|in place|healthy|clean|working|reachable|set|synced|without (any )?(errors?|problems?)|no (errors?|problems?|corruption|violations?))\b`)
 
 // refuted reports evidence that speaks against a cause on the whole. Words that go
 // with it do not change that.

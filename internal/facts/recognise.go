@@ -1,7 +1,6 @@
 package facts
 
 import (
-	"maps"
 	"slices"
 
 	"updoc/internal/codes"
@@ -32,5 +31,15 @@ func (r *Recogniser) Signs(text string) (marks []string, failing []codes.HRESULT
 	return marks, failing
 }
 
-// AllMarks returns the ids of all signatures that were recognised, sorted.
-func (f *Facts) AllMarks() []string { return slices.Sorted(maps.Keys(f.marks)) }
+// AllMarks returns the ids of all signatures that were recognised, sorted, without those
+// that stand only where a note takes them back.
+func (f *Facts) AllMarks() []string {
+	var out []string
+	for id, seen := range f.marks {
+		if slices.ContainsFunc(seen, func(s Seen) bool { return !s.Dismissed }) {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
