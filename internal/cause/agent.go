@@ -87,6 +87,7 @@ func AGENT() []*Cause {
 			Stages:   []facts.Stage{facts.StageScan},
 			Remedies: []string{"install-legacy-agent-and-sha2", "install-latest-cumulative-update", "tell-wsus-correct-iis-site"},
 			Check: evidence(
+				issueOf("agent-outdated"),
 				strong("note-old-windows-endless"),
 				strong("note-old-agent"),
 				strong("note-sha2"),

@@ -38,6 +38,7 @@ func CONFLICT() []*Cause {
 			LeadsTo:  []string{"corrupt-download"},
 			Remedies: []string{"test-without-antivirus-shield", "add-antivirus-exclusions", "uninstall-third-party-antivirus", "tell-vendor-conflict"},
 			Check: evidence(
+				issueOf("third-party-antivirus"),
 				strong("av-blocks", "av-holds-file"),
 				helped(Strong, "av-off-helped"),
 				antivirusProved,
@@ -79,6 +80,7 @@ func CONFLICT() []*Cause {
 			Stages:   []facts.Stage{facts.StageScan, facts.StageInstall, facts.StageSetup, facts.StageDownload},
 			Remedies: []string{"check-file-locks", "stop-interfering-program", "run-clean-boot", "uninstall-blocking-program"},
 			Check: evidence(
+				issueOf("third-party-software-conflict"),
 				helped(Strong, "clean-boot-helped"),
 				strong("note-clean-boot"),
 				helped(Conclusive, "program-toggled"),

@@ -37,6 +37,7 @@ func DISK() []*Cause {
 			LeadsTo:  []string{"secureboot-2023"},
 			Remedies: []string{"free-efi-partition-space", "check-disk-health", "retry-install"},
 			Check: evidence(
+				issueOf("disk-full-esp-srp"),
 				conclusive("boot-files-no-space"),
 				strong("note-small-boot-partition"),
 				bootPartitionRoom,
@@ -49,6 +50,7 @@ func DISK() []*Cause {
 			Stages:   []facts.Stage{facts.StageInstall},
 			Remedies: []string{"resize-winre-partition", "hide-update", "tell-known-issue"},
 			Check: evidence(
+				issueOf("wre-partition-too-small"),
 				strong("winre-no-space"),
 				winreUpdateFails,
 				both(Strong, "winre-no-space", "dism-image-no-space"),

@@ -30,6 +30,7 @@ func DRIVERS() []*Cause {
 				"retry-feature-update",
 			},
 			Check: evidence(
+				issueOf("driver-incompatible"),
 				strong("upgrade-driver-rule"),
 				strong("driver-hardblock"),
 				strong("driver-package-refused"),

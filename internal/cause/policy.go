@@ -121,6 +121,7 @@ func POLICY() []*Cause {
 			LeadsTo:  []string{"not-offered"},
 			Remedies: []string{"remove-leftover-update-policy", "tell-policy-owner", "tell-why-not-offered"},
 			Check: evidence(
+				issueOf("wufb-deferral-or-pin"),
 				targetRelease,
 				deferrals,
 				pinned,
@@ -138,6 +139,7 @@ func POLICY() []*Cause {
 			LeadsTo:  []string{"not-offered"},
 			Remedies: []string{"tell-safeguard-hold", "tell-why-not-offered", "wait-server-side-fix"},
 			Check: evidence(
+				issueOf("safeguard-hold"),
 				gatedByMicrosoft,
 				strong("safeguard-message"),
 				conclusive("media-installation-drives"),
@@ -167,6 +169,7 @@ func POLICY() []*Cause {
 			LeadsTo:  []string{"not-offered", "wrong-architecture"},
 			Remedies: []string{"tell-enrolment-requirements", "tell-out-of-support", "install-servicing-stack"},
 			Check: evidence(
+				issueOf("esu-not-entitled"),
 				conclusive("esu-not-eligible", "esu-check-fails", "note-esu-unlicensed"),
 				strong("note-esu"),
 				strong("note-esu-key"),

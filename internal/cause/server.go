@@ -96,25 +96,12 @@ func ownServerInstead(l *look) {
 // by that of a later one that still had the fault, by the month of a version of Windows,
 // or by the build that runs.
 func knownIssue(l *look) {
-	if len(l.Failures) == 0 && len(l.KBs) == 0 {
-		return
-	}
-	n := namedUpdates(l)
-	var best *facts.KnownIssue
-	var seen facts.Seen
-	weight := Weight(0)
-	for i, issue := range facts.KnownIssues() {
-		if !issue.Fits(n.build) || issue.Mended(n.build) {
-			continue
+	best, weight, seen := likeliestIssue(l, func(k *facts.KnownIssue, w Weight) Weight {
+		if k.Root != "" {
+			return min(w, Moderate) // that cause is in the catalogue and has evidence of its own
 		}
-		w, at := n.weigh(l, &issue)
-		if issue.Root != "" {
-			w = min(w, Moderate) // that cause is in the catalogue and has evidence of its own
-		}
-		if w > weight {
-			best, seen, weight = &facts.KnownIssues()[i], at, w
-		}
-	}
+		return w
+	})
 	if best == nil {
 		return
 	}
@@ -128,6 +115,42 @@ func knownIssue(l *look) {
 	} else {
 		l.Cure("tell-known-issue", "hide-update")
 	}
+}
+
+// issueOf is evidence for a cause where Microsoft says that an update fails by it.
+func issueOf(cause string) rule {
+	return func(l *look) {
+		best, weight, seen := likeliestIssue(l, func(k *facts.KnownIssue, w Weight) Weight {
+			if k.Root != cause {
+				return 0
+			}
+			return w
+		})
+		if best != nil {
+			l.For(weight, seen.Source, "%s: %s (%s)", best.KB, best.Says, best.Source)
+		}
+	}
+}
+
+// likeliestIssue returns the issue that most tells for, as the caller counts it, how much
+// that is and where it is seen; nil if nothing tells for any.
+func likeliestIssue(l *look, count func(*facts.KnownIssue, Weight) Weight) (best *facts.KnownIssue, weight Weight, seen facts.Seen) {
+	if len(l.Failures) == 0 && len(l.KBs) == 0 {
+		return nil, 0, seen
+	}
+	n := namedUpdates(l)
+	list := facts.KnownIssues()
+	for i := range list {
+		k := &list[i]
+		if count(k, Strong) == 0 || !k.Fits(n.build) || k.Mended(n.build) {
+			continue
+		}
+		w, at := n.weigh(l, k)
+		if w = count(k, w); w > weight {
+			best, weight, seen = k, w, at
+		}
+	}
+	return best, weight, seen
 }
 
 // sameUpdateEverywhere: one update that several machines cannot install is more likely

@@ -1,6 +1,8 @@
 package cause
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"updoc/internal/facts"
@@ -70,16 +72,30 @@ func TestKnownIssueByBuild(t *testing.T) {
 	}
 }
 
-// A row may name a cause that it is an instance of; it must be one of the catalogue.
+// A row may name a cause that it is an instance of; it must be one of the catalogue, and
+// the row speaks for it.
 func TestKnownIssueRoots(t *testing.T) {
 	t.Parallel()
-	known := map[string]bool{}
+	known := map[string]*Cause{}
 	for _, c := range Catalogue() {
-		known[c.ID] = true
+		known[c.ID] = c
 	}
 	for _, k := range facts.KnownIssues() {
-		if k.Root != "" && !known[k.Root] {
+		if k.Root == "" {
+			continue
+		}
+		c := known[k.Root]
+		if c == nil {
 			t.Errorf("%s: no cause %q", k.KB, k.Root)
+			continue
+		}
+		note := k.KB + " fails"
+		if k.Code != 0 {
+			note += " with " + k.Code.String()
+		}
+		v := c.Check(collected(t, map[string]string{"notes.txt": note}))
+		if !slices.ContainsFunc(v.Evidence, func(e Evidence) bool { return e.For && strings.Contains(e.Seen, k.Says) }) {
+			t.Errorf("%s says nothing for %s: %+v", note, k.Root, v.Evidence)
 		}
 	}
 }

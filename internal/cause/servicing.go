@@ -155,6 +155,7 @@ func SERVICING() []*Cause {
 			LeadsTo:  []string{"component-store-corrupt"},
 			Remedies: []string{"repair-language-packs", "remove-orphan-package-references", "run-dism-restorehealth", "run-in-place-upgrade"},
 			Check: evidence(
+				issueOf("language-pack-damage"),
 				strong("language-package-fails"),
 				moderate("note-language-pack"),
 				languagesBesideStore,
