@@ -76,6 +76,7 @@ func (s *Session) begin(ctx context.Context, run string) {
 	switch {
 	case err == nil:
 		s.change(func(st *State) { s.adopt(st, r) })
+		s.follow(r)
 	case named && can && errors.Is(err, ErrNotAllowed):
 		s.change(func(st *State) { st.Phase, st.Run, st.Hidden = Waiting, run, true })
 	}
@@ -103,8 +104,54 @@ func (s *Session) Reveal() error {
 				s.adopt(st, r)
 			}
 		})
+		if err == nil {
+			s.follow(r)
+		}
 	})
 	return nil
+}
+
+// followEvery is how often the journal of a run is read again that somebody else carries
+// out: after a restart Windows itself has it go on.
+const followEvery = 2 * time.Second
+
+// follow shows what happens in a run that was adopted, as long as the visit is at it and it
+// is not at its end.
+func (s *Session) follow(r *Run) {
+	if r.Result != "" {
+		return
+	}
+	s.async(func(ctx context.Context) {
+		tick := time.NewTicker(followEvery)
+		defer tick.Stop()
+		for seen := len(r.Entries); ; {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			at := func(st *State) bool { return st.Phase == Waiting && st.Run == r.Run && !st.Hidden }
+			if st, _ := s.State(); !at(&st) {
+				return
+			}
+			now, err := s.doctor.Run(ctx, r.Run)
+			if err != nil || len(now.Entries) == seen && now.Result == "" {
+				continue // it may be written just now
+			}
+			seen = len(now.Entries)
+			s.change(func(st *State) {
+				if at(st) {
+					s.adopt(st, now)
+					st.Live = st.Phase == Waiting && st.Result != repair.Restart
+				}
+			})
+			if now.Result != "" {
+				s.stay()
+				s.again()
+				return
+			}
+		}
+	})
 }
 
 // Close ends the visit and waits for its work. A change that is being made is made to
@@ -246,7 +293,7 @@ func (s *Session) run(o Order, plan *repair.Plan) {
 			st.Log, st.Lines = nil, 0
 		}
 		st.Phase, st.Plan, st.Run, st.At = Working, plan, plan.Run, -1
-		st.Err, st.Result, st.Undone, st.Paused, st.Stopping, st.Work = nil, "", nil, false, false, Work{}
+		st.Err, st.Result, st.Undone, st.Paused, st.Stopping, st.Live, st.Work = nil, "", nil, false, false, false, Work{}
 	})
 	s.work.Add(1)
 	go func() {
@@ -521,7 +568,7 @@ func (s *Session) note(st *State, e repair.Event) {
 // adopt shows a run that another visit, or the machine itself, began: what its journal
 // tells happened, in order.
 func (s *Session) adopt(st *State, r *Run) {
-	st.Run, st.Plan, st.Parts, st.Phase = r.Run, r.Plan, newParts(r.Plan), Waiting
+	st.Run, st.Plan, st.Parts, st.Phase, st.Log, st.Lines = r.Run, r.Plan, newParts(r.Plan), Waiting, nil, 0
 	st.Undoable, st.Lasting = r.Undoable, r.Lasting()
 	for _, l := range r.Events() {
 		s.note(st, l.Event)

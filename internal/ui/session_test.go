@@ -461,3 +461,49 @@ func TestComeBack(t *testing.T) {
 		})
 	}
 }
+
+// TestFollow: what somebody else does in the run that the visit is at is shown while it
+// happens, up to its end; and no longer once the visit is elsewhere.
+func TestFollow(t *testing.T) {
+	entry := func(kind repair.EntryKind, step int) repair.Entry { return repair.Entry{Kind: kind, Step: step} }
+	begin := func(t *testing.T) (*shut, *Session) {
+		d := &shut{fake: &fake{plan: course()}, open: true}
+		d.entries = []repair.Entry{entry(repair.EntryBegin, 0), entry(repair.EntryDone, 0), {Kind: repair.EntryRestart}}
+		s := New(t.Context(), d, Options{Run: "r-1"})
+		if st := stage(s); st.Phase != Waiting || st.Result != repair.Restart || st.Live {
+			t.Fatalf("it begins at %+v", st)
+		}
+		return d, s
+	}
+	synctest.Test(t, func(t *testing.T) {
+		d, s := begin(t)
+		defer s.Close()
+		before, _ := s.State()
+		time.Sleep(10 * followEvery)
+		if st := stage(s); st.Version > before.Version+1 { // the look at the machine
+			t.Errorf("nothing happened, and it was told %d times", st.Version-before.Version)
+		}
+		d.entries = append(d.entries, entry(repair.EntryBegin, 1))
+		time.Sleep(2 * followEvery)
+		if st := stage(s); !st.Live || st.Lines != 4 || len(st.Log) != 4 || st.Parts[0].Steps[1] != MarkNow || st.Result == repair.Restart {
+			t.Errorf("under way: %+v", st)
+		}
+		d.entries, d.result = append(d.entries, entry(repair.EntryDone, 1)), repair.Cured
+		time.Sleep(2 * followEvery)
+		if st := stage(s); st.Live || st.Phase != Over || st.Result != repair.Cured || st.Lines != 5 || st.Parts[0].Steps[1] != MarkDone {
+			t.Errorf("at its end: %+v", st)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		d, s := begin(t)
+		defer s.Close()
+		if err := s.Look(); err != nil {
+			t.Fatal(err)
+		}
+		d.result = repair.Cured
+		time.Sleep(2 * followEvery)
+		if st := stage(s); st.Phase != Ready || st.Run != "" {
+			t.Errorf("it was called back: %+v", st)
+		}
+	})
+}

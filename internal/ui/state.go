@@ -45,6 +45,7 @@ type State struct {
 	Stopping bool          // as soon as the change that is being made is
 	Result   repair.Result // how the run ended, or why it waits
 	Returns  bool          // the visit comes back by itself after the restart that the run waits for
+	Live     bool          // somebody else carries the run out: its journal grows while the visit waits
 	Hidden   bool          // that there is the run is all that is known: an administrator may read more
 	Asking   bool          // the person is asked for an administrator's rights, to read it
 

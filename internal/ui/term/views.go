@@ -280,7 +280,11 @@ func (m *model) head(w *writer) {
 		w.text("", "", say("ui.result-lead.restart"))
 	case st.Phase == ui.Waiting:
 		w.heading(say("ui.unfinished"))
-		w.text("", "", say("ui.unfinished-lead"))
+		lead := "ui.unfinished-lead"
+		if st.Live {
+			lead = "ui.unfinished-live"
+		}
+		w.text("", "", say(lead))
 	case st.Phase == ui.Over && st.Result != "":
 		code := "1"
 		if st.Result == repair.Cured {

@@ -223,6 +223,7 @@ type common struct {
 	Hash             string
 	Headline, Lead   string
 	Busy, Restarts   bool
+	Live             bool // somebody else carries the run out
 	Returns, Rights  bool // the page comes back by itself; the person is asked for rights
 	Promille         int  // of a bar; -1: nobody knows
 	WorkText         string
@@ -232,7 +233,7 @@ type common struct {
 }
 
 func (d *draws) common() common {
-	c := common{Lang: d.words.Lang, Root: d.page.base, Here: d.here(), CSRF: d.page.csrf, File: d.file != nil, Promille: -1, Busy: d.st.Phase.Busy() && d.file == nil, Restarts: d.st.Phase == ui.Waiting && d.st.Result == repair.Restart}
+	c := common{Lang: d.words.Lang, Root: d.page.base, Here: d.here(), CSRF: d.page.csrf, File: d.file != nil, Promille: -1, Busy: d.st.Phase.Busy() && d.file == nil, Restarts: d.st.Phase == ui.Waiting && d.st.Result == repair.Restart, Live: d.st.Live}
 	if d.file == nil {
 		c.Returns, c.Rights = d.st.Returns, d.st.Asking
 	}
