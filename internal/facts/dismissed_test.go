@@ -22,6 +22,7 @@ func TestDismissed(t *testing.T) {
 		{"three tries", "Reset the network, ran the troubleshooter, removed Norton. It has 2 GB.", "Reset the network, ran the troubleshooter, removed Norton."},
 		{"asked and denied", "A VPN? No, never had one. 0x80072EE2.", "A VPN?"},
 		{"cured", "Tried everything. Disabling Kaspersky fixed it.", "Tried everything."},
+		{"cured in one", "With all other services off (clean boot), Norton removed, the update installed fine at the first try.", ""},
 		{"found", "I ran DISM and it says 0x800f081f. Still failing.", ""},
 		{"found in one", "Ran SFC, it found damage and could not repair it, no luck.", ""},
 		{"service", "When the service is disabled, the task does not work.", ""},
