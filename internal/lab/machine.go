@@ -77,6 +77,7 @@ type Cure struct {
 	CuredBy []string `json:"cured_by"`         // remedies of which one must be what cured
 	Order   []string `json:"order,omitempty"`  // the first treatments, in their order
 	Keeps   []Kept   `json:"keeps"`            // what must be as before, whatever was done
+	Own     []string `json:"own,omitempty"`    // policies and proxies that the cure changes, "KEY|NAME": this machine's own, or what the domain itself sets; no others may be
 	Fails   string   `json:"fails"`            // the stage that fails: scan, download, install
 	Ends    string   `json:"ends,omitempty"`   // how the run ends, "cured" if empty; "shown": by what an experiment showed
 	Result  string   `json:"result,omitempty"` // with what: "0x80070422"

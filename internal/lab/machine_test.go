@@ -153,6 +153,22 @@ func kept(t *testing.T, m *lab.Machine, s *lab.Scenario) string {
 	return b.String()
 }
 
+// managed are the policies and the system's proxy that are not as they were. Every machine
+// has some of both that a company set.
+func managed(before, now map[string]string) []string {
+	var out []string
+	all := maps.Clone(before)
+	maps.Copy(all, now)
+	for k := range all {
+		low := strings.ToLower(k)
+		if (strings.Contains(low, `\policies\`) || strings.HasSuffix(low, "|winhttpsettings")) && before[k] != now[k] {
+			out = append(out, k)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
 // TestMachines goes the full circle with every simulated machine: it fails as its
 // state implies; what it writes then, and what its route shows, lead to the cause that
 // the scenario is about; the cure works and leaves alone what others decide; and taken
@@ -204,6 +220,11 @@ func TestMachines(t *testing.T) {
 				now := facts.Collect(t.Context(), cured{m, r.Journal}, facts.Options{})
 				if d := cause.Diagnose(now); d.Outcome != cause.Healthy {
 					t.Errorf("after the cure it is %s: %s", d.Outcome, still(now, d))
+				}
+			}
+			for _, k := range managed(before, snapshot(t, m)) {
+				if !slices.Contains(s.Cure.Own, k) {
+					t.Errorf("is managed, and another after the cure: %s", k)
 				}
 			}
 			if now := kept(t, m, s); now != keeps {
