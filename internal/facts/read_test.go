@@ -431,3 +431,9 @@ func TestServiceOfTwoSources(t *testing.T) {
 		t.Errorf("wuauserv %+v", s)
 	}
 }
+
+// A package that DISM gives up without a code is a failure all the same.
+func TestPackageWithoutCode(t *testing.T) {
+	f := machine(t, map[string]string{"output.txt": "Add-WindowsPackage : An error occurred applying the Unattend.xml file from the .msu package.\r\nFor more information, review the log file.\r\n"})
+	suffering(t, f, brief{Kind: KindError, Stage: StageAny, Count: 1})
+}

@@ -101,7 +101,7 @@ func (r *textReading) flush() {
 		} else {
 			r.sight(h.id, r.at(h.from))
 		}
-		if h.id == "tool-own-defect" && defect < 0 {
+		if (h.id == "tool-own-defect" || h.id == "dism-msu-unattend-fails") && defect < 0 {
 			defect = h.from
 		}
 	}
@@ -124,7 +124,7 @@ func (r *textReading) flush() {
 	switch {
 	case r.note:
 		r.symptoms()
-	case defect >= 0 && len(r.failures) == 0: // it ended by a fault of its own, without a code
+	case defect >= 0 && len(r.failures) == 0: // it ended in a failure, without a code
 		r.failWith(r.at(defect), Failure{Kind: KindError, Weight: reported})
 	default:
 		r.ending()
