@@ -2,9 +2,7 @@ package cause
 
 import (
 	"cmp"
-	"embed"
-	"fmt"
-	"io/fs"
+	_ "embed"
 	"math"
 	"regexp"
 	"slices"
@@ -13,9 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"updoc/internal/codes"
 	"updoc/internal/facts"
-	"updoc/internal/message"
 	"updoc/internal/redact"
 )
 
@@ -29,9 +25,9 @@ import (
 // one which a report speaks of. The causes that come nearest get a piece of evidence,
 // strong at most, which names what weighed most. It tells causes apart that can
 // explain a failure; no cause is found present, and no machine sick, by likeness.
-
-//go:embed words/*.txt reports/*.txt
-var wordFiles embed.FS
+//
+// What the reports teach is learnt once, by TestLearnt, and not whenever the program
+// runs: vocabulary.bin holds it.
 
 // How much likeness tells: the nearest cause gets wordsMost, in natural logarithms of
 // odds, and the others less by wordsSlope times the difference of cosines. The figures
@@ -49,12 +45,11 @@ const (
 
 // vocabulary is what the reports of all causes teach.
 type vocabulary struct {
-	index   map[string]int // word or sign to its place in idf and uses
-	idf     []float64
-	reports float64 // how many there are
-	uses    [][]use // by word: the causes it goes with
+	reports float64 // how many it was learnt from
 	causes  []string
-	err     error
+	words   []string // and signs, sorted
+	idf     []float64
+	uses    [][]use // by word: the causes it goes with
 }
 
 // use is how much a word weighs among those of a cause; the weights of a cause
@@ -64,168 +59,77 @@ type use struct {
 	weight float64
 }
 
-// words is made once, when the first diagnosis needs it.
-var words = sync.OnceValue(func() *vocabulary {
-	docs, err := wordReports()
-	recall(docs)
-	v := newVocabulary(docs)
-	v.err = err
-	return v
-})
+// find returns the place of a word in the vocabulary.
+func (v *vocabulary) find(word string) (int, bool) { return slices.BinarySearch(v.words, word) }
 
-// wordReport is one text about a cause, with the signs recognised in it.
-type wordReport struct {
-	cause, text string
-	signs       []string
-}
-
-// reportSigns holds what [facts.Recogniser] finds in each report, so that no diagnosis
-// has to find it again: a line for each report in their order. TestReportSigns keeps it.
+// learnt is a vocabulary, all numbers as uvarints but for weights, which are 16 bits,
+// the most significant first, in parts of 65535:
 //
-//go:embed signs.txt
-var reportSigns string
+//	reports, number of causes, each cause: length, name
+//	number of words, number of uses, each word: length, word, reports that have it, uses, each: cause, weight
+//
+//go:embed vocabulary.bin
+var learnt string
 
-// recall gives the reports their signs.
-func recall(docs []wordReport) {
-	i := 0
-	for line := range strings.Lines(reportSigns) {
-		if strings.HasPrefix(line, "#") {
-			continue
-		}
-		if i == len(docs) {
-			return
-		}
-		docs[i].signs = strings.Fields(line)
-		i++
-	}
-}
+// words is read once, when the first diagnosis needs it.
+var words = sync.OnceValue(func() *vocabulary { return readVocabulary(learnt) })
 
-// signs names signatures and codes in a way that no word is.
-func signs(marks []string, failing []codes.HRESULT) []string {
-	out := make([]string, 0, len(marks)+len(failing))
-	for _, m := range marks {
-		out = append(out, signMark+m)
+// readVocabulary reads what [vocabulary.append] wrote; nil where it is something else.
+func readVocabulary(s string) *vocabulary {
+	ok := true
+	number := func() int {
+		x := 0
+		for i := 0; i < len(s) && i < 5; i++ {
+			x |= int(s[i]&0x7F) << (7 * i)
+			if s[i] < 0x80 {
+				s = s[i+1:]
+				return x
+			}
+		}
+		ok = false
+		return 0
 	}
-	for _, h := range failing {
-		out = append(out, h.String())
+	text := func() string {
+		n := number()
+		if ok = ok && n <= len(s); !ok {
+			return ""
+		}
+		t := s[:n]
+		s = s[n:]
+		return t
 	}
-	return out
+	v := &vocabulary{reports: float64(number())}
+	for n := number(); ok && n > 0; n-- {
+		v.causes = append(v.causes, text())
+	}
+	n, all := number(), number()
+	if !ok || n > len(s) || all > len(s) {
+		return nil
+	}
+	v.words, v.idf, v.uses = make([]string, n), make([]float64, n), make([][]use, n)
+	uses := make([]use, 0, all)
+	for w := range n {
+		v.words[w] = text()
+		v.idf[w] = math.Log(v.reports / float64(number()))
+		from := len(uses)
+		for k := number(); ok && k > 0; k-- {
+			c := number()
+			if ok = ok && c < len(v.causes) && len(s) >= 2 && len(uses) < all; !ok {
+				break
+			}
+			uses = append(uses, use{c, float64(int(s[0])<<8|int(s[1])) / math.MaxUint16})
+			s = s[2:]
+		}
+		v.uses[w] = uses[from:]
+	}
+	if !ok || s != "" {
+		return nil
+	}
+	return v
 }
 
 // signMark begins the name of a signature among words.
 const signMark = "~"
-
-// wordReports reads the embedded reports. "== id" begins the reports of a cause;
-// in words/*.txt every line is one, in reports/*.txt the lines "file: text" up to
-// the next id are one.
-func wordReports() ([]wordReport, error) {
-	var out []wordReport
-	names, err := fs.Glob(wordFiles, "*/*.txt")
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		b, err := wordFiles.ReadFile(name)
-		if err != nil {
-			return out, err
-		}
-		perLine := strings.HasPrefix(name, "words/")
-		id := ""
-		for line := range strings.Lines(string(b)) {
-			line = strings.TrimSpace(line)
-			if next, ok := strings.CutPrefix(line, "== "); ok {
-				id = next
-				if !perLine {
-					out = append(out, wordReport{cause: id})
-				}
-				continue
-			}
-			switch {
-			case line == "" || line[0] == '#' && id == "":
-			case id == "":
-				return out, fmt.Errorf("%s: %q stands before the first cause", name, line)
-			case perLine:
-				out = append(out, wordReport{cause: id, text: line})
-			default:
-				if file, text, _ := strings.Cut(line, ":"); file != "alt" {
-					out[len(out)-1].text += text + "\n"
-				}
-			}
-		}
-	}
-	texts := message.English()
-	for _, c := range Catalogue() {
-		for _, part := range []string{".title", ".plain"} {
-			out = append(out, wordReport{cause: c.ID, text: texts.Text("cause." + c.ID + part)})
-		}
-	}
-	return out, nil
-}
-
-func newVocabulary(docs []wordReport) *vocabulary {
-	v := &vocabulary{index: map[string]int{}}
-	var seenIn []int // by word: in how many reports
-	parsed := make([][]int, len(docs))
-	byCause := map[string]int{}
-	for d := range docs {
-		if _, ok := byCause[docs[d].cause]; !ok {
-			byCause[docs[d].cause] = len(v.causes)
-			v.causes = append(v.causes, docs[d].cause)
-		}
-		learn := func(word string) {
-			w, ok := v.index[word]
-			if !ok {
-				w = len(seenIn)
-				v.index[word] = w
-				seenIn = append(seenIn, 0)
-			}
-			if !slices.Contains(parsed[d], w) {
-				parsed[d] = append(parsed[d], w)
-				seenIn[w]++
-			}
-		}
-		for word := range eachWord(docs[d].text) {
-			learn(word)
-		}
-		for _, sign := range docs[d].signs {
-			learn(sign)
-		}
-	}
-	v.reports = float64(len(docs))
-	v.idf = make([]float64, len(seenIn))
-	for w, n := range seenIn {
-		v.idf[w] = math.Log(float64(len(docs)) / float64(n))
-	}
-	// A cause is the sum of its reports, each of length one, made one long again. One
-	// vector serves all causes in turn: a hundred of them would be megabytes.
-	of := make([][]int, len(v.causes))
-	for d := range docs {
-		c := byCause[docs[d].cause]
-		of[c] = append(of[c], d)
-	}
-	v.uses = make([][]use, len(v.idf))
-	sum := make([]float64, len(v.idf))
-	for c := range v.causes {
-		clear(sum)
-		for _, d := range of[c] {
-			long := v.length(parsed[d])
-			for _, w := range parsed[d] {
-				sum[w] += v.idf[w] / max(long, math.SmallestNonzeroFloat64)
-			}
-		}
-		square := 0.0
-		for _, x := range sum {
-			square += x * x
-		}
-		long := max(math.Sqrt(square), math.SmallestNonzeroFloat64)
-		for w, x := range sum {
-			if x > 0 {
-				v.uses[w] = append(v.uses[w], use{c, x / long})
-			}
-		}
-	}
-	return v
-}
 
 func (v *vocabulary) length(list []int) float64 {
 	square := 0.0
@@ -256,7 +160,7 @@ func (v *vocabulary) like(text string, signs []seenSign) map[string]likeness {
 	var list []int
 	seen := make([]bool, len(v.idf))
 	note := func(word, as string) {
-		if w, ok := v.index[word]; ok && !seen[w] {
+		if w, ok := v.find(word); ok && !seen[w] {
 			seen[w] = true
 			known, list = append(known, found{w, as}), append(list, w)
 		}
@@ -461,8 +365,13 @@ func eachWord(text string) func(yield func(string, string) bool) {
 
 // outside reports what cannot be part of a word.
 func outside(r rune) bool {
+	if r < utf8.RuneSelf {
+		return !isAlnum(byte(r)) && r != '+' && r != '#'
+	}
 	return !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '+' && r != '#' || r == utf8.RuneError
 }
+
+func isAlnum(c byte) bool { return c|0x20-'a' <= 25 || c-'0' <= 9 }
 
 func digits(s string) int {
 	n := 0

@@ -1,9 +1,7 @@
 package cause
 
 import (
-	"flag"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -30,31 +28,6 @@ func TestWordReports(t *testing.T) {
 		if n < 6 { // two of them are the catalogue's own texts
 			t.Errorf("%s has %d texts, want 6", id, n)
 		}
-	}
-}
-
-var update = flag.Bool("update", false, "write what the reports of causes are recognised by anew")
-
-// TestReportSigns holds signs.txt to what is recognised in the reports.
-func TestReportSigns(t *testing.T) {
-	docs, err := wordReports()
-	if err != nil {
-		t.Fatal(err)
-	}
-	known := facts.NewRecogniser()
-	var b strings.Builder
-	b.WriteString("# What is recognised in the reports of causes, in their order: go test ./internal/cause -run TestReportSigns -update\n")
-	for _, d := range docs {
-		b.WriteString(strings.Join(signs(known.Signs(d.text)), " ") + "\n")
-	}
-	if *update {
-		if err := os.WriteFile("signs.txt", []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if b.String() != reportSigns {
-		t.Error("signs.txt is not what is recognised in the reports today: run this test with -update")
 	}
 }
 
@@ -160,6 +133,11 @@ func BenchmarkVocabulary(b *testing.B) {
 	b.Run("new", func(b *testing.B) {
 		for b.Loop() {
 			newVocabulary(docs)
+		}
+	})
+	b.Run("read", func(b *testing.B) {
+		for b.Loop() {
+			readVocabulary(learnt)
 		}
 	})
 	v := newVocabulary(docs)

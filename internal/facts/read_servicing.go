@@ -70,6 +70,7 @@ func (r *servicingReading) record(rec *winlog.Record) error {
 	r.lines++
 	key := r.repeats.key(rec)
 	i, repeated := r.repeats.seen[key]
+	r.repeated = repeated
 	switch {
 	case repeated && i >= 0:
 		r.failures[i].again(rec.Time, 1+rec.Repeats)

@@ -59,6 +59,7 @@ type reading struct {
 	gaps      []Gap
 	typed     []func(*Facts) // set what typed readers found
 	heard     []byte         // what the file says in words, see hearing
+	repeated  bool           // the record was said before in the same words; nothing more is heard in it
 	deaf      bool           // its words are not kept: there are too many files
 }
 
@@ -106,8 +107,9 @@ func (r *reading) hearing(d digest) func(*winlog.Record) error {
 	}
 	return func(rec *winlog.Record) error {
 		failures, codes := len(r.failures), len(r.codes)
+		r.repeated = false
 		err := d.record(rec)
-		if len(r.heard)+len(rec.Text) < maxHeard && (r.written() || len(r.failures) > failures || len(r.codes) > codes || rec.Level >= winlog.LevelWarning || tellsTrouble(rec.Text)) {
+		if !r.repeated && len(r.heard)+len(rec.Text) < maxHeard && (r.written() || len(r.failures) > failures || len(r.codes) > codes || rec.Level >= winlog.LevelWarning || tellsTrouble(rec.Text)) {
 			r.heard = append(append(r.heard, rec.Text...), '\n')
 		}
 		return err

@@ -15,7 +15,8 @@ import (
 // A servicing log of hundreds of megabytes holds millions of lines that say that
 // something was looked at and found in order. A sparse scan passes over those:
 // blocks are searched in parallel for lines that can matter, found by what stands
-// at a fixed column and by the bytes "0x8", and only these are parsed, in order.
+// at a fixed column and by the bytes "0x8", and only these are parsed, still in
+// parallel, and delivered in order.
 // The end of the file, where the present trouble is, is parsed in whole.
 
 const (
@@ -31,6 +32,7 @@ type block struct {
 	buf   []byte // what the hits point into
 	unmap func() // gives a mapped buf back, nil if it is not
 	hits  []sparseHit
+	recs  []Record // of the hits; Loose: to be parsed as it is delivered, beside the record before
 	said  [saidSlots]saidLine
 	lines int
 	bytes int64
@@ -87,7 +89,7 @@ func scanSparse(ctx context.Context, src io.ReaderAt, size int64, p *parser, fn 
 			select {
 			case jobs <- func() {
 				defer close(b.ready)
-				b.fill(src, file, off, min(off+sparseBlock, tail))
+				b.fill(src, file, off, min(off+sparseBlock, tail), p)
 			}:
 			case <-ctx.Done():
 				b.err = ctx.Err()
@@ -152,6 +154,7 @@ func scanSparseStream(ctx context.Context, src io.Reader, size int64, p *parser,
 		if stop > 0 {
 			b.buf, b.hits = b.own, b.hits[:0]
 			b.find(0, stop)
+			b.parse(p)
 			if derr := b.deliver(p, &rec, &st, fn); derr != nil {
 				return st, derr
 			}
@@ -172,11 +175,29 @@ func isUTF16(head []byte) bool {
 	return utf16Order(head) != 0 || bytes.HasPrefix(head, []byte{0xFF, 0xFE}) || bytes.HasPrefix(head, []byte{0xFE, 0xFF})
 }
 
-// deliver parses the hits of a block and counts its lines.
+// parse reads the hits that are records by themselves.
+func (b *block) parse(p *parser) {
+	b.recs = slices.Grow(b.recs[:0], len(b.hits))[:len(b.hits)]
+	for i, h := range b.hits {
+		rec := &b.recs[i]
+		*rec = Record{Fields: rec.Fields[:0]}
+		rec.Loose = !p.parse(toUTF8(trimLine(b.buf[h.from:h.to])), rec) || rec.Continued
+	}
+}
+
+// deliver hands the hits of a block on and counts its lines.
 func (b *block) deliver(p *parser, rec *Record, st *Stats, fn func(*Record) error) error {
-	for _, h := range b.hits {
-		rec.Repeats = h.repeats
-		if err := deliver(p, toUTF8(trimLine(b.buf[h.from:h.to])), st.Lines+h.line, rec, st, fn); err != nil {
+	for i, h := range b.hits {
+		var err error
+		if r := &b.recs[i]; r.Loose {
+			rec.Repeats = h.repeats
+			err = deliver(p, toUTF8(trimLine(b.buf[h.from:h.to])), st.Lines+h.line, rec, st, fn)
+		} else {
+			r.Line, r.Repeats = st.Lines+h.line, h.repeats
+			*rec = *r
+			err = p.hand(rec, st, fn)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -222,8 +243,8 @@ func lineStart(src io.ReaderAt, off int64) (int64, error) {
 	}
 }
 
-// fill reads the block, the lines that begin in [from, to), and finds its hits.
-func (b *block) fill(src io.ReaderAt, file *mapper, from, to int64) {
+// fill reads the block, the lines that begin in [from, to), and finds and parses its hits.
+func (b *block) fill(src io.ReaderAt, file *mapper, from, to int64, p *parser) {
 	b.hits, b.lines, b.bytes, b.err, b.cut = b.hits[:0], 0, 0, nil, false
 	lead := min(from, 1) // the byte before tells whether a line begins at the very start
 	end := int(to - from + lead)
@@ -261,6 +282,7 @@ func (b *block) fill(src io.ReaderAt, file *mapper, from, to int64) {
 		b.cut = stop >= end+MaxLine
 	}
 	b.find(start, stop)
+	b.parse(p)
 	b.bytes = int64(stop - start)
 }
 

@@ -217,12 +217,16 @@ func deliver(p *parser, line []byte, number int, rec *Record, st *Stats, fn func
 	}
 	rec.Line, rec.Continued, rec.Loose = number, false, false
 	rec.Code, rec.ID, rec.Fields = 0, 0, rec.Fields[:0]
-	switch {
-	case !p.parse(line, rec):
+	if !p.parse(line, rec) {
 		*rec = Record{Line: number, Text: line, Code: failingCode(line), Loose: true, Repeats: rec.Repeats}
 		st.Unread++
-	case rec.Continued:
-	default:
+	}
+	return p.hand(rec, st, fn)
+}
+
+// hand counts a record that was parsed and hands it on.
+func (p *parser) hand(rec *Record, st *Stats, fn func(*Record) error) error {
+	if !rec.Continued && !rec.Loose {
 		st.Records++
 	}
 	if isUndecoded(rec.Text) {
