@@ -44,7 +44,8 @@ var commonTXT string
 var unslip = strings.NewReplacer("O", "0", "o", "0", "l", "1", "I", "1")
 
 // looksHex returns the digits of what is meant as a hex code of 6 to 10
-// digits, and whether letters were taken for digits in it.
+// digits, one of eight perhaps no digit at all, and whether letters were taken
+// for digits in it.
 func looksHex(t string) (digits string, slipped, ok bool) {
 	if len(t) > 1 && (t[0] == '0' || t[0]|0x20 == 'o') && t[1]|0x20 == 'x' {
 		slipped = t[0] != '0'
@@ -54,7 +55,16 @@ func looksHex(t string) (digits string, slipped, ok bool) {
 	if len(digits) < 6 || len(digits) > 10 {
 		return "", false, false
 	}
-	return digits, slipped || !strings.EqualFold(digits, t), strings.Trim(digits, upperHex) == ""
+	wrong, decimals := 0, 0
+	for i := range len(digits) {
+		switch c := digits[i]; {
+		case c-'0' <= 9:
+			decimals++
+		case c < 'A' || c > 'F':
+			wrong++
+		}
+	}
+	return digits, slipped || !strings.EqualFold(digits, t), wrong == 0 || wrong == 1 && len(digits) == 8 && decimals >= 4
 }
 
 // A candidate is a row and how far it is from what was given.

@@ -28,6 +28,8 @@ func TestNear(t *testing.T) {
 		{"0x800F0B1F", 0x800F081F, 1},
 		{"-2145107914", 0x8024401B, 5}, // swapped in decimal
 		{"-214507941", 0x8024401B, 1},
+		{"8024401G", 0x8024401B, 6},   // a letter that is no digit
+		{"0x8O24401R", 0x8024401B, 6}, // and O for 0
 		{"4O7", 0x8024401B, 1},
 		{"PROXY_AUTH_REQ", 0x8024401B, 1},
 		{"proxy auth req", 0x8024401B, 1},
