@@ -440,6 +440,14 @@ func arm(r *repair.Runner, p Patient, user string) {
 	if f, ok := p.(fetcher); ok {
 		r.Fetch = f.Fetch
 	}
+	if s, ok := p.(sleeper); ok {
+		r.Sleep = s.Sleep
+	}
+}
+
+// sleeper is a machine on which time passes as it likes: a simulated one.
+type sleeper interface {
+	Sleep(context.Context, time.Duration) error
 }
 
 // fetcher is a machine to which files can be brought, see [repair.Runner].

@@ -245,6 +245,15 @@ func (m *Machine) search(ctx context.Context) ([]offer, codes.HRESULT) {
 			m.trace("Agent", "Windows Update access disabled: Yes")
 			return nil, ePolicyOff
 		}
+		if h := m.passing("scan"); h.Failed() {
+			switch h {
+			case eTooManyTrips:
+				m.trace("ProtocolTalker", "*FAILED* [80244010] Exceeded max server round trips")
+			default:
+				m.trace("ProtocolTalker", "*FAILED* [%08X] SyncUpdates_WithRecovery", uint32(h))
+			}
+			return nil, h
+		}
 		if h := m.interferes("scan"); h.Failed() {
 			m.trace("ProtocolTalker", "*FAILED* [%08X] The connection was closed by somebody else", uint32(h))
 			return nil, h
@@ -508,7 +517,7 @@ func (m *Machine) fetch(ctx context.Context, o offer) codes.HRESULT {
 	if h := m.peers(ctx, via); h.Failed() {
 		return h
 	}
-	if h := m.nods(); h.Failed() {
+	if h := cmp.Or(m.nods(), m.passing("download")); h.Failed() {
 		m.trace("DownloadManager", "*FAILED* [%08X] %s the connection was cut off", uint32(h), o.URL)
 		return h
 	}
@@ -534,6 +543,29 @@ func (m *Machine) fetch(ctx context.Context, o offer) codes.HRESULT {
 		return eDiskFull
 	}
 	return 0
+}
+
+// Sleep lets time pass in the machine's world, and none here.
+func (m *Machine) Sleep(ctx context.Context, d time.Duration) error {
+	m.world.Advance(d)
+	return ctx.Err()
+}
+
+// passing is a trouble of a stage that time cures: the setting "state/passing/STAGE",
+// "0x80244010 5", says how it ends and how often it still does.
+func (m *Machine) passing(stage string) codes.HRESULT {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	name := "state/passing/" + stage
+	text, _ := m.now.setting(name)
+	code, left, _ := strings.Cut(text, " ")
+	n, _ := strconv.Atoi(left)
+	h, err := strconv.ParseUint(code, 0, 32)
+	if n <= 0 || err != nil {
+		return 0
+	}
+	m.now.Settings[name] = fmt.Sprintf("%s %d", code, n-1)
+	return codes.HRESULT(h)
 }
 
 // nods has a machine that its power plan sends to sleep do that in the middle of a
@@ -634,6 +666,10 @@ func (m *Machine) deploy(o offer) (string, codes.HRESULT) {
 		return "verify", eNoSignature
 	}
 	if h := m.need("TrustedInstaller"); h.Failed() {
+		return "install", h
+	}
+	if h := m.passing("install"); h.Failed() {
+		m.trace("Handler", "*FAILED* [%08X] Another installation is under way", uint32(h))
 		return "install", h
 	}
 	if h := m.interferes("install"); h.Failed() {
