@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -399,8 +400,16 @@ func TestReturn(t *testing.T) {
 type shut struct {
 	*fake
 	open   bool
+	mu     sync.Mutex // guards result and entries, which grow while the visit looks on
 	result repair.Result
 	denied error
+}
+
+// goOn is what somebody else does in the run.
+func (d *shut) goOn(result repair.Result, entries ...repair.Entry) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.result, d.entries = result, append(d.entries, entries...)
 }
 
 func (d *shut) Admit(context.Context) error {
@@ -414,7 +423,9 @@ func (d *shut) Run(_ context.Context, run string) (*Run, error) {
 	if !d.open {
 		return nil, ErrNotAllowed
 	}
-	return &Run{Summary: repair.Summary{Run: run, Result: d.result}, Plan: d.plan, Entries: d.entries}, nil
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return &Run{Summary: repair.Summary{Run: run, Result: d.result}, Plan: d.plan, Entries: slices.Clone(d.entries)}, nil
 }
 
 // TestComeBack: a visit that comes back begins at its run; where that may not be read
@@ -468,7 +479,7 @@ func TestFollow(t *testing.T) {
 	entry := func(kind repair.EntryKind, step int) repair.Entry { return repair.Entry{Kind: kind, Step: step} }
 	begin := func(t *testing.T) (*shut, *Session) {
 		d := &shut{fake: &fake{plan: course()}, open: true}
-		d.entries = []repair.Entry{entry(repair.EntryBegin, 0), entry(repair.EntryDone, 0), {Kind: repair.EntryRestart}}
+		d.goOn("", entry(repair.EntryBegin, 0), entry(repair.EntryDone, 0), repair.Entry{Kind: repair.EntryRestart})
 		s := New(t.Context(), d, Options{Run: "r-1"})
 		if st := stage(s); st.Phase != Waiting || st.Result != repair.Restart || st.Live {
 			t.Fatalf("it begins at %+v", st)
@@ -483,12 +494,12 @@ func TestFollow(t *testing.T) {
 		if st := stage(s); st.Version > before.Version+1 { // the look at the machine
 			t.Errorf("nothing happened, and it was told %d times", st.Version-before.Version)
 		}
-		d.entries = append(d.entries, entry(repair.EntryBegin, 1))
+		d.goOn("", entry(repair.EntryBegin, 1))
 		time.Sleep(2 * followEvery)
 		if st := stage(s); !st.Live || st.Lines != 4 || len(st.Log) != 4 || st.Parts[0].Steps[1] != MarkNow || st.Result == repair.Restart {
 			t.Errorf("under way: %+v", st)
 		}
-		d.entries, d.result = append(d.entries, entry(repair.EntryDone, 1)), repair.Cured
+		d.goOn(repair.Cured, entry(repair.EntryDone, 1))
 		time.Sleep(2 * followEvery)
 		if st := stage(s); st.Live || st.Phase != Over || st.Result != repair.Cured || st.Lines != 5 || st.Parts[0].Steps[1] != MarkDone {
 			t.Errorf("at its end: %+v", st)
@@ -500,7 +511,7 @@ func TestFollow(t *testing.T) {
 		if err := s.Look(); err != nil {
 			t.Fatal(err)
 		}
-		d.result = repair.Cured
+		d.goOn(repair.Cured)
 		time.Sleep(2 * followEvery)
 		if st := stage(s); st.Phase != Ready || st.Run != "" {
 			t.Errorf("it was called back: %+v", st)
