@@ -22,7 +22,7 @@ import (
 const (
 	sparseFrom  = 8 << 20 // smaller files are parsed in whole
 	sparseTail  = 1 << 20 // so is the end of larger ones
-	sparseBlock = 1 << 20 // small enough that the blocks under way take little memory
+	sparseBlock = 2 << 20 // small enough that the blocks under way take little memory
 	sparseExtra = 4 << 10 // read beyond a block for its last line
 )
 
