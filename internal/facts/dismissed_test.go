@@ -26,6 +26,7 @@ func TestDismissed(t *testing.T) {
 		{"found", "I ran DISM and it says 0x800f081f. Still failing.", ""},
 		{"found in one", "Ran SFC, it found damage and could not repair it, no luck.", ""},
 		{"service", "When the service is disabled, the task does not work.", ""},
+		{"redacted", "The key [removed] is there.\nTokens [removed] and [removed] and [removed] too.", ""},
 		{"nothing", "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
