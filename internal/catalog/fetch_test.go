@@ -135,7 +135,7 @@ func TestFetchLarge(t *testing.T) {
 	c := serve(t, &cdn{content: content{size, 5}})
 	random := rand.New(rand.NewPCG(1, 2))
 	var dice sync.Mutex
-	c.fault = func(n int64, r *http.Request) string {
+	c.strike(func(n int64, r *http.Request) string {
 		if n == 1 {
 			return ""
 		}
@@ -147,7 +147,7 @@ func TestFetchLarge(t *testing.T) {
 		}
 		hit[k].Add(1)
 		return faults[k]
-	}
+	})
 	f := c.fetcher()
 	f.Transport.(*http.Transport).Proxy = proxy(t, c.address, false)
 	f.Piece = 2 << 20
@@ -189,20 +189,20 @@ func TestResume(t *testing.T) {
 	to := filepath.Join(t.TempDir(), "x.msu")
 	w := c.content.want(there)
 	ctx, cancel := context.WithCancel(t.Context())
-	c.fault = func(n int64, _ *http.Request) string {
+	c.strike(func(n int64, _ *http.Request) string {
 		if n > 12 {
 			cancel()
 			return "503"
 		}
 		return ""
-	}
+	})
 	if _, err := f.Fetch(ctx, w, to); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(to); !os.IsNotExist(err) {
 		t.Error("it has its name already")
 	}
-	c.set(func(c *cdn) { c.fault = nil })
+	c.strike(nil)
 	c.n.Store(0)
 	got, err := f.Fetch(t.Context(), w, to)
 	if err != nil {
@@ -261,13 +261,13 @@ func TestKilled(t *testing.T) {
 	cmd.Env = append(os.Environ(), "UPDOC_TEST_FETCH="+c.address, "UPDOC_TEST_TO="+to)
 	enough := make(chan struct{})
 	var once sync.Once
-	c.fault = func(n int64, r *http.Request) string {
+	c.strike(func(n int64, r *http.Request) string {
 		if n > 48 {
 			once.Do(func() { close(enough) })
 			<-r.Context().Done()
 		}
 		return ""
-	}
+	})
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +276,7 @@ func TestKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	c.set(func(c *cdn) { c.fault = nil })
+	c.strike(nil)
 	f := c.fetcher()
 	f.Piece = 1 << 20
 	got, err := f.Fetch(t.Context(), c.content.want(there), to)
@@ -312,14 +312,12 @@ func TestChanged(t *testing.T) {
 			to := filepath.Join(t.TempDir(), "x.msu")
 			ctx, cancel := context.WithCancel(t.Context())
 			w := tt.want.want(there)
-			c.set(func(c *cdn) {
-				c.fault = func(n int64, _ *http.Request) string {
-					if n > 4 {
-						cancel()
-						return "503"
-					}
-					return ""
+			c.strike(func(n int64, _ *http.Request) string {
+				if n > 4 {
+					cancel()
+					return "503"
 				}
+				return ""
 			})
 			if _, err := f.Fetch(ctx, w, to); !errors.Is(err, context.Canceled) {
 				t.Fatal(err)
@@ -345,17 +343,17 @@ func TestDamagedPart(t *testing.T) {
 	to := filepath.Join(t.TempDir(), "x.msu")
 	w := c.content.want(there)
 	ctx, cancel := context.WithCancel(t.Context())
-	c.fault = func(n int64, _ *http.Request) string {
+	c.strike(func(n int64, _ *http.Request) string {
 		if n > 4 {
 			cancel()
 			return "503"
 		}
 		return ""
-	}
+	})
 	if _, err := f.Fetch(ctx, w, to); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
-	c.set(func(c *cdn) { c.fault = nil })
+	c.strike(nil)
 	part, err := os.OpenFile(to+".part", os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -462,7 +460,7 @@ func TestTwice(t *testing.T) {
 	c := serve(t, &cdn{content: content{small, 1}})
 	hold := make(chan struct{})
 	begun := make(chan struct{}, 100)
-	c.fault = func(int64, *http.Request) string { begun <- struct{}{}; <-hold; return "" }
+	c.strike(func(int64, *http.Request) string { begun <- struct{}{}; <-hold; return "" })
 	w, to := c.content.want(there), filepath.Join(t.TempDir(), "x.msu")
 	done := make(chan error, 1)
 	go func() {

@@ -122,6 +122,11 @@ func (c *cdn) set(f func(*cdn)) {
 	f(c)
 }
 
+// strike changes what is wrong with the answers from here on.
+func (c *cdn) strike(fault func(n int64, r *http.Request) string) {
+	c.set(func(c *cdn) { c.fault = fault })
+}
+
 func (c *cdn) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	open := c.open.Add(1)
 	defer c.open.Add(-1)
@@ -133,11 +138,11 @@ func (c *cdn) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	}
 	n := c.n.Add(1)
 	c.mu.Lock()
-	content, etag, strike, tag := c.content, c.etag, c.fault, c.tag
+	content, etag, wrong, tag := c.content, c.etag, c.fault, c.tag
 	c.mu.Unlock()
 	fault := ""
-	if strike != nil {
-		fault = strike(n, r)
+	if wrong != nil {
+		fault = wrong(n, r)
 	}
 	if tag != nil {
 		etag = tag(n)
