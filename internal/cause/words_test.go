@@ -107,24 +107,6 @@ func TestWordsSpeak(t *testing.T) {
 	}
 }
 
-// The rules alone have to hold too: words only choose between what they leave open.
-func TestReportsByRulesAlone(t *testing.T) {
-	for _, name := range []string{"network", "policy", "servicing", "setup", "wsus"} {
-		reports := readReports(t, "reports/"+name+".txt")
-		right := 0
-		for _, r := range reports {
-			first := diagnose(collected(t, r.files), Catalogue(), nil).Findings[0].ID
-			if first == r.want || slices.Contains(r.alt, first) {
-				right++
-			}
-		}
-		t.Logf("%s: %d of %d", name, right, len(reports))
-		if right*10 < len(reports)*9 {
-			t.Errorf("%s: %d of %d right without words, want nine of ten", name, right, len(reports))
-		}
-	}
-}
-
 func BenchmarkVocabulary(b *testing.B) {
 	docs, err := wordReports()
 	if err != nil {

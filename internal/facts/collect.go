@@ -77,10 +77,9 @@ func Collect(ctx context.Context, h host.Reader, opt Options) *Facts {
 	if err != nil {
 		f.Gaps = append(f.Gaps, Gap{Source: "files", Why: err.Error()})
 	}
-	sigs, _ := loadSignatures() // the tables are ours: a test holds that every row is good
-	noise, _ := loadNoise()
+	noise, _ := loadNoise() // the table is ours: a test holds that every row is good
 
-	readings := readAll(ctx, h, files, sigs, noise, opt)
+	readings := readAll(ctx, h, files, noise, opt)
 	f.readRegistry(ctx, h)
 	f.merge(append(readings, f.readAnswers(ctx, h)...))
 	if ctx.Err() != nil {
@@ -97,7 +96,7 @@ func Collect(ctx context.Context, h host.Reader, opt Options) *Facts {
 
 // readAll reads the files on all processors, the largest first, and returns
 // their readings in the order of the files.
-func readAll(ctx context.Context, h host.Reader, files []host.File, sigs []signature, noise noiseTable, opt Options) []*reading {
+func readAll(ctx context.Context, h host.Reader, files []host.File, noise noiseTable, opt Options) []*reading {
 	if opt.Within > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, opt.Within)
@@ -119,11 +118,11 @@ func readAll(ctx context.Context, h host.Reader, files []host.File, sigs []signa
 	)
 	for range max(2, runtime.GOMAXPROCS(0)) {
 		wg.Go(func() {
-			matchers := map[where]*matcher{} // a matcher is costly to make, and scratch memory of one goroutine
+			matchers := map[where]*matcher{} // scratch memory of one goroutine
 			for i := range next {
 				in := whereOf(files[i].Kind)
 				if matchers[in] == nil {
-					matchers[in] = newMatcher(sigs, in)
+					matchers[in] = matcherOf(in)
 				}
 				out[i] = readFile(ctx, h, files[i], matchers[in], noise, opt, i >= maxHearing)
 				if opt.Progress != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"updoc/internal/codes"
 	"updoc/internal/winlog"
@@ -29,7 +30,8 @@ type noiseRow struct {
 	info  bool   // errors are none
 }
 
-func loadNoise() (noiseTable, error) {
+// loadNoise parses the table, once.
+var loadNoise = sync.OnceValues(func() (noiseTable, error) {
 	t := noiseTable{}
 	n := 0
 	for line := range strings.Lines(noiseData) {
@@ -61,7 +63,7 @@ func loadNoise() (noiseTable, error) {
 		t[codes.HRESULT(h)] = append(t[codes.HRESULT(h)], noiseRow{in, []byte(strings.ToLower(cols[2])), info})
 	}
 	return t, nil
-}
+})
 
 // is reports whether a failing code in a record of this kind of source is noise.
 func (t noiseTable) is(in where, h codes.HRESULT, rec *winlog.Record) bool {

@@ -394,7 +394,7 @@ func TestDigests(t *testing.T) {
 		winlog.EventText, winlog.Output, winlog.Note, winlog.Unknown,
 	} {
 		r := &reading{
-			source: Source{Kind: k}, match: newMatcher(nil, whereOf(k)),
+			source: Source{Kind: k}, match: newIndex(nil, whereOf(k)).matcher(),
 			marks: map[string][]Seen{}, codes: map[codes.HRESULT]Seen{}, index: map[failureKey]int{},
 		}
 		d := newDigest(r)

@@ -10,11 +10,8 @@ import (
 // of causes comparable with machines.
 type Recogniser struct{ match *matcher }
 
-// NewRecogniser makes a recogniser; it is costly to make.
-func NewRecogniser() *Recogniser {
-	sigs, _ := loadSignatures() // the tables are ours: a test holds that every row is good
-	return &Recogniser{newMatcher(sigs, inNote)}
-}
+// NewRecogniser makes a recogniser, for one goroutine.
+func NewRecogniser() *Recogniser { return &Recogniser{matcherOf(inNote)} }
 
 // Signs returns the signatures recognised in text and the failing codes in it, each once.
 func (r *Recogniser) Signs(text string) (marks []string, failing []codes.HRESULT) {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"updoc/internal/winlog"
 )
@@ -92,9 +93,9 @@ type signature struct {
 	terms [][]literal // all terms must be found; of a term, any literal
 }
 
-// loadSignatures parses the embedded tables. A row that makes no sense costs
+// loadSignatures parses the embedded tables, once. A row that makes no sense costs
 // itself only; a test holds that there is none.
-func loadSignatures() ([]signature, error) {
+var loadSignatures = sync.OnceValues(func() ([]signature, error) {
 	names, err := fs.Glob(signatureFiles, "signatures/*.tsv")
 	errs := []error{err}
 	var out []signature
@@ -121,7 +122,7 @@ func loadSignatures() ([]signature, error) {
 	}
 	out = append(out, setupRules().signs...)
 	return out, errors.Join(append(errs, setupRules().err)...)
-}
+})
 
 func parseSignature(line string) (signature, error) {
 	cols := strings.Split(line, "\t")
@@ -206,15 +207,21 @@ func expand(term string) ([]literal, error) {
 	return lits, nil
 }
 
-// matcher finds the rows that apply to one kind of source.
-type matcher struct {
+// index is what finds the rows that apply to one kind of source. It is costly to make
+// and never changes.
+type index struct {
 	words   bool                // literals are whole words
 	prose   bool                // a line end may stand within a sentence
 	filter  [1 << 13]uint64     // bitmap over hashes of three bytes: 512 Ki bits
 	anchors map[uint32][]anchor // by the three bytes themselves
-	lower   []byte              // scratch
-	asked   map[*signature]bool // rows whose other terms were looked for in this text, with the answer
-	hits    []hit
+}
+
+// matcher is an index and the scratch memory of one goroutine.
+type matcher struct {
+	*index
+	lower []byte
+	asked map[*signature]bool // rows whose other terms were looked for in this text, with the answer
+	hits  []hit
 }
 
 type anchor struct {
@@ -230,8 +237,30 @@ type hit struct {
 	from, to int
 }
 
-func newMatcher(sigs []signature, w where) *matcher {
-	m := &matcher{words: w.wholeWords(), prose: w&inNote != 0, anchors: map[uint32][]anchor{}, asked: map[*signature]bool{}}
+// matcherOf returns a matcher of the embedded rows that apply to a kind of source.
+func matcherOf(w where) *matcher { return indexes().of(w).matcher() }
+
+// indexes are those of the embedded rows.
+var indexes = sync.OnceValue(func() *indexTable { return &indexTable{made: map[where]*index{}} })
+
+// indexTable makes each index when it is first asked for.
+type indexTable struct {
+	mu   sync.Mutex
+	made map[where]*index
+}
+
+func (t *indexTable) of(w where) *index {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.made[w] == nil {
+		sigs, _ := loadSignatures() // the tables are ours: a test holds that every row is good
+		t.made[w] = newIndex(sigs, w)
+	}
+	return t.made[w]
+}
+
+func newIndex(sigs []signature, w where) *index {
+	x := &index{words: w.wholeWords(), prose: w&inNote != 0, anchors: map[uint32][]anchor{}}
 	for i := range sigs {
 		if sigs[i].in&w == 0 {
 			continue
@@ -239,13 +268,15 @@ func newMatcher(sigs []signature, w where) *matcher {
 		for _, lit := range sigs[i].terms[0] {
 			at := rarest(lit.text)
 			key := three(lit.text[at], lit.text[at+1], lit.text[at+2])
-			m.anchors[key] = append(m.anchors[key], anchor{&sigs[i], lit, at})
+			x.anchors[key] = append(x.anchors[key], anchor{&sigs[i], lit, at})
 			h := hash(key)
-			m.filter[h>>6] |= 1 << (h & 63)
+			x.filter[h>>6] |= 1 << (h & 63)
 		}
 	}
-	return m
+	return x
 }
+
+func (x *index) matcher() *matcher { return &matcher{index: x, asked: map[*signature]bool{}} }
 
 func three(a, b, c byte) uint32 { return uint32(a) | uint32(b)<<8 | uint32(c)<<16 }
 
@@ -299,7 +330,7 @@ func (m *matcher) match(text []byte) []hit {
 		for _, a := range m.anchors[key] {
 			from := i - 2 - a.at
 			end := from + len(a.lit.text)
-			if from < 0 || end > len(t) || string(t[from:end]) != a.lit.text || m.words && !m.isWord(t, from, a.lit) {
+			if from < 0 || end > len(t) || string(t[from:end]) != a.lit.text || m.words && !isWord(t, from, a.lit) {
 				continue
 			}
 			if m.rest(t, a.sig) {
@@ -329,13 +360,13 @@ func (m *matcher) rest(t []byte, sig *signature) bool {
 	return found
 }
 
-func (m *matcher) contains(t []byte, l literal) bool {
+func (x *index) contains(t []byte, l literal) bool {
 	for from := 0; ; {
 		i := bytes.Index(t[from:], []byte(l.text))
 		if i < 0 {
 			return false
 		}
-		if !m.words || m.isWord(t, from+i, l) {
+		if !x.words || isWord(t, from+i, l) {
 			return true
 		}
 		from += i + 1
@@ -344,7 +375,7 @@ func (m *matcher) contains(t []byte, l literal) bool {
 
 // isWord reports whether the literal at from stands as whole words and is not
 // negated: "without a VPN" does not speak of one.
-func (m *matcher) isWord(t []byte, from int, l literal) bool {
+func isWord(t []byte, from int, l literal) bool {
 	end := from + len(l.text)
 	if from > 0 && wordByte(t[from-1]) && wordByte(l.text[0]) {
 		return false

@@ -90,7 +90,7 @@ func TestMatch(t *testing.T) {
 		},
 	} {
 		s := row(t, tt.in, tt.match)
-		m := newMatcher([]signature{s}, s.in)
+		m := newIndex([]signature{s}, s.in).matcher()
 		for _, text := range tt.hits {
 			if len(m.match([]byte(text))) == 0 {
 				t.Errorf("%q does not match %q", tt.match, text)
@@ -106,7 +106,7 @@ func TestMatch(t *testing.T) {
 
 func TestMatchSaysWhere(t *testing.T) {
 	s := row(t, "note", "proxy & fails")
-	m := newMatcher([]signature{s}, inNote)
+	m := newIndex([]signature{s}, inNote).matcher()
 	text := "It fails,\nthe proxy too"
 	hits := m.match([]byte(text))
 	if len(hits) != 1 {
@@ -120,12 +120,12 @@ func TestMatchSaysWhere(t *testing.T) {
 func TestMatchOnlyWhereItApplies(t *testing.T) {
 	s := row(t, "wu,event", "something")
 	for _, in := range []where{inWU, inEvent} {
-		if len(newMatcher([]signature{s}, in).match([]byte("something"))) != 1 {
+		if len(newIndex([]signature{s}, in).matcher().match([]byte("something"))) != 1 {
 			t.Errorf("no match in %d", in)
 		}
 	}
 	for _, in := range []where{inCBS, inNote, inOutput} {
-		if len(newMatcher([]signature{s}, in).match([]byte("something"))) != 0 {
+		if len(newIndex([]signature{s}, in).matcher().match([]byte("something"))) != 0 {
 			t.Errorf("a match in %d", in)
 		}
 	}
@@ -243,7 +243,7 @@ func TestMatchAgainstNaive(t *testing.T) {
 			text.WriteString(w)
 			text.WriteString(rapid.SampledFrom([]string{" ", " ", " ", ", ", ". ", "", "\n"}).Draw(t, "gap"))
 		}
-		m := newMatcher(sigs, whereNames[in])
+		m := newIndex(sigs, whereNames[in]).matcher()
 		got := map[string]bool{}
 		for _, h := range m.match([]byte(text.String())) {
 			got[h.id] = true
@@ -260,7 +260,7 @@ func TestMatchAgainstNaive(t *testing.T) {
 // the next.
 func TestMatchKeepsNothing(t *testing.T) {
 	sigs := []signature{row(t, "cbs", "first thing"), row(t, "cbs", "second thing")}
-	m := newMatcher(sigs, inCBS)
+	m := newIndex(sigs, inCBS).matcher()
 	for _, tt := range []struct {
 		text string
 		want int
@@ -286,7 +286,7 @@ func BenchmarkMatch(b *testing.B) {
 		size += len(l)
 	}
 	b.Run("CBS", func(b *testing.B) {
-		m := newMatcher(sigs, inCBS)
+		m := newIndex(sigs, inCBS).matcher()
 		b.SetBytes(int64(size))
 		b.ReportAllocs()
 		for b.Loop() {
@@ -296,7 +296,7 @@ func BenchmarkMatch(b *testing.B) {
 		}
 	})
 	b.Run("note", func(b *testing.B) {
-		m := newMatcher(sigs, inNote)
+		m := newIndex(sigs, inNote).matcher()
 		text := bytes.Repeat([]byte("The machine stands in an office, is joined to a domain and gets its updates from a server; since Tuesday every search ends with an error. "), 100)
 		b.SetBytes(int64(len(text)))
 		b.ReportAllocs()
