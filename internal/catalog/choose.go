@@ -123,7 +123,7 @@ type Asked struct {
 func Choose(list []Candidate, t Target, asked Asked) Choice {
 	var out Choice
 	leave := func(c Candidate, why string, args ...string) {
-		out.Left = append(out.Left, Left{c.Row, line("catalog.left."+why, args...)})
+		out.Left = append(out.Left, Left{c.Row, message.Say("catalog.left."+why, args...)})
 	}
 	fits := map[string]Fit{} // by id
 	var order []string
@@ -164,24 +164,12 @@ func Choose(list []Candidate, t Target, asked Asked) Choice {
 		}
 		if f.Details != nil && len(f.Details.SupersededBy) > 0 {
 			newest := f.Details.SupersededBy[len(f.Details.SupersededBy)-1]
-			f.Notes = append(f.Notes, line("catalog.note.superseded", "by", newest.Title, "id", newest.ID, "n", strconv.Itoa(len(f.Details.SupersededBy))))
+			f.Notes = append(f.Notes, message.Say("catalog.note.superseded", "by", newest.Title, "id", newest.ID, "n", strconv.Itoa(len(f.Details.SupersededBy))))
 		}
 		out.Fits = append(out.Fits, f)
 	}
 	slices.SortStableFunc(out.Fits, func(a, b Fit) int { return b.Date.Compare(a.Date) })
 	return out
-}
-
-// line makes a sentence of an id and name, value pairs.
-func line(id string, args ...string) message.Line {
-	l := message.Line{ID: id}
-	for i := 0; i+1 < len(args); i += 2 {
-		if l.Args == nil {
-			l.Args = map[string]string{}
-		}
-		l.Args[args[i]] = args[i+1]
-	}
-	return l
 }
 
 var (
@@ -404,19 +392,19 @@ func kindOf(title string) string {
 func notes(c Candidate, t Target) []message.Line {
 	var out []message.Line
 	if previewForm.MatchString(c.Title) {
-		out = append(out, line("catalog.note.preview"))
+		out = append(out, message.Say("catalog.note.preview"))
 	}
 	if d := c.Details; d != nil {
 		if strings.Contains(strings.ToLower(d.Restart), "always") || strings.Contains(strings.ToLower(d.Restart), "can request") {
-			out = append(out, line("catalog.note.restart"))
+			out = append(out, message.Say("catalog.note.restart"))
 		}
 	}
 	r, ok := releaseOf(t.build())
 	if r.stack && cumulativeForm.MatchString(c.Title) && !strings.Contains(c.Title, ".NET") {
-		out = append(out, line("catalog.note.stack", "name", t.name()))
+		out = append(out, message.Say("catalog.note.stack", "name", t.name()))
 	}
 	if !ok && t.build() != 0 {
-		out = append(out, line("catalog.note.unknown-build", "build", t.Build))
+		out = append(out, message.Say("catalog.note.unknown-build", "build", t.Build))
 	}
 	return out
 }
@@ -452,7 +440,7 @@ func Pick(u Row, files []File, t Target) Set {
 		return cmp.Or(cmp.Compare(rank(own(a)), rank(own(b))), compareKB(fileKB(a.Name), fileKB(b.Name)))
 	})
 	if n := len(s.Files); n > 1 {
-		s.Notes = append(s.Notes, line("catalog.note.checkpoints", "n", strconv.Itoa(n), "last", s.Files[n-1].Name))
+		s.Notes = append(s.Notes, message.Say("catalog.note.checkpoints", "n", strconv.Itoa(n), "last", s.Files[n-1].Name))
 	}
 	return s
 }

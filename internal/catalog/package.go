@@ -360,7 +360,7 @@ func decode(b []byte, to any) error {
 // tells; false if nothing speaks against it. Sentences are "package.misfit.*".
 func (p *Package) Misfit(t Target) (message.Line, bool) {
 	if p.Arch != "" && t.Arch != "" && p.Arch != t.Arch {
-		return line("package.misfit.architecture", "is", p.Arch, "want", t.Arch), true
+		return message.Say("package.misfit.architecture", "is", p.Arch, "want", t.Arch), true
 	}
 	if t.build() == 0 {
 		return message.Line{}, false
@@ -376,16 +376,16 @@ func (p *Package) Misfit(t Target) (message.Line, bool) {
 		return err == nil && sameFamily(n, t.build())
 	}
 	if len(on) > 0 && !slices.ContainsFunc(on, fits) {
-		return line("package.misfit.build", "is", strings.Join(on, ", "), "want", t.Build), true
+		return message.Say("package.misfit.build", "is", strings.Join(on, ", "), "want", t.Build), true
 	}
 	if have, ok := t.revision(); ok && p.Build != "" {
 		_, r, _ := strings.Cut(p.Build, ".")
 		if n, err := strconv.Atoi(r); err == nil && n <= have {
-			return line("package.misfit.not-newer", "is", p.Build, "have", t.Build), true
+			return message.Say("package.misfit.not-newer", "is", p.Build, "have", t.Build), true
 		}
 	}
 	if p.Language != "" && t.Language != "" && !strings.EqualFold(p.Language, t.Language) {
-		return line("package.misfit.language", "is", p.Language, "want", t.Language), true
+		return message.Say("package.misfit.language", "is", p.Language, "want", t.Language), true
 	}
 	return message.Line{}, false
 }

@@ -85,11 +85,11 @@ func (b *bar) long(p host.Work) {
 		text += ", for " + p.Elapsed.Round(time.Second).String()
 	}
 	if p.Stage != "" {
-		text += "; " + storeSentence("store.stage."+p.Stage)
+		text += "; " + words("store.stage."+p.Stage)
 	}
 	b.stalled(p)
 	if p.Still > 0 {
-		text += "; " + storeSentence("store.stage.still", "minutes", strconv.Itoa(int(p.Still.Minutes())))
+		text += "; " + words("store.stage.still", "minutes", strconv.Itoa(int(p.Still.Minutes())))
 	}
 	b.show("%s", report.Clean(text))
 }
@@ -109,7 +109,7 @@ func (b *bar) stalled(p host.Work) {
 		b.still = 0
 	case b.still == 0 || p.Still >= b.still+saidEvery:
 		b.still = p.Still
-		fmt.Fprintf(b.plain, "updoc: %s: %s\n", report.Clean(p.What), storeSentence("store.stage.still", "minutes", strconv.Itoa(int(p.Still.Minutes()))))
+		fmt.Fprintf(b.plain, "updoc: %s: %s\n", report.Clean(p.What), words("store.stage.still", "minutes", strconv.Itoa(int(p.Still.Minutes()))))
 	}
 }
 

@@ -241,7 +241,7 @@ func (r *storeRepair) tell(env *Env, a store.Assessment) error {
 		say("  ", l)
 	}
 	for _, p := range a.Packages {
-		w.say("  %s\n", report.Clean(storeSentence("store.half", "package", p.Name, "state", host.PackageState(p.State).String())))
+		w.say("  %s\n", report.Clean(words("store.half", "package", p.Name, "state", host.PackageState(p.State).String())))
 	}
 	if len(a.Tried) > 0 {
 		w.say("\n")
@@ -254,7 +254,7 @@ func (r *storeRepair) tell(env *Env, a store.Assessment) error {
 		case x.Repair:
 			id = "store.tried.repair"
 		}
-		w.say("  %s\n", report.Clean(storeSentence(id, "at", x.At.Format(time.DateTime), "found", strconv.Itoa(x.Found), "left", strconv.Itoa(x.Left), "code", x.Result.String(), "source", x.Source)))
+		w.say("  %s\n", report.Clean(words(id, "at", x.At.Format(time.DateTime), "found", strconv.Itoa(x.Found), "left", strconv.Itoa(x.Left), "code", x.Result.String(), "source", x.Source)))
 	}
 	if a.State != store.Sound {
 		for _, n := range a.Codes {
@@ -268,16 +268,16 @@ func (r *storeRepair) tell(env *Env, a store.Assessment) error {
 		say("  ", repair.Line{ID: "store.step." + s})
 		if s == "repair" {
 			for i, x := range a.Sources {
-				w.say("    %d. %s\n", i+1, report.Clean(storeSentence("store.source."+string(x.Kind), "name", x.Name)))
+				w.say("    %d. %s\n", i+1, report.Clean(words("store.source."+string(x.Kind), "name", x.Name)))
 			}
 		}
 	}
 	for _, l := range a.LeftOut {
 		what := l.What
-		if name := "store.left." + l.What; storeSentence(name) != name {
-			what = storeSentence(name)
+		if name := "store.left." + l.What; words(name) != name {
+			what = words(name)
 		}
-		w.say("  %s\n", report.Clean(storeSentence("store.left-out", "what", what, "why", report.Sentence(l.Why))))
+		w.say("  %s\n", report.Clean(words("store.left-out", "what", what, "why", report.Sentence(l.Why))))
 	}
 	return w.err
 }
@@ -440,13 +440,4 @@ func fetchTo(ctx context.Context, by *catalog.Fetcher, f procedure.Fetch, to str
 	}
 	_, err := by.Fetch(ctx, catalog.Want{URL: f.URL, Size: f.Size, SHA256: f.SHA256, SHA1: f.SHA1, Check: check}, to)
 	return err
-}
-
-// storeSentence is one of the catalogue; arguments come as name, value, name, value.
-func storeSentence(id string, args ...string) string {
-	l := repair.Line{ID: id, Args: map[string]string{}}
-	for i := 0; i+1 < len(args); i += 2 {
-		l.Args[args[i]] = args[i+1]
-	}
-	return report.Sentence(l)
 }

@@ -212,7 +212,7 @@ func TestRepairStoreUsage(t *testing.T) {
 // TestLongStages: every stage that a host tells has words.
 func TestLongStages(t *testing.T) {
 	for _, s := range []string{"store-packages", "store-components", "store-search", "store-download", "store-report", "files-verify", "files-repair", "still"} {
-		if id := "store.stage." + s; storeSentence(id) == id {
+		if id := "store.stage." + s; words(id) == id {
 			t.Errorf("no words for %s", id)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"updoc/internal/codes"
 	"updoc/internal/facts"
 	"updoc/internal/host"
+	"updoc/internal/message"
 	"updoc/internal/procedure"
 	"updoc/internal/repair"
 	"updoc/internal/report"
@@ -237,11 +238,7 @@ func (l *lines) say(format string, args ...any) {
 
 // words is a sentence of the catalogue; arguments come as name, value, name, value.
 func words(id string, args ...string) string {
-	l := repair.Line{ID: id, Args: map[string]string{}}
-	for i := 0; i+1 < len(args); i += 2 {
-		l.Args[args[i]] = args[i+1]
-	}
-	return report.Sentence(l)
+	return report.Sentence(message.Say(id, args...))
 }
 
 func orUnknown(s string) string {

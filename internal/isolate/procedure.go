@@ -401,13 +401,7 @@ func (p *isolation) Story(done []procedure.Done) []message.Line {
 	c := p.play(done)
 	f := c.finding
 	var out []message.Line
-	say := func(id string, args ...string) {
-		l := message.Line{ID: "isolate." + id, Args: map[string]string{}}
-		for i := 0; i+1 < len(args); i += 2 {
-			l.Args[args[i]] = args[i+1]
-		}
-		out = append(out, l)
-	}
+	say := func(id string, args ...string) { out = append(out, message.Say("isolate."+id, args...)) }
 	switch {
 	case errors.Is(c.err, errUntried):
 		say("untried")

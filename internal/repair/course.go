@@ -16,6 +16,7 @@ import (
 	"updoc/internal/codes"
 	"updoc/internal/host"
 	"updoc/internal/isolate"
+	"updoc/internal/message"
 	"updoc/internal/procedure"
 	"updoc/internal/store"
 	"updoc/internal/upgrade"
@@ -166,7 +167,7 @@ func (j *Journal) Story() []Told {
 		}
 		for _, e := range j.entries {
 			if e.Kind == EntryPoint && e.Treatment == i && e.Point != nil && e.Point.New {
-				lines = append(slices.Clone(lines), line("point.made", []string{"n", strconv.Itoa(int(e.Point.Sequence))}))
+				lines = append(slices.Clone(lines), message.Say("point.made", "n", strconv.Itoa(int(e.Point.Sequence))))
 			}
 		}
 		if against := p.tried[i].Against; len(against) > 0 {

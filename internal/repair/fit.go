@@ -7,6 +7,7 @@ import (
 	"updoc/internal/cause"
 	"updoc/internal/facts"
 	"updoc/internal/host"
+	"updoc/internal/message"
 )
 
 // A remedy is fitted to a machine by a function that reads the facts and says
@@ -121,24 +122,15 @@ func (f *fit) course(name string, spec any) {
 
 // lead adds a sentence for the person: what to do, or what to tell whom.
 // Arguments come as name, value, name, value.
-func (f *fit) lead(id string, args ...string) { f.out.Lead = append(f.out.Lead, line(id, args)) }
+func (f *fit) lead(id string, args ...string) {
+	f.out.Lead = append(f.out.Lead, message.Say(id, args...))
+}
 
 // not says why the remedy does not fit this machine. The first reason counts.
 func (f *fit) not(id string, args ...string) {
 	if f.why.ID == "" {
-		f.why = line(id, args)
+		f.why = message.Say(id, args...)
 	}
-}
-
-func line(id string, args []string) Line {
-	l := Line{ID: id}
-	for i := 0; i+1 < len(args); i += 2 {
-		if l.Args == nil {
-			l.Args = map[string]string{}
-		}
-		l.Args[args[i]] = args[i+1]
-	}
-	return l
 }
 
 // aside is where something is moved: beside where it stood, named for the run.

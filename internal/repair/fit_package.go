@@ -101,7 +101,7 @@ func InstallPlan(f *facts.Facts, in Install, run string) (*Plan, Line, error) {
 		Course: &Course{Name: installCourse, Data: data},
 	}
 	for _, x := range in.Packages {
-		t.Lead = append(t.Lead, line("plan.object", []string{"name", x.Title}))
+		t.Lead = append(t.Lead, message.Say("plan.object", "name", x.Title))
 	}
 	p.Treatments = []Treatment{t}
 	return p, Line{}, p.Check()
@@ -227,10 +227,10 @@ func (in installing) Story(done []procedure.Done) []message.Line {
 	for i, p := range in.Packages {
 		s := state[i]
 		if s.outcome == "" {
-			out = append(out, line("install.not-reached", []string{"name", p.Title}))
+			out = append(out, message.Say("install.not-reached", "name", p.Title))
 			continue
 		}
-		out = append(out, line("install."+s.outcome, []string{"name", p.Title, "code", s.last.Code.String()}))
+		out = append(out, message.Say("install."+s.outcome, "name", p.Title, "code", s.last.Code.String()))
 	}
 	return out
 }

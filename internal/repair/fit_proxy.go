@@ -124,11 +124,11 @@ func (f *fit) blob(key, name string, parse func([]byte) (winlog.ProxyBlob, error
 	case facts.Present:
 		b, err := parse(v.Value.Data)
 		if err != nil || v.Value.Type != winlog.RegBinary {
-			return none, line("plan.proxy.not-understood", []string{"value", key + `\` + name})
+			return none, message.Say("plan.proxy.not-understood", "value", key+`\`+name)
 		}
 		return b, Line{}
 	}
-	return none, line("plan.not-looked", []string{"what", key + `\` + name})
+	return none, message.Say("plan.not-looked", "what", key+`\`+name)
 }
 
 func (f *fit) setWinHTTP(p winlog.ProxyBlob) {
@@ -659,7 +659,7 @@ func fitCredentials(f *fit) {
 	s := f.RouteSettings()
 	for _, p := range []route.Proxy{s.Machine, s.User, s.Internet} {
 		for _, e := range route.ParseProxyList(p.Static).Entries {
-			if l := line("plan.proxy.credentials", []string{"proxy", e.Host}); !slices.ContainsFunc(f.out.Lead, func(o Line) bool { return o.Args["proxy"] == e.Host }) {
+			if l := message.Say("plan.proxy.credentials", "proxy", e.Host); !slices.ContainsFunc(f.out.Lead, func(o Line) bool { return o.Args["proxy"] == e.Host }) {
 				f.out.Lead = append(f.out.Lead, l)
 			}
 		}

@@ -57,11 +57,11 @@ const scriptsSince = 20348
 // fixed proxy in this order, and passes over what fails.
 func (f *fit) redirects() ([]redirect, Line) {
 	if name := f.proxyPolicy(); name != "" {
-		return nil, line("plan.owned", []string{"owner", name})
+		return nil, message.Say("plan.owned", "owner", name)
 	}
 	settings := f.RouteSettings()
 	if settings.Internet.Known { // and not the accounts' own count
-		return nil, line("plan.owned", []string{"owner", message.English().Text("plan.owner.policy")})
+		return nil, message.Say("plan.owned", "owner", message.English().Text("plan.owner.policy"))
 	}
 	services, why := f.winHTTPBlob()
 	if why.ID != "" {
@@ -69,7 +69,7 @@ func (f *fit) redirects() ([]redirect, Line) {
 	}
 	next, ok := f.scripted(services)
 	if !ok {
-		return nil, line("plan.relay.fixed-only", nil)
+		return nil, message.Say("plan.relay.fixed-only")
 	}
 	now := settings.Machine
 	now.Detect = now.Detect || now.Direct() && !settings.NoWPAD

@@ -62,10 +62,10 @@ func StorePlan(f *facts.Facts, a store.Assessment, run string) (*Plan, message.L
 		Course: &Course{Name: storeCourse, Data: data},
 	}
 	if len(s.Sources) > 0 {
-		t.Lead = append(t.Lead, line("store.step.repair", nil))
+		t.Lead = append(t.Lead, message.Say("store.step.repair"))
 	}
 	for _, x := range s.Sources {
-		t.Lead = append(t.Lead, line("store.source."+string(x.Kind), []string{"name", x.Name}))
+		t.Lead = append(t.Lead, message.Say("store.source."+string(x.Kind), "name", x.Name))
 	}
 	p.Treatments = []Treatment{t}
 	return p, message.Line{}, p.Check()

@@ -10,6 +10,7 @@ import (
 
 	"updoc/internal/codes"
 	"updoc/internal/host"
+	"updoc/internal/message"
 )
 
 // That an install works is proved by more than the word of the agent that made it:
@@ -59,7 +60,7 @@ func testify(before, now *host.Installed, a host.Attempt, restarted bool) testim
 	if before == nil || now == nil {
 		return t
 	}
-	say := func(list *[]Line, id string, args ...string) { *list = append(*list, line(id, args)) }
+	say := func(list *[]Line, id string, args ...string) { *list = append(*list, message.Say(id, args...)) }
 
 	if e, ok := lastEvent(now.Events, before.Newest(), a); ok {
 		switch e.ID {

@@ -329,7 +329,7 @@ func (x *assessing) registry() {
 func (x *assessing) steps() {
 	out := &x.out
 	not := func(what, id string, args ...string) {
-		out.LeftOut = append(out.LeftOut, LeftOut{what, sentence(id, args...)})
+		out.LeftOut = append(out.LeftOut, LeftOut{what, message.Say(id, args...)})
 	}
 	switch {
 	case out.Wandering:
@@ -363,16 +363,4 @@ func (x *assessing) steps() {
 		out.Steps = append(out.Steps, "repair")
 	}
 	out.Steps = append(out.Steps, "files", "verify")
-}
-
-// sentence makes a line; arguments come as name, value, name, value.
-func sentence(id string, args ...string) message.Line {
-	l := message.Line{ID: id}
-	for i := 0; i+1 < len(args); i += 2 {
-		if l.Args == nil {
-			l.Args = map[string]string{}
-		}
-		l.Args[args[i]] = args[i+1]
-	}
-	return l
 }

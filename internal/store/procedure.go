@@ -243,7 +243,9 @@ func (r repair) follow(done []procedure.Done) *following {
 	return f
 }
 
-func (f *following) tell(id string, args ...string) { f.lines = append(f.lines, sentence(id, args...)) }
+func (f *following) tell(id string, args ...string) {
+	f.lines = append(f.lines, message.Say(id, args...))
+}
 
 // do is what came of an act, or errNext if it is the next.
 func (f *following) do(a procedure.Act) (procedure.Done, error) {
@@ -691,20 +693,20 @@ func FaultLines(faults []Fault, more, few int) []message.Line {
 		case g.Kind == winlog.FaultMetadata && g.Component == "" && g.Package != "":
 			id += ".package"
 		}
-		out = append(out, sentence(id, args...))
+		out = append(out, message.Say(id, args...))
 		switch {
 		case g.Package == "" || g.Kind == winlog.FaultPackage || g.Kind == winlog.FaultCatalog || strings.HasSuffix(id, ".package"):
 			if g.KB != "" {
-				out = append(out, sentence("store.fault.update", "kb", g.KB))
+				out = append(out, message.Say("store.fault.update", "kb", g.KB))
 			}
 		case g.KB != "":
-			out = append(out, sentence("store.fault.owner-update", "package", g.Package, "kb", g.KB))
+			out = append(out, message.Say("store.fault.owner-update", "package", g.Package, "kb", g.KB))
 		default:
-			out = append(out, sentence("store.fault.owner", "package", g.Package))
+			out = append(out, message.Say("store.fault.owner", "package", g.Package))
 		}
 	}
 	if n := len(groups) - few; n > 0 || more > 0 {
-		out = append(out, sentence("store.fault.more", "count", strconv.Itoa(max(n, 0)+more)))
+		out = append(out, message.Say("store.fault.more", "count", strconv.Itoa(max(n, 0)+more)))
 	}
 	return out
 }

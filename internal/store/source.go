@@ -82,17 +82,17 @@ func (x *assessing) noUpdate() (message.Line, bool) {
 	f := x.f
 	switch {
 	case f.DWord(keyRepair, "UseWindowsUpdate").Value == never:
-		return sentence("store.not.policy-never"), true
+		return message.Say("store.not.policy-never"), true
 	case f.DWord(keyWSUS, "UseWUServer").Value == 1 && f.DWord(keyRepair, "RepairContentServerSource").Value != direct:
-		return sentence("store.not.wsus"), true
+		return message.Say("store.not.wsus"), true
 	case f.DWord(keyUpdate, "DoNotConnectToWindowsUpdateInternetLocations").Value == 1:
-		return sentence("store.not.policy-internet"), true
+		return message.Say("store.not.policy-internet"), true
 	}
 	if s := f.Service("wuauserv"); s.State == facts.Present && s.Value.Start == disabled {
-		return sentence("store.not.service"), true
+		return message.Say("store.not.service"), true
 	}
 	if h, what, ok := x.deadRoute(); ok {
-		return sentence("store.not.route", "code", h.String(), "what", what), true
+		return message.Say("store.not.route", "code", h.String(), "what", what), true
 	}
 	return message.Line{}, false
 }
@@ -165,17 +165,17 @@ func (x *assessing) given(img host.Image) (Source, message.Line) {
 	build, _, _, _ := x.machine()
 	switch {
 	case len(img.Entries) == 0:
-		return Source{}, sentence("store.not.image")
+		return Source{}, message.Say("store.not.image")
 	case build == 0:
-		return Source{}, sentence("store.not.machine")
+		return Source{}, message.Say("store.not.machine")
 	}
 	if img.Kind == host.ImageFolder {
 		e := img.Entries[0]
 		if b, _ := split(e.Build); b != 0 && !Related(b, build) {
-			return Source{}, sentence("store.not.build", "have", e.Build, "want", strconv.Itoa(build))
+			return Source{}, message.Say("store.not.build", "have", e.Build, "want", strconv.Itoa(build))
 		}
 		if !host.RepairSource(img.Path) {
-			return Source{}, sentence("store.not.path")
+			return Source{}, message.Say("store.not.path")
 		}
 		return Source{Kind: FromFolder, Name: img.Path, Arg: img.Path}, message.Line{}
 	}
@@ -185,7 +185,7 @@ func (x *assessing) given(img host.Image) (Source, message.Line) {
 	}
 	s := Source{Kind: FromImage, Name: img.Path + ", " + strconv.Itoa(e.Index), Arg: string(img.Kind) + ":" + img.Path + ":" + strconv.Itoa(e.Index)}
 	if !host.RepairSource(s.Arg) {
-		return Source{}, sentence("store.not.path")
+		return Source{}, message.Say("store.not.path")
 	}
 	return s, message.Line{}
 }
@@ -204,13 +204,13 @@ func (x *assessing) pick(img host.Image) (host.ImageEntry, message.Line) {
 	}
 	switch {
 	case why.ID == "": // the index that was named is none of it
-		return host.ImageEntry{}, sentence("store.not.index", "index", strconv.Itoa(x.opt.Index), "count", strconv.Itoa(len(img.Entries)))
+		return host.ImageEntry{}, message.Say("store.not.index", "index", strconv.Itoa(x.opt.Index), "count", strconv.Itoa(len(img.Entries)))
 	case x.opt.Index == 0 && why.ID == "store.not.edition":
 		var have []string
 		for _, e := range img.Entries {
 			have = append(have, e.Edition)
 		}
-		why = sentence("store.not.edition", "have", strings.Join(have, ", "), "want", edition)
+		why = message.Say("store.not.edition", "have", strings.Join(have, ", "), "want", edition)
 	}
 	return host.ImageEntry{}, why
 }
@@ -223,15 +223,15 @@ func Fit(f *facts.Facts, img host.Image, index int) (host.ImageEntry, message.Li
 	build, _, _, _ := x.machine()
 	switch {
 	case len(img.Entries) == 0:
-		return host.ImageEntry{}, sentence("store.not.image")
+		return host.ImageEntry{}, message.Say("store.not.image")
 	case build == 0:
-		return host.ImageEntry{}, sentence("store.not.machine")
+		return host.ImageEntry{}, message.Say("store.not.machine")
 	case img.Kind != host.ImageFolder:
 		return x.pick(img)
 	}
 	e := img.Entries[0]
 	if b, _ := split(e.Build); !Related(b, build) {
-		return host.ImageEntry{}, sentence("store.not.build", "have", e.Build, "want", strconv.Itoa(build))
+		return host.ImageEntry{}, message.Say("store.not.build", "have", e.Build, "want", strconv.Itoa(build))
 	}
 	return e, message.Line{}
 }
@@ -241,13 +241,13 @@ func (x *assessing) misfit(e host.ImageEntry, build int, edition, arch string) m
 	b, revision := split(e.Build)
 	switch {
 	case arch != "" && e.Arch != "" && e.Arch != arch:
-		return sentence("store.not.arch", "have", e.Arch, "want", arch)
+		return message.Say("store.not.arch", "have", e.Arch, "want", arch)
 	case !Related(b, build):
-		return sentence("store.not.build", "have", e.Build, "want", strconv.Itoa(build))
+		return message.Say("store.not.build", "have", e.Build, "want", strconv.Itoa(build))
 	case edition != "" && !strings.EqualFold(e.Edition, edition):
-		return sentence("store.not.edition", "have", e.Edition, "want", edition)
+		return message.Say("store.not.edition", "have", e.Edition, "want", edition)
 	case revision > 0 && x.allNewer(revision):
-		return sentence("store.not.older", "have", e.Build)
+		return message.Say("store.not.older", "have", e.Build)
 	}
 	return message.Line{}
 }

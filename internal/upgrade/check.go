@@ -149,14 +149,7 @@ type assessment struct {
 }
 
 func (a *assessment) add(id string, s State, args ...string) {
-	c := Check{ID: id, State: s}
-	for i := 0; i+1 < len(args); i += 2 {
-		if c.Args == nil {
-			c.Args = map[string]string{}
-		}
-		c.Args[args[i]] = args[i+1]
-	}
-	a.checks = append(a.checks, c)
+	a.checks = append(a.checks, Check{ID: id, State: s, Args: message.Args(args...)})
 }
 
 // media holds the images against the machine, one property after the other: the first

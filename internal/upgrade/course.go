@@ -275,11 +275,8 @@ func (c course) Next(done []procedure.Done) (procedure.Act, bool) {
 
 func act(about string, a procedure.Act, args ...string) (procedure.Act, bool) {
 	a.About = about
-	for i := 0; i+1 < len(args); i += 2 {
-		if a.Args == nil {
-			a.Args = map[string]string{}
-		}
-		a.Args[args[i]] = args[i+1]
+	if len(args) > 0 {
+		a.Args = message.Args(args...)
 	}
 	return a, true
 }
@@ -362,16 +359,7 @@ func (c course) installed(t trace) bool {
 func (c course) Story(done []procedure.Done) []message.Line {
 	t := c.trace(done)
 	var out []message.Line
-	say := func(id string, args ...string) {
-		l := message.Line{ID: "upgrade.story." + id}
-		for i := 0; i+1 < len(args); i += 2 {
-			if l.Args == nil {
-				l.Args = map[string]string{}
-			}
-			l.Args[args[i]] = args[i+1]
-		}
-		out = append(out, l)
-	}
+	say := func(id string, args ...string) { out = append(out, message.Say("upgrade.story."+id, args...)) }
 	switch {
 	case t.mount != nil && !t.mount.OK() && !t.mount.Skipped:
 		say("not-mounted", "media", c.Media)
