@@ -51,12 +51,12 @@ func fakeCode(n int, seed uint64) []byte {
 }
 
 func noise(n int, seed uint64) []byte {
-	b := make([]byte, n)
-	rng := rand.New(rand.NewPCG(seed, 3))
-	for i := range b {
-		b[i] = byte(rng.Uint32())
+	b := make([]byte, 0, n+8)
+	rng := rand.NewPCG(seed, 3)
+	for len(b) < n {
+		b = binary.LittleEndian.AppendUint64(b, rng.Uint64())
 	}
-	return b
+	return b[:n:n]
 }
 
 // randomData is n bytes of a mixture that changes now and then: noise, skewed

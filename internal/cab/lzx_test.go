@@ -218,7 +218,7 @@ func TestLZXErrors(t *testing.T) {
 		}, "crosses the end"},
 		{"offsets of zero", func(p *lzxPacker) {
 			p.recent = [3]int{}
-			p.data = []byte("abcd")
+			p.data, p.before = []byte("abcd"), make([]int, 4)
 			p.block(3, 4)
 			head(p, 1)
 			trees(p, 'a', 256)
@@ -229,7 +229,7 @@ func TestLZXErrors(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			p := &lzxPacker{lzxPlan: lzxPlan{bits: 15, used: map[string]int{}}, chains: map[uint32][]int{}, mainLens: make([]int, 256+8*30), longLens: make([]int, 249)}
+			p := &lzxPacker{lzxPlan: lzxPlan{bits: 15, used: map[string]int{}}, last: map[uint32]int{}, mainLens: make([]int, 256+8*30), longLens: make([]int, 249)}
 			p.put(0, 1)
 			test.write(p)
 			p.align()

@@ -2,15 +2,18 @@ package cab
 
 import (
 	"bytes"
+	"cmp"
 	"compress/flate"
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 	"sort"
 )
 
 // This file packs cabinets for the tests. It shares no code and no table with
 // the reader: position slots, Huffman codes and checksums are computed here
-// in another way.
+// in another way. Each cabinet is packed in one goroutine, and so what looks at every
+// byte is left alone by the race detector (go:norace): it is there for the reader.
 
 // A cabinet under construction. What is written is exactly what the fields say,
 // so that lies can be written too.
@@ -127,6 +130,8 @@ func (c *cabinet) bytes() []byte {
 }
 
 // slowSum is the CFDATA checksum, byte by byte.
+//
+//go:norace
 func slowSum(b []byte) uint32 {
 	var sum uint32
 	for i, c := range b {
@@ -204,7 +209,8 @@ type lzxPacker struct {
 	lzxPlan
 	data     []byte // translated
 	pos      int
-	chains   map[uint32][]int
+	last     map[uint32]int // where three bytes stood last
+	before   []int          // by place: where its three bytes stood before, -1 for nowhere
 	recent   [3]int
 	mainLens []int
 	longLens []int
@@ -219,7 +225,7 @@ type lzxPacker struct {
 
 func packLZX(plan lzxPlan) func([]byte) []cabBlock {
 	return func(data []byte) []cabBlock {
-		p := &lzxPacker{lzxPlan: plan, data: bytes.Clone(data), chains: map[uint32][]int{}, recent: [3]int{1, 1, 1}}
+		p := &lzxPacker{lzxPlan: plan, data: bytes.Clone(data), last: map[uint32]int{}, before: make([]int, len(data)), recent: [3]int{1, 1, 1}}
 		if p.used == nil {
 			p.used = map[string]int{}
 		}
@@ -249,6 +255,8 @@ func packLZX(plan lzxPlan) func([]byte) []cabBlock {
 
 // translate is the encoder's side of E8 translation, written from the
 // description of the packer in [MS-PATCH] 2.2.2.
+//
+//go:norace
 func translate(chunk []byte, offset, size int64) (calls int) {
 	for i := 0; i < len(chunk)-10; i++ {
 		if chunk[i] != 0xe8 {
@@ -292,6 +300,7 @@ func position(offset int) (slot int, footer uint32, extra int) {
 	return 2*top + int(v>>extra)&1, v & (1<<extra - 1), extra
 }
 
+//go:norace
 func (p *lzxPacker) put(v uint32, n int) {
 	for n > 0 {
 		n--
@@ -434,16 +443,23 @@ func maxIndex(v []int) (at int) {
 	return at
 }
 
+//go:norace
 func (p *lzxPacker) remember(i int) {
 	if i+3 > len(p.data) {
 		return
 	}
 	key := uint32(p.data[i]) | uint32(p.data[i+1])<<8 | uint32(p.data[i+2])<<16
-	p.chains[key] = append(p.chains[key], i)
+	at, ok := p.last[key]
+	if !ok {
+		at = -1
+	}
+	p.before[i], p.last[key] = at, i
 }
 
 // parse splits data[pos:end] into literals and matches, which end where a frame
 // ends.
+//
+//go:norace
 func (p *lzxPacker) parse(pos, end int) (tokens []lzxToken) {
 	frameStart := pos - p.done // where the frame of pos began
 	for pos < end {
@@ -456,10 +472,9 @@ func (p *lzxPacker) parse(pos, end int) (tokens []lzxToken) {
 		}
 		if pos+3 <= len(p.data) {
 			key := uint32(p.data[pos]) | uint32(p.data[pos+1])<<8 | uint32(p.data[pos+2])<<16
-			chain := p.chains[key]
-			tries := 16
-			for i := len(chain) - 1; i >= 0 && tries > 0; i, tries = i-1, tries-1 {
-				offset := pos - chain[i]
+			at, ok := p.last[key]
+			for tries := 16; ok && at >= 0 && tries > 0; at, tries = p.before[at], tries-1 {
+				offset := pos - at
 				if offset > 1<<p.bits-3 {
 					break
 				}
@@ -509,6 +524,7 @@ func (p *lzxPacker) parse(pos, end int) (tokens []lzxToken) {
 	return tokens
 }
 
+//go:norace
 func (p *lzxPacker) count(pos, length, offset, repeat int) {
 	p.used["matches"]++
 	if repeat >= 0 {
@@ -528,6 +544,7 @@ func (p *lzxPacker) count(pos, length, offset, repeat int) {
 	}
 }
 
+//go:norace
 func (p *lzxPacker) match(pos, offset, limit int) (n int) {
 	if offset > pos || offset > 1<<p.bits-3 {
 		return 0
@@ -587,6 +604,8 @@ func (p *lzxPacker) putLens(before, lens []int) {
 
 // codeLengths gives each symbol in use a Huffman code length of at most limit.
 // A lone symbol gets company, because some readers want complete codes.
+//
+//go:norace
 func codeLengths(freq []int, limit int) []int {
 	weights := append([]int(nil), freq...)
 	used := 0
@@ -617,14 +636,16 @@ func codeLengths(freq []int, limit int) []int {
 				nodes = append(nodes, node{w, []int{i}})
 			}
 		}
+		slices.SortStableFunc(nodes, func(a, b node) int { return cmp.Compare(b.weight, a.weight) })
 		for len(nodes) > 1 {
-			sort.SliceStable(nodes, func(i, j int) bool { return nodes[i].weight > nodes[j].weight })
 			a, b := nodes[len(nodes)-1], nodes[len(nodes)-2]
 			both := append(append([]int(nil), a.symbols...), b.symbols...)
 			for _, s := range both {
 				lens[s]++
 			}
-			nodes = append(nodes[:len(nodes)-2], node{a.weight + b.weight, both})
+			nodes = nodes[:len(nodes)-2]
+			at := sort.Search(len(nodes), func(i int) bool { return nodes[i].weight < a.weight+b.weight })
+			nodes = slices.Insert(nodes, at, node{a.weight + b.weight, both})
 		}
 		if lens[maxIndex(lens)] <= limit {
 			return lens
@@ -638,6 +659,8 @@ func codeLengths(freq []int, limit int) []int {
 }
 
 // assign numbers the codes of the given lengths canonically.
+//
+//go:norace
 func assign(lens []int) []uint32 {
 	codes := make([]uint32, len(lens))
 	next := uint32(0)
