@@ -195,10 +195,13 @@ func namedUpdates(l *look) *updatesNamed {
 		named[canonicalKB(kb)] = true
 	}
 	n.listed = slices.Sorted(maps.Keys(named))
+	for _, kb := range l.Installed {
+		n.listed = append(n.listed, canonicalKB(kb))
+	}
 	if len(named) > fewKBs {
 		return n
 	}
-	n.said = n.listed
+	n.said = slices.Sorted(maps.Keys(named))
 	if len(named) == 0 {
 		n.byMonth(l)
 	}

@@ -172,6 +172,9 @@ func readFile(ctx context.Context, h host.Reader, file host.File, match *matcher
 		r.gaps = append(r.gaps, Gap{Source: file.Path, Why: fmt.Sprintf("read up to line %d: %v", r.source.Stats.Lines, err)})
 	}
 	d.finish()
+	if n := r.source.Stats.Lost; n > 0 {
+		r.gaps = append(r.gaps, Gap{Source: fmt.Sprintf("%s: %d bytes", file.Path, n), Why: "gap.lost"})
+	}
 	return r
 }
 
@@ -221,6 +224,7 @@ func (f *Facts) merge(readings []*reading) {
 			f.Servicing = r.servicing
 		}
 		f.KBs = append(f.KBs, r.kbs...)
+		f.Installed = append(f.Installed, r.installed...)
 		if len(r.heard) > 0 {
 			f.Texts = append(f.Texts, Text{Source: r.name, Written: r.written(), Note: r.in&inNote != 0, Text: strings.ToValidUTF8(string(r.heard), "\uFFFD")})
 		}

@@ -128,6 +128,7 @@ type Facts struct {
 	Servicing Servicing                        // what CBS.log and DISM say of the component store
 	StoreLogs []StoreLog                       // what each servicing log tells of looks at the component store, and of its repairs
 	KBs       []string                         // updates that notes and outputs name
+	Installed []string                         // updates that a list of what is installed holds, or some of them
 	Texts     []Text                           // what was written about failures, a few KB a file
 	Successes []Success                        // scans, downloads, installs and repairs that ended well
 	Answers                                    // what the machine was asked beside its registry, services and files

@@ -54,6 +54,8 @@ type reading struct {
 	failed    int // index of the failure counted last
 	successes []Success
 	kbs       []string
+	installed []string
+	inventory inventory
 	machine   host.Machine
 	servicing Servicing
 	gaps      []Gap
@@ -102,10 +104,18 @@ func (r *reading) seenRecord(rec *winlog.Record) Seen {
 // an output, of a log what tells of trouble. Outputs with a reader of their own say
 // what they have to say by that.
 func (r *reading) hearing(d digest) func(*winlog.Record) error {
-	if _, typed := typedReaders[r.source.Kind]; typed || r.deaf {
+	_, typed := typedReaders[r.source.Kind]
+	quiet := typed || r.deaf
+	if quiet && !r.written() {
 		return d.record
 	}
 	return func(rec *winlog.Record) error {
+		if r.stock(rec) {
+			return nil
+		}
+		if quiet {
+			return d.record(rec)
+		}
 		failures, codes := len(r.failures), len(r.codes)
 		r.repeated = false
 		err := d.record(rec)

@@ -168,7 +168,7 @@ func (f *Facts) setSystemInfo(_ *reading, m winlog.MachineInfo) {
 	case "x86":
 		f.Machine.Arch = "386"
 	}
-	f.KBs = append(f.KBs, m.Hotfixes...)
+	f.Installed = append(f.Installed, m.Hotfixes...)
 }
 
 // setTools keeps how runs of DISM and SFC ended. What they failed with is read

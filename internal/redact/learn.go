@@ -193,10 +193,13 @@ func (s *scanner) learned(v *vocabulary) {
 			if end < len(b) && byteClass[b[end]]&isAlnum != 0 || s.isProtected(i, end) {
 				continue
 			}
-			name := b[i:end]
-			if s.r.keeps(name) || w.kind == Host && s.r.KeepHosts {
+			if s.r.keeps(b[i:end]) || w.kind == Host && s.r.KeepHosts {
 				break
 			}
+			if w.kind == User {
+				i, end = s.wholeAccount(i, end)
+			}
+			name := b[i:end]
 			s.cut(i, end)
 			if w.kind == Host {
 				s.out = s.appendHost(s.out, name)
@@ -208,6 +211,69 @@ func (s *scanner) learned(v *vocabulary) {
 		}
 	}
 	s.end()
+}
+
+// wholeAccount widens a known name to the account that it is a part of, first.last or last_first: whose first name is
+// known, of him the surname beside it must not be left standing. What is an ordinary word, the end of a file's name, or
+// written with other capitals than the name is no part of an account.
+func (s *scanner) wholeAccount(i, end int) (int, int) {
+	b := s.cur
+	if end < len(b) && (b[end] == '.' || b[end] == '_') {
+		stop := end + 1
+		for stop < len(b) && byteClass[b[stop]]&isAlnum != 0 {
+			stop++
+		}
+		goesOn := stop+1 < len(b) && (b[stop] == '.' || b[stop] == '_') && byteClass[b[stop+1]]&isAlnum != 0
+		if part := b[end+1 : stop]; !goesOn && isAccountPart(part, b[i:end]) && !(b[end] == '.' && hasFileExtension(b[i:stop])) {
+			return i, stop
+		}
+		return i, end
+	}
+	if i > s.done && (b[i-1] == '.' || b[i-1] == '_') {
+		start := i - 1
+		for start > s.done && byteClass[b[start-1]]&isAlnum != 0 {
+			start--
+		}
+		goesOn := start > s.done && (b[start-1] == '.' || b[start-1] == '_' || b[start-1] == '-')
+		if !goesOn && isAccountPart(b[start:i-1], b[i:end]) {
+			return start, end
+		}
+	}
+	return i, end
+}
+
+// isAccountPart says whether a word beside a name, with a point or a line between them, is another name. The digits that
+// tell one account from another may follow it.
+func isAccountPart(part, name []byte) bool {
+	word := bytes.TrimRight(part, "0123456789")
+	text := strings.ToLower(string(word))
+	return utf8.RuneCount(word) >= 2 && len(part)-len(word) <= 3 && len(part) <= 32 &&
+		bytes.IndexFunc(word, func(c rune) bool { return c < utf8.RuneSelf && byteClass[byte(c)]&isLetter == 0 }) < 0 &&
+		sameCase(word, name) && !isPseudonym(part) && !isCommonName(word) && !isLogWord(text) &&
+		!isLogWord(strings.ToLower(string(part))) && !isPlainWord(text) && !isPathRoot(word)
+}
+
+// sameCase says whether two names are written alike: in capitals, or with the same sort of letter at the beginning.
+func sameCase(a, b []byte) bool {
+	return (caseOf(a) == upperCase) == (caseOf(b) == upperCase) && byteClass[a[0]]&isLower == byteClass[b[0]]&isLower
+}
+
+// isPlainWord knows words that stand beside a name without being one: "frieda.but" where the blank is missing,
+// frieda_copy, frieda_signed.
+func isPlainWord(word string) bool {
+	switch word {
+	case "but", "then", "when", "where", "after", "before", "because", "while", "since", "she", "her", "his", "him", "they",
+		"there", "here", "has", "have", "had", "was", "were", "are", "can", "did", "does", "now", "also", "only", "its", "our",
+		"you", "your", "who", "what", "why", "how", "if", "in", "is", "it", "on", "or", "at", "as", "an", "to", "we", "he", "no",
+		"so", "by", "be", "do", "my", "us", "of", "er", "es", "sie", "wir", "ich", "im", "am", "um", "zu", "da",
+		"aber", "dann", "wenn", "weil", "auch", "nur", "hat", "hatte", "war", "ist", "sind", "als", "dem", "den", "des", "sich",
+		"copy", "kopie", "save", "saved", "original", "orig", "export", "import", "signed", "final", "draft", "tmp", "bak", "csv",
+		"profile", "profil", "account", "konto", "mailbox", "folder", "ordner", "archive", "archiv", "report", "bericht", "note",
+		"notes", "machine", "rechner", "device", "phone", "tablet", "vm", "pc", "nb", "hr", "dev", "prod", "lokal", "domäne",
+		"loc", "priv", "private", "privat", "windowsupdate", "events", "list", "liste", "table", "fixed", "broken":
+		return true
+	}
+	return false
 }
 
 // isProtected keeps learnt words out of hosts that everybody uses, out of GUIDs, and out of the names of packages.
@@ -259,6 +325,9 @@ func (s *scanner) repeatedNames() {
 			end := i + len(w.text)
 			if !w.matches(b[i:]) || end < len(b) && byteClass[b[end]]&isAlnum != 0 || s.isProtected(i, end) {
 				continue
+			}
+			if w.kind == User {
+				i, end = s.wholeAccount(i, end)
 			}
 			name := b[i:end]
 			s.cut(i, end)

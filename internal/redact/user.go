@@ -285,6 +285,22 @@ func (s *scanner) profileFolder(i, end int) {
 	if i < s.done || isPseudonym(plain) || isCommonName(plain) || s.r.keeps(plain) || isServiceFolder(plain) {
 		return
 	}
+	// Where a folder of the name is there, Windows puts the domain or the computer, or a number, behind it
+	// (support.microsoft.com, 228445: User Profile Storage in Windows 2000).
+	if k := bytes.LastIndexByte(plain, '.'); k > 0 && len(plain) == len(name) {
+		account, tail := plain[:k], plain[k+1:]
+		switch {
+		case len(tail) == 3 && allDigits(tail):
+			s.cut(i, end)
+			s.out = append(s.appendUser(s.out, account), plain[k:]...)
+			return
+		case isNetBIOSDomain(tail) && caseOf(account) != upperCase && !hasFileExtension(plain):
+			s.cut(i, end)
+			s.out = append(s.appendUser(s.out, account), '.')
+			s.out = s.appendLabel(s.out, tail)
+			return
+		}
+	}
 	s.count(User, canonical(plain))
 	s.cut(i, end)
 	s.out = s.r.appendPseudonym(s.out, userPrefix, plain)

@@ -48,7 +48,7 @@ func scanCMTrace(ctx context.Context, src io.Reader, fn func(*Record) error) (St
 	if err == nil {
 		err = s.abandon()
 	}
-	s.st.Bytes = n
+	s.st.Bytes, s.st.Lost = n.bytes, n.lost
 	return s.st, err
 }
 

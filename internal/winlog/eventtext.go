@@ -48,8 +48,9 @@ import (
 // scanEventText delivers each event as one record, and each line that belongs
 // to none as loose text.
 func scanEventText(ctx context.Context, src io.Reader, fn func(*Record) error) (Stats, error) {
-	br, done := lineReader(src)
+	b, done := lineReader(src)
 	defer done()
+	br := b.line
 	head, _ := br.Peek(4096)
 	if head = bytes.TrimSpace(head); len(head) > 0 && head[0] == '<' {
 		return scanEventXML(ctx, br, fn)
@@ -68,7 +69,7 @@ func scanEventText(ctx context.Context, src io.Reader, fn func(*Record) error) (
 	if err == nil {
 		err = s.flush()
 	}
-	s.st.Bytes = n
+	s.st.Bytes, s.st.Lost = n.bytes+b.holes.out, b.holes.lost
 	return s.st, err
 }
 

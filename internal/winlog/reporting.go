@@ -105,7 +105,7 @@ func scanReporting(ctx context.Context, src io.Reader, fn func(*Record) error) (
 	if err == nil {
 		err = flush()
 	}
-	st.Bytes = n
+	st.Bytes, st.Lost = n.bytes, n.lost
 	return st, err
 }
 

@@ -36,7 +36,9 @@ type block struct {
 	said  [saidSlots]saidLine
 	lines int
 	bytes int64
-	cut   bool // its last line is longer than MaxLine
+	lost  int64 // of them, what the file system lost
+	torn  bool  // there are NULs in it: lines may end where a hole begins
+	cut   bool  // its last line is longer than MaxLine
 	err   error
 	ready chan struct{}
 }
@@ -153,6 +155,7 @@ func scanSparseStream(ctx context.Context, src io.Reader, size int64, p *parser,
 		}
 		if stop > 0 {
 			b.buf, b.hits = b.own, b.hits[:0]
+			b.tear(0, stop)
 			b.find(0, stop)
 			b.parse(p)
 			if derr := b.deliver(p, &rec, &st, fn); derr != nil {
@@ -206,6 +209,7 @@ func (b *block) deliver(p *parser, rec *Record, st *Stats, fn func(*Record) erro
 	if b.cut {
 		st.Cut++
 	}
+	st.Lost += b.lost
 	return nil
 }
 
@@ -222,6 +226,7 @@ func (st *Stats) rest(ctx context.Context, src io.Reader, p *parser, fn func(*Re
 	st.Unread += more.Unread
 	st.Undecoded += more.Undecoded
 	st.Cut += more.Cut
+	st.Lost += more.Lost
 	return err
 }
 
@@ -245,8 +250,8 @@ func lineStart(src io.ReaderAt, off int64) (int64, error) {
 
 // fill reads the block, the lines that begin in [from, to), and finds and parses its hits.
 func (b *block) fill(src io.ReaderAt, file *mapper, from, to int64, p *parser) {
-	b.hits, b.lines, b.bytes, b.err, b.cut = b.hits[:0], 0, 0, nil, false
-	lead := min(from, 1) // the byte before tells whether a line begins at the very start
+	b.hits, b.lines, b.bytes, b.lost, b.err, b.cut = b.hits[:0], 0, 0, 0, nil, false
+	lead := min(from, holeLeast) // what stands before tells whether a line begins at the very start
 	end := int(to - from + lead)
 	if b.buf, b.unmap = file.view(from-lead, to+MaxLine); b.buf == nil {
 		if b.err = b.read(src, from-lead, end); b.err != nil {
@@ -264,27 +269,57 @@ func (b *block) fill(src io.ReaderAt, file *mapper, from, to int64, p *parser) {
 	if end = min(end, len(b.buf)); end == 0 {
 		return
 	}
+	b.tear(int(lead), end)
 	start := int(lead)
-	if lead == 1 && b.buf[0] != '\n' {
-		i := bytes.IndexByte(b.buf[1:end], '\n')
-		if i < 0 {
-			return // inside a line that began earlier
-		}
-		start = i + 2
+	if lead > 0 {
+		start = b.lineFrom(start, end)
 	}
 	if start >= end {
-		return
+		return // inside a line that began earlier
 	}
-	stop := len(b.buf)
-	if i := bytes.IndexByte(b.buf[end-1:], '\n'); i >= 0 {
-		stop = end + i
-	} else {
-		b.cut = stop >= end+MaxLine
-	}
+	stop := b.lineFrom(end, len(b.buf))
+	b.cut = stop == len(b.buf) && stop >= end+MaxLine && b.buf[stop-1] != 0
 	b.find(start, stop)
 	b.parse(p)
 	b.bytes = int64(stop - start)
 }
+
+// tear looks for holes in the block, whose own bytes are buf[from:to].
+func (b *block) tear(from, to int) {
+	if b.torn = bytes.IndexByte(b.buf, 0) >= 0; b.torn {
+		b.lost = lostIn(b.buf, from, to)
+	} else {
+		b.lost = 0
+	}
+}
+
+// lineFrom returns where the first line begins at or after at, not after limit: behind
+// the end of a line or behind a hole.
+func (b *block) lineFrom(at, limit int) int {
+	next := limit
+	if i := bytes.IndexByte(b.buf[at-1:limit], '\n'); i >= 0 {
+		next = at + i
+	}
+	if !b.torn {
+		return next
+	}
+	for from := max(0, at-holeLeast); ; {
+		hole := bytes.Index(b.buf[from:next], zeros[:])
+		if hole < 0 {
+			return next
+		}
+		from += hole + holeLeast
+		for from < next && b.buf[from] == 0 {
+			from++
+		}
+		if from >= at {
+			return from
+		}
+	}
+}
+
+// zeros begin a hole.
+var zeros [holeLeast]byte
 
 // release gives the block's memory back.
 func (b *block) release() {
@@ -343,6 +378,13 @@ func (b *block) find(start, stop int) {
 		} else {
 			end += at + 1
 		}
+		if b.torn {
+			end = b.lineFrom(at+1, end)
+			if len(bytes.TrimLeft(buf[at:end], "\x00")) == 0 {
+				at = end
+				continue
+			}
+		}
 		n++
 		line := buf[at:end]
 		headed := len(line) > textColumn+16 && line[levelColumn-2] == ','
@@ -368,6 +410,22 @@ func (b *block) find(start, stop int) {
 		at = end
 	}
 	b.lines = n
+}
+
+// lostIn counts the bytes of holes in buf[from:to]; what stands around it tells whether
+// NULs at its edges are a part of one.
+func lostIn(buf []byte, from, to int) (lost int64) {
+	for at := 0; at < len(buf); {
+		i := bytes.Index(buf[at:], zeros[:])
+		if i < 0 {
+			break
+		}
+		begin := at + i
+		for at = begin; at < len(buf) && buf[at] == 0; at++ {
+		}
+		lost += int64(max(0, min(at, to)-max(begin, from)))
+	}
+	return lost
 }
 
 // hit adds a line, or counts it with the line of this block that said the same

@@ -135,37 +135,108 @@ func wholeRunes(line []byte) []byte {
 	return line
 }
 
+// holeLeast is how many NULs in a row are no text but a hole: where a file has its size
+// already and not its data, as after a loss of power, it reads as zeros (learn.microsoft.com:
+// SetFileValidData function).
+const holeLeast = 16
+
+// holeReader ends the line where a hole begins, leaves the hole out and counts it, so
+// that what was written behind it, after the next start, is a line of its own.
+type holeReader struct {
+	src  io.Reader
+	run  int   // NULs just before what is read next
+	last byte  // before the run
+	lost int64 // bytes of holes
+	out  int64 // of them, those that nothing took the place of
+}
+
+func (h *holeReader) reset(src io.Reader) { *h = holeReader{src: src, last: '\n'} }
+
+// Read never gives more bytes than it read: the end of the line takes the place of a NUL.
+func (h *holeReader) Read(p []byte) (int, error) {
+	for {
+		n, err := h.src.Read(p)
+		if n > 0 && (h.run > 0 || bytes.IndexByte(p[:n], 0) >= 0) {
+			if n = h.close(p[:n]); n == 0 && err == nil {
+				continue
+			}
+		} else if n > 0 {
+			h.last = p[n-1]
+		}
+		return n, err
+	}
+}
+
+// close takes holes out of p, in place, and returns how many bytes are left.
+func (h *holeReader) close(p []byte) int {
+	w := 0
+	for _, c := range p {
+		switch {
+		case c != 0:
+			h.run, h.last = 0, c
+		case h.run+1 < holeLeast:
+			h.run++
+		case h.run+1 == holeLeast:
+			h.run++
+			h.lost += holeLeast
+			if h.last == '\n' {
+				h.out++
+				continue
+			}
+			c = '\n'
+		default:
+			h.lost++
+			h.out++
+			continue
+		}
+		p[w] = c
+		w++
+	}
+	return w
+}
+
 // lineBuffer is what a reader needs that holds one line at a time.
-type lineBuffer struct{ raw, line *bufio.Reader }
+type lineBuffer struct {
+	raw, line *bufio.Reader
+	holes     holeReader
+}
 
 // lineBuffers keeps them: evidence of thousands of small files would else cost a buffer
 // of rawBuffer and one of MaxLine each.
 var lineBuffers = sync.Pool{New: func() any {
-	return &lineBuffer{bufio.NewReaderSize(nil, rawBuffer), bufio.NewReaderSize(nil, MaxLine)}
+	return &lineBuffer{raw: bufio.NewReaderSize(nil, rawBuffer), line: bufio.NewReaderSize(nil, MaxLine)}
 }}
 
 // lineReader decodes src into a buffer that holds a line; done gives it back.
-func lineReader(src io.Reader) (br *bufio.Reader, done func()) {
-	b := lineBuffers.Get().(*lineBuffer)
+func lineReader(src io.Reader) (b *lineBuffer, done func()) {
+	b = lineBuffers.Get().(*lineBuffer)
 	b.raw.Reset(src)
-	b.line.Reset(decoded(b.raw))
-	return b.line, func() {
+	b.holes.reset(decoded(b.raw))
+	b.line.Reset(&b.holes)
+	return b, func() {
 		b.raw.Reset(nil)
+		b.holes.reset(nil)
 		b.line.Reset(nil)
 		lineBuffers.Put(b)
 	}
 }
 
+// extent is how much of a source was read: bytes in all, and how many of them a file
+// system lost.
+type extent struct{ bytes, lost int64 }
+
 // eachLine calls fn with every line of src, decoded and without its end. A line
-// longer than MaxLine is delivered cut and its rest passed over.
-func eachLine(ctx context.Context, src io.Reader, fn func(line []byte, cut bool) error) (int64, error) {
-	br, done := lineReader(src)
+// longer than MaxLine is delivered cut and its rest passed over. A hole ends a line.
+func eachLine(ctx context.Context, src io.Reader, fn func(line []byte, cut bool) error) (extent, error) {
+	b, done := lineReader(src)
 	defer done()
+	br := b.line
 	var read int64
+	all := func() extent { return extent{read + b.holes.out, b.holes.lost} }
 	for n := 0; ; n++ {
 		if n&0x3FF == 0 {
 			if err := ctx.Err(); err != nil {
-				return read, err
+				return all(), err
 			}
 		}
 		line, err := br.ReadSlice('\n')
@@ -176,21 +247,21 @@ func eachLine(ctx context.Context, src io.Reader, fn func(line []byte, cut bool)
 		}
 		if len(line) > 0 {
 			if ferr := fn(toUTF8(trimLine(line)), cut); ferr != nil {
-				return read, ferr
+				return all(), ferr
 			}
 		}
 		for errors.Is(err, bufio.ErrBufferFull) {
 			if cerr := ctx.Err(); cerr != nil {
-				return read, cerr
+				return all(), cerr
 			}
 			line, err = br.ReadSlice('\n')
 			read += int64(len(line))
 		}
 		if errors.Is(err, io.EOF) {
-			return read, nil
+			return all(), nil
 		}
 		if err != nil {
-			return read, err
+			return all(), err
 		}
 	}
 }
@@ -206,7 +277,7 @@ func scanLines(ctx context.Context, src io.Reader, p *parser, fn func(*Record) e
 		}
 		return deliver(p, line, st.Lines, &rec, &st, fn)
 	})
-	st.Bytes = n
+	st.Bytes, st.Lost = n.bytes, n.lost
 	return st, err
 }
 

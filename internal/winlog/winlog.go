@@ -109,6 +109,7 @@ type Stats struct {
 	Unread    int   // lines that no layout of the format fits; blank lines do not count
 	Undecoded int   // lines that Windows itself could not convert ("Unknown( 10): ...")
 	Cut       int   // lines cut at MaxLine
+	Lost      int64 // bytes that a file system lost: they read as NULs, as after a loss of power
 	Skipped   int   // lines a Sparse scan passed over without parsing
 }
 
