@@ -32,6 +32,7 @@ func keyServer(t *testing.T) (conf, proxy, anna string) {
 	}
 	conf, proxy, anna = filepath.Join(dir, "krb5.conf"), filepath.Join(dir, "proxy.keytab"), filepath.Join(dir, "anna.keytab")
 	t.Setenv("KRB5_CONFIG", conf)
+	t.Setenv("KRB5RCACHENAME", "none:") // squid's helper is another user, who cannot write where TMPDIR is private
 	t.Setenv("KRB5_KDC_PROFILE", filepath.Join(dir, "kdc.conf"))
 	for _, args := range [][]string{
 		{"kdb5_util", "create", "-s", "-r", name, "-P", "master of keys"},

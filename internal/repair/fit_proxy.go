@@ -213,6 +213,16 @@ func (f *fit) refuses(set winlog.ProxyBlob) bool {
 	return false
 }
 
+// ownedProxy reports that somebody's policy sets the proxies, and says whose: what it
+// sets is not for updoc to change.
+func (f *fit) ownedProxy() bool {
+	name := f.proxyPolicy()
+	if name != "" {
+		f.not("plan.owned", "owner", name)
+	}
+	return name != ""
+}
+
 // proxyPolicy says whose policy sets proxies here, "" if none does, or if it is a
 // leftover on a machine that nobody manages. ADMX_InetRes: Make proxy settings
 // per-machine (rather than per-user).
@@ -289,8 +299,7 @@ func fitImportWinHTTP(f *fit) {
 	if !ok {
 		return
 	}
-	if name := f.proxyPolicy(); name != "" {
-		f.not("plan.owned", "owner", name)
+	if f.ownedProxy() {
 		return
 	}
 	user, ok := f.userProxy()
@@ -359,8 +368,7 @@ func fitSetWinHTTP(f *fit) {
 	if !ok {
 		return
 	}
-	if name := f.proxyPolicy(); name != "" {
-		f.not("plan.owned", "owner", name)
+	if f.ownedProxy() {
 		return
 	}
 	next := now
@@ -433,8 +441,7 @@ func fitBypass(f *fit) {
 		f.paste(route.PACDirect)
 		return
 	}
-	if name := f.proxyPolicy(); name != "" {
-		f.not("plan.owned", "owner", name)
+	if f.ownedProxy() {
 		return
 	}
 	entries := readableEntries(now.Bypass)
@@ -500,8 +507,7 @@ func fitSystemInternet(f *fit) {
 	if !ok {
 		return
 	}
-	if name := f.proxyPolicy(); name != "" {
-		f.not("plan.owned", "owner", name)
+	if f.ownedProxy() {
 		return
 	}
 	next := now
@@ -580,8 +586,7 @@ var accounts = []struct {
 // fitDetect switches the detection of proxies off where the walk shows that what it
 // finds refuses, and on where it shows that only what it finds lets through.
 func fitDetect(f *fit) {
-	if name := f.proxyPolicy(); name != "" {
-		f.not("plan.owned", "owner", name)
+	if f.ownedProxy() {
 		return
 	}
 	off, on := f.detected()
@@ -681,8 +686,7 @@ func fitWithoutUserProxy(f *fit) {
 		f.not("plan.proxy.user-has-none")
 		return
 	}
-	if name := f.proxyPolicy(); name != "" {
-		f.not("plan.owned", "owner", name)
+	if f.ownedProxy() {
 		return
 	}
 	blob, ok := f.connection(`HKCU\`)
