@@ -59,6 +59,8 @@ const (
 	ServiceRun      ChangeKind = "service-run"      // it runs
 	ServiceStop     ChangeKind = "service-stop"     // it is stopped, and what depends on it
 	ServiceSecurity ChangeKind = "service-security" // its security descriptor is SDDL
+	ServiceTriggers ChangeKind = "service-triggers" // the events that start or stop it are Triggers; none: no event does
+	ServiceNeeds    ChangeKind = "service-needs"    // it needs the services Needs, and groups, which have a + before them
 	ServiceMake     ChangeKind = "service-make"     // there is a service Path, and it is registered as Service and Start say
 	ServiceDrop     ChangeKind = "service-drop"     // there is none; it was made by a ServiceMake
 
@@ -87,6 +89,8 @@ type Change struct {
 	Value    *winlog.RegValue `json:"value,omitempty"` // its own name counts nothing
 	Start    *Start           `json:"start,omitempty"`
 	Service  *Registered      `json:"service,omitempty"`
+	Triggers []Trigger        `json:"triggers,omitempty"`
+	Needs    []string         `json:"needs,omitempty"`
 	SDDL     string           `json:"sddl,omitempty"`
 	State    string           `json:"state,omitempty"`
 	Args     []string         `json:"args,omitempty"`
@@ -141,7 +145,7 @@ func same(a, b Change) bool {
 	if a.Value != nil && (a.Value.Type != b.Value.Type || !bytes.Equal(a.Value.Data, b.Value.Data)) {
 		return false
 	}
-	if !reflect.DeepEqual(a.Service, b.Service) {
+	if !reflect.DeepEqual(a.Service, b.Service) || !SameTriggers(a.Triggers, b.Triggers) || !SameNeeds(a.Needs, b.Needs) {
 		return false
 	}
 	return a.Start == nil || *a.Start == *b.Start
@@ -193,6 +197,21 @@ func (c Change) Check() error {
 		}
 		if c.Kind == ServiceStart && c.Start == nil || c.Kind == ServiceSecurity && c.SDDL == "" {
 			return bad("nothing to set")
+		}
+	case ServiceTriggers, ServiceNeeds:
+		if !Restorable(c.Path) {
+			return bad("not a service that Windows is updated by")
+		}
+		if len(c.Triggers) > maxTriggers {
+			return bad("more triggers than a service has")
+		}
+		for _, t := range c.Triggers {
+			if err := t.check(); err != nil {
+				return bad("%w", err)
+			}
+		}
+		if err := checkNeeds(c.Needs); err != nil {
+			return bad("%w", err)
 		}
 	case ServiceMake:
 		if c.Service == nil {

@@ -100,6 +100,10 @@ type Service struct {
 	// than Source: sc query tells the state, sc qc the rest.
 	Settings string
 
+	// Needs are the services that have to run before it, and groups, which have a +
+	// before them; nil is unknown, and none is an empty list.
+	Needs []string `json:",omitzero"`
+
 	// What only a running service control manager knows.
 	Delayed  bool   // automatic, but some minutes after the start of the machine
 	Triggers int    // events that start or stop it

@@ -83,7 +83,7 @@ func (o *Offline) Able(c Change) bool { return c.Check() == nil && o.able(c) == 
 func (o *Offline) able(c Change) error {
 	ok := true
 	switch c.Kind {
-	case ServiceRun, ServiceStop, ServiceStart:
+	case ServiceRun, ServiceStop, ServiceStart, ServiceTriggers, ServiceNeeds:
 	case ServiceSecurity, Switch, Run:
 		ok = false
 	default:
@@ -112,6 +112,8 @@ func (o *Offline) Inverse(ctx context.Context, c Change) ([]Change, error) {
 			return nil, err
 		}
 		return []Change{{Kind: ServiceStart, Path: c.Path, Start: &start}}, nil
+	case ServiceTriggers, ServiceNeeds:
+		return inverseRegistration(o.service(c.Path), c, func(p string) (Key, error) { return o.Base.Key(ctx, p) })
 	}
 	l, _ := o.find(c.Path)
 	list, err := o.Base.Inverse(ctx, l.there(c))
@@ -128,6 +130,14 @@ func (o *Offline) Apply(ctx context.Context, c Change) error {
 		return ctx.Err()
 	case ServiceStart:
 		return o.setStart(ctx, c)
+	case ServiceTriggers, ServiceNeeds:
+		list, err := RegisteredChanges(o.service(c.Path), c, func(p string) (Key, error) { return o.Base.Key(ctx, p) })
+		for _, c := range list {
+			if err == nil {
+				err = o.Base.Apply(ctx, c)
+			}
+		}
+		return err
 	case Move, Restore:
 		// What the next start of that Windows would do is done, or undone, now.
 		if err := o.dropPending(ctx, c); err != nil {

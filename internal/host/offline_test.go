@@ -85,6 +85,8 @@ func TestOffline(t *testing.T) {
 		{"another set", host.Set(`HKLM\SYSTEM\ControlSet001\Control`, "A", number(1)), host.Set(`HKLM\sys\ControlSet001\Control`, "A", number(1))},
 		{"classes", host.Set(`HKCR\.fabrikam`, "", number(1)), host.Set(`HKLM\soft\Classes\.fabrikam`, "", number(1))},
 		{"service", host.Change{Kind: host.ServiceStart, Path: "bits", Start: &host.Start{Type: 2, Delayed: true}}, host.Set(`HKLM\sys\ControlSet002\Services\bits`, "DelayedAutostart", number(1))},
+		{"triggers", host.Change{Kind: host.ServiceTriggers, Path: "bits", Triggers: []host.Trigger{{Type: 5, Action: 1, Subtype: "659fcae6-5bdb-4da9-b1ff-ca2a178d46e0"}}}, host.Set(`HKLM\sys\ControlSet002\Services\bits\TriggerInfo\0`, "Type", number(5))},
+		{"needs", host.Change{Kind: host.ServiceNeeds, Path: "bits", Needs: []string{"RpcSs"}}, host.Set(`HKLM\sys\ControlSet002\Services\bits`, "DependOnService", winlog.RegValue{Type: winlog.RegMultiSZ, Data: []byte("R\x00p\x00c\x00S\x00s\x00\x00\x00\x00\x00")})},
 		{"file", host.Change{Kind: host.Write, Path: `C:\ProgramData\Fabrikam\a.txt`, Data: []byte("a")}, host.Change{Kind: host.Write, Path: `D:\ProgramData\Fabrikam\a.txt`, Data: []byte("a")}},
 		{"folder", host.Change{Kind: host.FolderMake, Path: `C:\Fabrikam`}, host.Change{Kind: host.FolderMake, Path: `D:\Fabrikam`}},
 	} {

@@ -211,6 +211,15 @@ func (o *Overlay) inverse(ctx context.Context, c Change) ([]Change, error) {
 		return one(ValueDel), nil
 	case ServiceStart, ServiceRun, ServiceStop, ServiceSecurity:
 		return o.inverseService(ctx, c)
+	case ServiceTriggers, ServiceNeeds:
+		s, err := o.service(ctx, c.Path)
+		if err != nil {
+			return nil, err
+		}
+		if c.Kind == ServiceNeeds && s.Needs != nil {
+			return []Change{{Kind: c.Kind, Path: c.Path, Needs: s.Needs}}, nil
+		}
+		return inverseRegistration(keyServiceList+`\`+c.Path, c, func(p string) (Key, error) { return o.key(ctx, p) })
 	case ServiceMake, ServiceDrop:
 		switch s, err := o.service(ctx, c.Path); {
 		case errors.Is(err, ErrNotExist):
@@ -310,6 +319,8 @@ func (o *Overlay) apply(ctx context.Context, c Change) error {
 		return o.setValue(ctx, c)
 	case ServiceStart, ServiceRun, ServiceStop, ServiceSecurity:
 		return o.setService(ctx, c)
+	case ServiceTriggers, ServiceNeeds:
+		return o.register(ctx, c)
 	case ServiceMake:
 		return o.makeService(ctx, c)
 	case ServiceDrop:
@@ -403,6 +414,26 @@ func (o *Overlay) makeService(ctx context.Context, c Change) error {
 		Name: c.Path, State: 1, Start: int(c.Start.Type), Account: c.Service.Account, Binary: c.Service.Binary, Source: "rehearsal",
 	}, delayed: c.Start.Delayed}
 	return nil
+}
+
+// register changes what starts a service, or what it needs. Where nobody recorded the
+// registry, what the service control manager said of its needs is all there is.
+func (o *Overlay) register(ctx context.Context, c Change) error {
+	s, err := o.service(ctx, c.Path)
+	if err != nil {
+		return err
+	}
+	list, err := RegisteredChanges(keyServiceList+`\`+c.Path, c, func(p string) (Key, error) { return o.key(ctx, p) })
+	for _, c := range list {
+		if err == nil {
+			err = o.apply(ctx, c)
+		}
+	}
+	if c.Kind == ServiceNeeds && (err == nil || s.Needs != nil && errors.Is(err, ErrNotRecorded)) {
+		err, s.Needs = nil, append([]string{}, c.Needs...)
+		o.services[strings.ToLower(c.Path)] = s
+	}
+	return err
 }
 
 func (o *Overlay) setService(ctx context.Context, c Change) error {

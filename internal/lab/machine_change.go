@@ -109,6 +109,14 @@ func (m *Machine) inverse(c host.Change) ([]host.Change, error) {
 		m.mu.RLock()
 		defer m.mu.RUnlock()
 		return m.now.inverseService(c)
+	case host.ServiceTriggers, host.ServiceNeeds:
+		m.mu.RLock()
+		defer m.mu.RUnlock()
+		if m.now.service(c.Path) == nil {
+			return nil, host.ErrNotExist
+		}
+		now, err := host.Registration(servicesKey+c.Path, c, m.now.Registry.answer)
+		return []host.Change{now}, err
 	case host.ServiceMake, host.ServiceDrop:
 		m.mu.RLock()
 		defer m.mu.RUnlock()
@@ -274,6 +282,8 @@ func (m *Machine) apply(ctx context.Context, c host.Change) error {
 		return m.change(func(s *state) error { return s.Registry.apply(c) })
 	case host.ServiceStart, host.ServiceSecurity:
 		return m.change(func(s *state) error { return s.configure(c) })
+	case host.ServiceTriggers, host.ServiceNeeds:
+		return m.change(func(s *state) error { return s.register(c) })
 	case host.ServiceMake:
 		return m.change(func(s *state) error { return s.makeService(c) })
 	case host.ServiceDrop:
@@ -313,6 +323,21 @@ func (s *state) configure(c host.Change) error {
 		s.Registry.set(key, delayedStart, dword(1))
 	}
 	return nil
+}
+
+// register changes what starts a service, or what it needs, as the control manager
+// keeps it in the registry.
+func (s *state) register(c host.Change) error {
+	if s.service(c.Path) == nil {
+		return host.ErrNotExist
+	}
+	list, err := host.RegisteredChanges(servicesKey+c.Path, c, s.Registry.answer)
+	for _, c := range list {
+		if err == nil {
+			err = s.Registry.apply(c)
+		}
+	}
+	return err
 }
 
 // makeService registers a service, as CreateService does, and writes what its program reads.

@@ -49,12 +49,14 @@ func TestMachineSurvives(t *testing.T) {
 	const store = `C:\Windows\SoftwareDistribution`
 	number := winlog.RegValue{Type: winlog.RegDWord, Data: []byte{1, 0, 0, 0}}
 	for name, list := range map[string][]host.Change{
-		"value":   {host.Set(`HKLM\SOFTWARE\New\Key`, "v", number)},
-		"service": {{Kind: host.ServiceStart, Path: "wuauserv", Start: &host.Start{Type: 2, Delayed: true}}},
-		"write":   {{Kind: host.Write, Path: `C:\Windows\System32\drivers\etc\hosts`, Data: []byte("# nothing\r\n")}},
-		"new":     {{Kind: host.FolderMake, Path: `C:\Windows\Temp\a\b`}, {Kind: host.Write, Path: `C:\Windows\Temp\a\b\c`, Data: []byte("x")}},
-		"drop":    {{Kind: host.FileDrop, Path: `C:\Windows\System32\drivers\etc\hosts`}},
-		"move":    {{Kind: host.ServiceStop, Path: "wuauserv"}, {Kind: host.Move, Path: store, To: store + ".updoc-1"}},
+		"value":    {host.Set(`HKLM\SOFTWARE\New\Key`, "v", number)},
+		"service":  {{Kind: host.ServiceStart, Path: "wuauserv", Start: &host.Start{Type: 2, Delayed: true}}},
+		"triggers": {{Kind: host.ServiceTriggers, Path: "BITS", Triggers: []host.Trigger{{Type: 5, Action: 1, Subtype: "659fcae6-5bdb-4da9-b1ff-ca2a178d46e0", Data: []host.TriggerData{{Type: 1, Data: []byte{0}}}}}}},
+		"needs":    {{Kind: host.ServiceNeeds, Path: "BITS", Needs: []string{"EventLog"}}},
+		"write":    {{Kind: host.Write, Path: `C:\Windows\System32\drivers\etc\hosts`, Data: []byte("# nothing\r\n")}},
+		"new":      {{Kind: host.FolderMake, Path: `C:\Windows\Temp\a\b`}, {Kind: host.Write, Path: `C:\Windows\Temp\a\b\c`, Data: []byte("x")}},
+		"drop":     {{Kind: host.FileDrop, Path: `C:\Windows\System32\drivers\etc\hosts`}},
+		"move":     {{Kind: host.ServiceStop, Path: "wuauserv"}, {Kind: host.Move, Path: store, To: store + ".updoc-1"}},
 		// The service makes a new folder, which the way back merges.
 		"merge": {{Kind: host.ServiceStop, Path: "wuauserv"}, {Kind: host.Move, Path: store, To: store + ".updoc-1"}, {Kind: host.ServiceRun, Path: "wuauserv"}},
 	} {

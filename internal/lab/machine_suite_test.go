@@ -41,7 +41,7 @@ func TestMachineIsAHost(t *testing.T) {
 func changes() hosttest.Changes {
 	return hosttest.Changes{
 		Key: healthyKey, Folder: `C:\Windows\Temp`,
-		Service: "wuauserv", Running: "DoSvc", NoService: "nobody", Make: true,
+		Service: "wuauserv", Running: "DoSvc", NoService: "nobody", Make: true, Events: "wuauserv", Needs: "wuauserv",
 		SDDL:   []string{"D:(A;;FA;;;SY)", "D:(A;;FA;;;SY)(A;;FR;;;BU)"},
 		Rights: []string{"D:(A;;GA;;;SY)", "D:(A;;GA;;;SY)(A;;GR;;;BU)"},
 		Switch: "ipv6/Ethernet", States: [2]string{"on", "off"},

@@ -42,7 +42,7 @@ var (
 // move, which no two have in common.
 func drawAny(t *rapid.T, moves *int) host.Change {
 	pick := func(list []string, what string) string { return rapid.SampledFrom(list).Draw(t, what) }
-	switch rapid.IntRange(0, 14).Draw(t, "kind") {
+	switch rapid.IntRange(0, 16).Draw(t, "kind") {
 	case 0, 1, 2:
 		return host.Set(pick(undoKeys, "key"), pick(undoNames, "name"), winlog.RegValue{
 			Type: rapid.SampledFrom([]uint32{0, winlog.RegSZ, winlog.RegExpandSZ, winlog.RegBinary, winlog.RegDWord, winlog.RegMultiSZ, 11, 0x10007}).Draw(t, "type"),
@@ -71,10 +71,25 @@ func drawAny(t *rapid.T, moves *int) host.Change {
 		return host.Change{Kind: host.FileDrop, Path: pick(undoFiles, "file")}
 	case 13:
 		return host.Change{Kind: rapid.SampledFrom([]host.ChangeKind{host.FolderMake, host.FolderDrop}).Draw(t, "what"), Path: pick(undoDrops, "folder")}
+	case 14:
+		return host.Change{Kind: host.ServiceTriggers, Path: pick([]string{"wuauserv", "BITS"}, "service"), Triggers: rapid.SliceOfN(rapid.Custom(drawTrigger), 0, 3).Draw(t, "triggers")}
+	case 15:
+		return host.Change{Kind: host.ServiceNeeds, Path: pick([]string{"wuauserv", "BITS"}, "service"), Needs: rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"RpcSs", "EventLog", "Größe"}), 0, 3, rapid.ID).Draw(t, "needs")}
 	}
 	*moves++
 	p := pick(append(slices.Clone(undoFiles[:2]), undoFolder), "moved")
 	return host.Change{Kind: host.Move, Path: p, To: fmt.Sprintf("%s.updoc-%d", p, *moves)}
+}
+
+func drawTrigger(t *rapid.T) host.Trigger {
+	out := host.Trigger{
+		Type: rapid.Uint32Range(1, 20).Draw(t, "type"), Action: rapid.Uint32Range(1, 2).Draw(t, "action"),
+		Subtype: rapid.SampledFrom([]string{"659fcae6-5bdb-4da9-b1ff-ca2a178d46e0", "54fb46c8-f089-464c-b1fd-59d1b62c3b50"}).Draw(t, "subtype"),
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "data items") {
+		out.Data = append(out.Data, host.TriggerData{Type: rapid.Uint32Range(1, 5).Draw(t, "data type"), Data: rapid.SliceOfN(rapid.Byte(), 0, 9).Draw(t, "data")})
+	}
+	return out
 }
 
 // TestUndoOnRandomMachines: whatever a machine was and whatever was done to it, an undo

@@ -159,6 +159,14 @@ func ChangeText(c host.Change) string {
 		args[7] = valueText(c)
 	case c.Start != nil:
 		args[7] = startText(*c.Start)
+	case c.Kind == host.ServiceTriggers && len(c.Triggers) == 0:
+		args[7] = words.Text("change.no-triggers")
+	case c.Kind == host.ServiceTriggers:
+		args[7] = words.Text("change.triggers", "n", len(c.Triggers))
+	case c.Kind == host.ServiceNeeds && len(c.Needs) == 0:
+		args[7] = words.Text("change.no-needs")
+	case c.Kind == host.ServiceNeeds:
+		args[7] = strings.Join(c.Needs, ", ")
 	}
 	return WithoutPasswords(strings.TrimSpace(words.Text("change."+string(c.Kind), args...)))
 }
@@ -171,6 +179,9 @@ func valueText(c host.Change) string {
 	}
 	if s, ok := c.Value.String(); ok && len(s) <= 120 {
 		return fmt.Sprintf("%q", s)
+	}
+	if list, ok := c.Value.Strings(); ok && len(list) <= 8 {
+		return strings.Join(list, ", ")
 	}
 	for _, parse := range []func([]byte) (winlog.ProxyBlob, error){winlog.ParseWinHTTPBlob, winlog.ParseConnectionBlob} {
 		if b, err := parse(c.Value.Data); err == nil {

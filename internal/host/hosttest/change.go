@@ -26,6 +26,8 @@ type Changes struct {
 	Running   string   // a service that may be stopped and started
 	NoService string   // a service that does not exist
 	Make      bool     // services may be made: one is that does not exist
+	Events    string   // a service of updating whose triggers may be changed
+	Needs     string   // a service of updating whose needs may be changed
 	SDDL      []string // two descriptors of a file, in the form in which the host gives them back
 	Rights    []string // two descriptors of Service
 
@@ -46,6 +48,8 @@ func ChangeSuite(t *testing.T, h host.Host, may Changes) {
 	t.Run("keys", s.keys)
 	t.Run("services", s.services)
 	t.Run("made services", s.madeServices)
+	t.Run("triggers", s.triggers)
+	t.Run("needs", s.needs)
 	t.Run("files", s.files)
 	t.Run("folders", s.folders)
 	t.Run("moves", s.moves)
@@ -134,6 +138,9 @@ func brief(list ...host.Change) string {
 		}
 		if c.Start != nil {
 			text += fmt.Sprintf(" %+v", *c.Start)
+		}
+		if c.Needs != nil || c.Triggers != nil {
+			text += fmt.Sprintf(" %q %+v", c.Needs, c.Triggers)
 		}
 		out = append(out, text+c.SDDL+c.State)
 	}
@@ -272,6 +279,12 @@ func (s *changes) services(t *testing.T) {
 		} {
 			s.nothingThere(t, c)
 		}
+		for _, kind := range []host.ChangeKind{host.ServiceTriggers, host.ServiceNeeds} {
+			c := host.Change{Kind: kind, Path: s.may.NoService} // none of updating's: refused before anybody looks
+			if err := s.h.Apply(t.Context(), c); !errors.Is(err, host.ErrRefused) {
+				t.Errorf("apply %s: %v, want %v", brief(c), err, host.ErrRefused)
+			}
+		}
 	}
 	if len(s.may.Rights) == 2 && s.may.Service != "" {
 		a := host.Change{Kind: host.ServiceSecurity, Path: s.may.Service, SDDL: s.may.Rights[0]}
@@ -280,6 +293,86 @@ func (s *changes) services(t *testing.T) {
 		s.apply(t, a)
 		s.thereAndBack(t, b)
 		s.apply(t, back...)
+	}
+}
+
+// policyChanged starts a service when the policies of the machine change.
+var policyChanged = host.Trigger{Type: 5, Action: host.TriggerStarts, Subtype: "659fcae6-5bdb-4da9-b1ff-ca2a178d46e0"}
+
+// endpointCalled starts it when somebody calls one of two endpoints, and domainLeft stops it.
+var (
+	endpointCalled = host.Trigger{Type: 6, Action: host.TriggerStarts, Subtype: "bc90d167-9470-4139-a9ba-be0bbbf5b74d", Data: []host.TriggerData{
+		{Type: 2, Data: wide("12345678-1234-ABCD-EF00-0123456789AB")}, {Type: 1, Data: []byte{0, 1, 0xFF, 0}},
+	}}
+	domainLeft = host.Trigger{Type: 3, Action: host.TriggerStops, Subtype: "ddaf516e-58c2-4866-9574-c3b615d42ea1"}
+)
+
+func wide(s string) []byte {
+	var b []byte
+	for _, u := range utf16.Encode([]rune(s + "\x00")) {
+		b = binary.LittleEndian.AppendUint16(b, u)
+	}
+	return b
+}
+
+func (s *changes) triggers(t *testing.T) {
+	if s.may.Events == "" {
+		t.Skip("no triggers are changed here")
+	}
+	with := func(list ...host.Trigger) host.Change {
+		return host.Change{Kind: host.ServiceTriggers, Path: s.may.Events, Triggers: list}
+	}
+	all := []host.Change{with(), with(policyChanged), with(endpointCalled, domainLeft), with(domainLeft, policyChanged, endpointCalled)}
+	back := s.inverse(t, all[0])
+	for i, was := range all {
+		s.apply(t, was)
+		for n, now := range all {
+			if i != n {
+				s.thereAndBack(t, now)
+			}
+		}
+	}
+	s.apply(t, all[2])
+	key := `HKLM\SYSTEM\CurrentControlSet\Services\` + s.may.Events + `\TriggerInfo`
+	k, err := s.h.Key(t.Context(), key+`\0`)
+	v, _ := k.Value("Data0")
+	if err != nil || !bytes.Equal(v.Data, wide("12345678-1234-ABCD-EF00-0123456789AB")) {
+		t.Errorf("its data stands as %x, %v", v.Data, err)
+	}
+	s.apply(t, all[0])
+	if k, err := s.h.Key(t.Context(), key); err == nil && len(k.Subkeys) > 0 || err != nil && !errors.Is(err, host.ErrNotExist) {
+		t.Errorf("triggers are left: %v, %v", k.Subkeys, err)
+	}
+	s.apply(t, back...)
+	for _, bad := range []host.Trigger{{}, {Type: 5, Action: 3, Subtype: policyChanged.Subtype}, {Type: 5, Action: 1, Subtype: "no"}, {Type: 5, Action: 1, Subtype: policyChanged.Subtype, Data: []host.TriggerData{{Type: 1, Data: make([]byte, 1025)}}}} {
+		if err := s.h.Apply(t.Context(), with(bad)); !errors.Is(err, host.ErrRefused) {
+			t.Errorf("%+v: %v, want %v", bad, err, host.ErrRefused)
+		}
+	}
+}
+
+func (s *changes) needs(t *testing.T) {
+	if s.may.Needs == "" {
+		t.Skip("no needs are changed here")
+	}
+	with := func(list ...string) host.Change {
+		return host.Change{Kind: host.ServiceNeeds, Path: s.may.Needs, Needs: list}
+	}
+	all := []host.Change{with(), with("RpcSs"), with("EventLog", "RpcSs"), with("RpcSs", "+TDI")}
+	back := s.inverse(t, all[0])
+	for i, was := range all {
+		s.apply(t, was)
+		for n, now := range all {
+			if i != n {
+				s.thereAndBack(t, now)
+			}
+		}
+	}
+	s.apply(t, back...)
+	for _, bad := range []string{"", "+", `a\b`, "a/b", "a\x00b"} {
+		if err := s.h.Apply(t.Context(), with(bad)); !errors.Is(err, host.ErrRefused) {
+			t.Errorf("%q: %v, want %v", bad, err, host.ErrRefused)
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ func (h *Host) inverse(ctx context.Context, c host.Change) ([]host.Change, error
 	switch c.Kind {
 	case host.KeyMake, host.KeyDrop, host.ValueSet, host.ValueDel:
 		return h.inverseRegistry(c)
-	case host.ServiceStart, host.ServiceRun, host.ServiceStop, host.ServiceSecurity:
+	case host.ServiceStart, host.ServiceRun, host.ServiceStop, host.ServiceSecurity, host.ServiceTriggers, host.ServiceNeeds:
 		return h.inverseService(c)
 	case host.ServiceMake, host.ServiceDrop:
 		return inverseMake(c)
@@ -53,7 +53,7 @@ func (h *Host) apply(ctx context.Context, c host.Change) error {
 	switch c.Kind {
 	case host.KeyMake, host.KeyDrop, host.ValueSet, host.ValueDel:
 		return h.applyRegistry(c)
-	case host.ServiceStart, host.ServiceRun, host.ServiceStop, host.ServiceSecurity:
+	case host.ServiceStart, host.ServiceRun, host.ServiceStop, host.ServiceSecurity, host.ServiceTriggers, host.ServiceNeeds:
 		return h.applyService(ctx, c)
 	case host.ServiceMake:
 		return h.makeService(c)

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/windows"
 
@@ -57,22 +58,13 @@ func (h *Host) makeService(c host.Change) error {
 		}
 		return utf16ptr(s)
 	}
-	var needs []uint16
-	for _, n := range r.Needs {
-		u, err := windows.UTF16FromString(n)
-		if err != nil {
-			return fmt.Errorf("service %s: %w", c.Path, err)
-		}
-		needs = append(needs, u...)
-	}
-	var first *uint16
-	if len(needs) > 0 {
-		needs = append(needs, 0)
-		first = &needs[0]
+	needs, err := multiText(r.Needs)
+	if err != nil {
+		return fmt.Errorf("service %s: %w", c.Path, err)
 	}
 	s, err := windows.CreateService(
 		manager, utf16ptr(c.Path), text(r.Display), windows.SERVICE_QUERY_CONFIG, r.Type, c.Start.Type, r.Error,
-		utf16ptr(r.Binary), text(r.Group), nil, first, text(r.Account), nil,
+		utf16ptr(r.Binary), text(r.Group), nil, unsafe.SliceData(needs), text(r.Account), nil,
 	)
 	switch {
 	case is(err, windows.ERROR_SERVICE_EXISTS): // of an attempt that was cut off

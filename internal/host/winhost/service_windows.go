@@ -98,7 +98,10 @@ func (h *Host) Service(ctx context.Context, name string) (host.Service, error) {
 		return host.Service{}, wrap("service "+name, err)
 	}
 	out.Start, out.Delayed = int(c.start.Type), c.start.Delayed
-	out.Account, out.Binary, out.Triggers = c.account, c.binary, serviceTriggers(s)
+	out.Account, out.Binary, out.Needs = c.account, c.binary, c.needs
+	if list, err := readTriggers(s); err == nil { // Wine has no such thing
+		out.Triggers = len(list)
+	}
 	return out, nil
 }
 
@@ -120,6 +123,7 @@ func serviceStatus(s windows.Handle) (windows.SERVICE_STATUS_PROCESS, error) {
 type config struct {
 	start           host.Start
 	account, binary string
+	needs           []string
 }
 
 func serviceConfig(s windows.Handle) (config, error) {
@@ -132,7 +136,7 @@ func serviceConfig(s windows.Handle) (config, error) {
 	}
 	c := config{
 		start:   host.Start{Type: q.StartType},
-		account: windows.UTF16PtrToString(q.ServiceStartName), binary: windows.UTF16PtrToString(q.BinaryPathName),
+		account: windows.UTF16PtrToString(q.ServiceStartName), binary: windows.UTF16PtrToString(q.BinaryPathName), needs: needsOf(q),
 	}
 	if q.StartType == windows.SERVICE_AUTO_START {
 		var d windows.SERVICE_DELAYED_AUTO_START_INFO
@@ -143,18 +147,6 @@ func serviceConfig(s windows.Handle) (config, error) {
 		c.start.Delayed = d.IsDelayedAutoStartUp != 0
 	}
 	return c, nil
-}
-
-// serviceTriggers counts the triggers of a service.
-// learn.microsoft.com: "SERVICE_TRIGGER_INFO": a count, then pointers.
-func serviceTriggers(s windows.Handle) int {
-	buf := make([]uint64, 8192/8)
-	var needed uint32
-	err := windows.QueryServiceConfig2(s, windows.SERVICE_CONFIG_TRIGGER_INFO, (*byte)(unsafe.Pointer(&buf[0])), uint32(len(buf)*8), &needed)
-	if err != nil {
-		return 0
-	}
-	return int(*(*uint32)(unsafe.Pointer(&buf[0])))
 }
 
 // dependents lists the running services that have to stop before name, in the
@@ -192,12 +184,22 @@ func (h *Host) inverseService(c host.Change) ([]host.Change, error) {
 		return nil, err
 	}
 	defer closeService(s)
-	if c.Kind == host.ServiceStart {
+	switch c.Kind {
+	case host.ServiceStart, host.ServiceNeeds:
 		now, err := serviceConfig(s)
 		if err != nil {
 			return nil, wrap("service "+c.Path, err)
 		}
-		return []host.Change{{Kind: host.ServiceStart, Path: c.Path, Start: &now.start}}, nil
+		if c.Kind == host.ServiceNeeds {
+			return []host.Change{{Kind: c.Kind, Path: c.Path, Needs: now.needs}}, nil
+		}
+		return []host.Change{{Kind: c.Kind, Path: c.Path, Start: &now.start}}, nil
+	case host.ServiceTriggers:
+		now, err := readTriggers(s)
+		if err != nil {
+			return nil, wrap("triggers of service "+c.Path, err)
+		}
+		return []host.Change{{Kind: c.Kind, Path: c.Path, Triggers: now}}, nil
 	}
 	st, err := serviceStatus(s)
 	if err != nil {
@@ -235,6 +237,10 @@ func (h *Host) applyService(ctx context.Context, c host.Change) error {
 		return h.runService(ctx, c.Path)
 	case host.ServiceSecurity:
 		return setServiceSDDL(c.Path, c.SDDL)
+	case host.ServiceTriggers:
+		return setTriggers(c.Path, c.Triggers)
+	case host.ServiceNeeds:
+		return setNeeds(c.Path, c.Needs)
 	}
 	deps, err := dependents(c.Path)
 	if err != nil {

@@ -175,6 +175,9 @@ func TestChangeSuite(t *testing.T) {
 	if onWine() {
 		may.Key, may.Folder, may.Running = `HKLM\SOFTWARE`, h.places.windows+`\Temp`, "BITS"
 		may.Make = true
+		if triggersKnown(t, "MSIServer") {
+			may.Events = "MSIServer"
+		}
 		may.Switch, may.States = host.Setting("task", task(t, h, "Suite")), [2]string{"on", "off"}
 		script(t, h, `{}`)
 	} else {
