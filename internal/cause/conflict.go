@@ -42,6 +42,7 @@ func CONFLICT() []*Cause {
 				strong("av-blocks", "av-holds-file"),
 				helped(Strong, "av-off-helped"),
 				antivirusProved,
+				trial("test-without-antivirus-shield"),
 				strong("av-ate-file"),
 				moderate("av-compat-block"),
 				antivirusNamed,

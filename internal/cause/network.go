@@ -87,6 +87,7 @@ func NETWORK() []*Cause {
 			Remedies: []string{"tell-network-allow-update-hosts", "test-without-third-party-firewall", "disable-blocking-firewall-rules"},
 			Check: evidence(
 				walkFiltered,
+				trial("test-without-third-party-firewall"),
 				walkOpen,
 				strong("note-firewall-blocks"),
 				helped(Strong, "note-firewall-off-helped"),
@@ -199,6 +200,7 @@ func NETWORK() []*Cause {
 			Remedies: []string{"test-without-vpn", "disconnect-vpn-during-updates", "tell-vendor-conflict"},
 			Check: evidence(
 				walkTunnel,
+				trial("test-without-vpn"),
 				helped(Strong, "note-without-vpn-works"),
 				vpnTopic,
 				vpnAndOffline,
@@ -228,6 +230,7 @@ func NETWORK() []*Cause {
 			Remedies: []string{"test-without-ipv6", "prefer-ipv4-over-ipv6", "tell-network-route-fault"},
 			Check: evidence(
 				walkIPv6,
+				trial("test-without-ipv6"),
 				helped(Strong, "note-ipv6"),
 				helped(Moderate, "note-without-ipv6-works"),
 				strong("ipv6-unreachable"),

@@ -144,6 +144,7 @@ func PROXY() []*Cause {
 			Remedies: []string{"clear-winhttp-proxy", "test-without-user-proxy", "set-winhttp-proxy"},
 			Check: evidence(
 				walkDeadProxy,
+				trial("test-without-user-proxy"),
 				walkOpen,
 				loopbackProxy,
 				strong("note-old-proxy"),

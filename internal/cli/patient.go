@@ -91,7 +91,7 @@ func (p livePatient) Ask(ctx context.Context, q host.Question) (host.Answer, err
 
 // Ask implements [host.Reader].
 func (p labPatient) Ask(ctx context.Context, q host.Question) (host.Answer, error) {
-	return remembering{p.labMachine, p.state, time.UTC}.Ask(ctx, q)
+	return remembering{p.labMachine, p.state, time.UTC, p.Now}.Ask(ctx, q)
 }
 
 // remembering is a machine that knows what updoc cured on it.
@@ -99,6 +99,7 @@ type remembering struct {
 	host.Reader
 	state string         // directory of the journals; "": it is not known
 	zone  *time.Location // of the machine's clock
+	now   func() time.Time
 }
 
 // remembering adds to this machine what its journals tell.
@@ -110,7 +111,7 @@ func (env *Env) remembering(h host.Reader) host.Reader {
 	if err != nil {
 		return h // nobody but an administrator knows
 	}
-	return remembering{h, state, time.Local}
+	return remembering{h, state, time.Local, time.Now}
 }
 
 // Ask implements [host.Reader].
@@ -118,7 +119,7 @@ func (r remembering) Ask(ctx context.Context, q host.Question) (host.Answer, err
 	if q.Name != host.AskRepairs {
 		return r.Reader.Ask(ctx, q)
 	}
-	known, err := repair.Proofs(durable.OS{}, r.state, r.zone)
+	known, err := repair.Proofs(durable.OS{}, r.state, r.zone, r.now())
 	if err != nil {
 		return host.Answer{}, fmt.Errorf("answer %s: %w: %w", q.Name, host.ErrNotRecorded, err)
 	}

@@ -403,6 +403,9 @@ func (f *Facts) resolved(x Failure, last moment) (at moment, ok bool) {
 		}
 	}
 	for _, s := range f.Successes {
+		if s.Stage == StageScan && slices.ContainsFunc(f.Repairs.Value.Trials, func(t host.Trial) bool { return t.Within(s.Seen.Time) }) {
+			continue // without something that was put back
+		}
 		take(moment{s.Seen.Time, s.Seen.Time}, s)
 	}
 	for _, p := range f.Repairs.Value.Proved {

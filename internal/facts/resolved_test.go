@@ -76,3 +76,23 @@ func TestSettles(t *testing.T) {
 		}
 	}
 }
+
+// What worked once without something that was put back settles nothing.
+func TestTrialSettlesNothing(t *testing.T) {
+	noon := time.Date(2031, 5, 7, 12, 0, 0, 0, time.UTC)
+	trial := host.Trial{Remedy: "test-without-vpn", Stage: "scan", Came: host.TrialShown, Began: noon, At: noon.Add(time.Minute), Wall: noon.Add(2*time.Hour + time.Minute)}
+	for at, want := range map[time.Duration]int{
+		-time.Minute: 0, 30 * time.Second: 1, 90 * time.Second: 1, 10 * time.Minute: 0, 2*time.Hour + 30*time.Second: 1, 3 * time.Hour: 0,
+	} {
+		f := &Facts{
+			Failures:  []Failure{{Kind: KindError, Code: 0x8024401B, Stage: StageScan, Last: noon.Add(-time.Hour), Count: 1, Weight: decisive, Seen: []Seen{{Source: "System.evtx", Time: noon.Add(-time.Hour)}}}},
+			Successes: []Success{{Stage: StageScan, Seen: Seen{Source: "System.evtx", Time: noon.Add(at)}}},
+			marks:     map[string][]Seen{}, codes: map[codes.HRESULT]Seen{},
+		}
+		f.Repairs.Value.Trials = []host.Trial{trial}
+		f.joinFailures()
+		if got := len(f.Suffering()); got != want {
+			t.Errorf("a search ended well %v later: %d failures are left, want %d", at, got, want)
+		}
+	}
+}

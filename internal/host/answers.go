@@ -55,10 +55,12 @@ type Unseen struct {
 
 // Caller is who asked: what an account may not see is unknown.
 type Caller struct {
-	Account  string    `json:"account"`  // SID
-	Elevated bool      `json:"elevated"` // has the rights of an administrator
-	System   bool      `json:"system"`   // is LocalSystem
-	At       time.Time `json:"at"`       // by the machine's own clock
+	Account  string    `json:"account"`               // SID
+	Elevated bool      `json:"elevated"`              // has the rights of an administrator
+	System   bool      `json:"system"`                // is LocalSystem
+	At       time.Time `json:"at"`                    // by the machine's own clock
+	Remote   bool      `json:"remote,omitempty"`      // sits at another machine: a session of Remote Desktop
+	Over     uint32    `json:"remoteIndex,omitempty"` // index of the adapter over which that session's answers go, 0 unknown
 	Wine     string    `json:"wine,omitempty"`
 }
 
@@ -91,8 +93,18 @@ type Adapter struct {
 	Addresses   []netip.Prefix `json:"addresses,omitempty"`
 	Gateways    []netip.Addr   `json:"gateways,omitempty"`
 	DNS         []netip.Addr   `json:"dns,omitempty"`
-	VPN         string         `json:"vpn,omitempty"` // the product, or "unknown" for a tunnel of none that is known
+	VPN         string         `json:"vpn,omitempty"`    // the product, or "unknown" for a tunnel of none that is known
+	Forced      string         `json:"forced,omitempty"` // who keeps a VPN of Windows' own up: device-tunnel, always-on
 }
+
+// Who keeps a VPN of Windows' own up.
+const (
+	ForcedDevice = "device-tunnel" // the machine itself, before anybody signs in
+	ForcedAlways = "always-on"     // a profile that connects whenever there is a network
+)
+
+// IfPPP is the Type of the connections that Windows dials itself, VPNs among them.
+const IfPPP = 23
 
 // Route is one row of the forwarding table.
 type Route struct {

@@ -41,6 +41,11 @@ var ErrRefused = errors.New("updoc never does this")
 // that, the change answers the same.
 var ErrRestart = errors.New("done with the next restart")
 
+// ErrPerson says that only a person can make a change, in a window of their own: what
+// protects itself is switched off by nobody else. Asked again, the change says whether
+// it was made meanwhile.
+var ErrPerson = errors.New("this takes a person")
+
 // ErrInTheWay says that something stands where a change wants to put something.
 var ErrInTheWay = errors.New("something is in the way")
 
@@ -111,11 +116,18 @@ type Start struct {
 //	firewall-rule/NAME                                          on, off
 //	hidden-update/UPDATEID                                      yes, no
 //	ipv6/ADAPTER                                                on, off
+//	adapter/ADAPTER                                             on, off; an adapter of a VPN
+//	vpn-connection/NAME                                         on, off; a VPN of Windows' own, which a person alone connects again
+//	product/KIND/NAME                                           on, off; see Product
+//	firewall-profile/NAME                                       on, off; domain, private, public of Windows' own firewall
 //	mtu/ADAPTER, mtu6/ADAPTER                                   bytes of a packet over IPv4 and over IPv6, as a decimal number
 //	txf-log/C:                                                  containers of NTFS' transaction log at most, as a decimal number
 //	image/C:\media\windows.iso                                  on, off; see ImageSetting
-//	filter-lease/...                                            see the host that knows it
 func Setting(group, name string) string { return group + "/" + name }
+
+// Product is the setting of a security product of another maker, by its kind and name as
+// the Security Center has them: a person alone switches it.
+func Product(kind, name string) string { return Setting("product", kind+"/"+name) }
 
 // Tools are the programs that a Run may name; a host starts them by their
 // absolute path in the system directory and nothing else: winmgmt stands in wbem

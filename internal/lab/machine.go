@@ -114,6 +114,8 @@ type state struct {
 	Installs []host.InstallEvent      `json:"installs"`         // that ended, as the log System has them, newest first
 	Points   uint32                   `json:"points"`           // restore points that were made
 	Shadow   registry                 `json:"shadow,omitempty"` // as a shadow copy of the volume has it
+	Tunnel   *tunnel                  `json:"tunnel,omitempty"`
+	Products []product                `json:"products,omitempty"`
 }
 
 //go:embed machine-base.txtar
@@ -136,6 +138,8 @@ const (
 //	machine/settings.json   {"firewall-rule/NAME": "on"}; see [host.Setting]
 //	machine/media.json      installation media by their path: {"C:\\Media": {...}}, see [MediaSpec]
 //	machine/startup.json    what others put on it that starts with Windows, see [startupSpec]
+//	machine/vpn.json        a VPN that is connected, see [tunnel]
+//	machine/products.json   security products of other makers, see [product]
 //	machine/cache.json      {"NAME": "ADDRESS"}: what the DNS client remembers; "" is "no such name"
 //	machine/gone            files and folders that are missing, one a line
 //	machine/store.json      what of the component store is damaged, who has it, and images: see storeSection
@@ -303,6 +307,10 @@ func (m *Machine) unpack(f txtar.File) error {
 		}
 	case name == "media.json":
 		return m.unpackMedia(f.Data)
+	case name == "vpn.json":
+		return m.unpackTunnel(f.Data)
+	case name == "products.json":
+		return m.unpackProducts(f.Data)
 	case name == "cache.json":
 		return json.Unmarshal(f.Data, &m.now.Cache)
 	case name == "store.json":

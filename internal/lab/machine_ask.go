@@ -27,6 +27,8 @@ func (m *Machine) Ask(ctx context.Context, q host.Question) (host.Answer, error)
 	switch strings.ToLower(q.Name) {
 	case host.AskAdapters:
 		v = m.adapters()
+	case host.AskCaller:
+		v = m.caller()
 	case host.AskFirewall:
 		fw, err := m.firewall(ctx)
 		if err != nil {
@@ -72,13 +74,13 @@ func (m *Machine) Ask(ctx context.Context, q host.Question) (host.Answer, error)
 	return host.Answer{JSON: b, Source: "answer " + q.Name}, err
 }
 
-// adapters is the one cable that leads into the machine's world.
+// adapters are the one cable that leads into the machine's world, and a VPN.
 func (m *Machine) adapters() host.Adapters {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	place := m.world.spec.Machine
 	a := host.Adapter{
-		ID: "{5A1C7A5E-3B0E-4B53-9E0D-2F6C1B7D4E90}", Name: "Ethernet", Description: "Example Network Adapter", Index: 4, Type: 6, // ethernetCsmacd
+		ID: "{5A1C7A5E-3B0E-4B53-9E0D-2F6C1B7D4E90}", Name: "Ethernet", Description: "Example Network Adapter", Index: ethernetIndex, Type: 6, // ethernetCsmacd
 		Up: true, MTU: uint32(m.now.largestPacket(netip.IPv4Unspecified())), Speed: 1e9, MAC: "00-00-5E-00-53-22", DHCP: true,
 		Gateways: []netip.Addr{netip.MustParseAddr("192.0.2.1")}, DNS: m.world.zone[resolverName][:1],
 	}
@@ -96,11 +98,33 @@ func (m *Machine) adapters() host.Adapters {
 		}
 	}
 	r := m.now.Registry
+	list := []host.Adapter{a}
+	if m.now.tunnelled() {
+		list = append(list, m.now.Tunnel.adapter())
+	}
 	return host.Adapters{
 		Host:     r.text(`HKLM\SYSTEM\CurrentControlSet\Control\ComputerName\ComputerName`, "ComputerName"),
 		Domain:   r.text(`HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters`, "Domain"),
-		Adapters: []host.Adapter{a},
+		Adapters: list,
 	}
+}
+
+// setRemote names the adapter over which the person sits at another machine.
+const setRemote = "state/remote"
+
+// caller is an administrator at the machine.
+func (m *Machine) caller() host.Caller {
+	sid, _ := m.Account()
+	c := host.Caller{Account: sid, Elevated: true, At: m.Now().UTC()}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if over := m.now.Settings[setRemote]; over != "" {
+		c.Remote, c.Over = true, ethernetIndex
+		if t := m.now.Tunnel; t != nil && strings.EqualFold(t.Adapter, over) {
+			c.Over = tunnelIndex
+		}
+	}
+	return c
 }
 
 // drives are a machine's files as a look for leftovers needs them.

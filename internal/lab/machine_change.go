@@ -136,6 +136,8 @@ func (m *Machine) inverse(c host.Change) ([]host.Change, error) {
 			return nil, host.ErrNotExist
 		case old == c.State:
 			return is, nil
+		case forPerson(c.Path):
+			return nil, nil
 		}
 		c.State = old
 		return []host.Change{c}, nil
@@ -297,6 +299,11 @@ func (m *Machine) apply(ctx context.Context, c host.Change) error {
 	case host.ServiceStop:
 		return m.stop(c.Path)
 	case host.Switch:
+		if byPerson(c.Path, c.State) {
+			var asked error // who was asked and did nothing yet was asked all the same
+			err := m.change(func(s *state) error { asked = s.ask(c.Path, c.State); return nil })
+			return cmp.Or(err, asked)
+		}
 		return m.change(func(s *state) error { return s.set(c.Path, c.State) })
 	case host.Run:
 		return m.tool(ctx, c.Path, c.Args)

@@ -148,7 +148,11 @@ func (m *Machine) detect(ctx context.Context) (proxySetting, bool) {
 // above it that are no public suffix.
 func (m *Machine) suffixes() []string {
 	var out []string
-	for _, suffix := range m.world.spec.Machine.Suffixes {
+	all := slices.Clone(m.world.spec.Machine.Suffixes)
+	if m.tunnelled() {
+		all = append(all, read(m, func(s *state) string { return s.Tunnel.Suffix }))
+	}
+	for _, suffix := range all {
 		for ; strings.Count(suffix, ".") >= 1; _, suffix, _ = strings.Cut(suffix, ".") {
 			out = append(out, suffix)
 		}
@@ -358,7 +362,7 @@ func (m *Machine) connect(ctx context.Context, network, addr string) (net.Conn, 
 	if ip, err := netip.ParseAddr(name); err == nil && ip.IsLoopback() && m.Local != nil {
 		return m.Local(ctx, network, addr) // which no firewall is asked about
 	}
-	if m.filtered(network, port) {
+	if m.filtered(network, port) || read(m, func(s *state) bool { return s.held(port) }) {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: os.NewSyscallError("connect", errnoBlocked)}
 	}
 	if _, err := netip.ParseAddr(name); err == nil {

@@ -15,7 +15,7 @@ import (
 // Path is what is wrong, or slow, on the way to some address. Delays, losses and
 // limits of all paths that fit a connection add up; of the faults the first counts.
 type Path struct {
-	From string `json:"from,omitempty"` // "" the machine, a proxy's name, or *
+	From string `json:"from,omitempty"` // "" the machine, "tunnel" likewise while its VPN is connected, a proxy's name, or *
 	To   string `json:"to,omitempty"`   // host pattern, address or prefix, each perhaps with :port; "" is everywhere. A name means all its addresses
 	UDP  bool   `json:"udp,omitempty"`  // it concerns packets, not connections
 
@@ -90,10 +90,10 @@ func (p *plan) names(said string) bool {
 // plan puts together what a connection of a party to an address meets.
 func (w *World) plan(from *party, to netip.AddrPort, udp bool) plan {
 	var out plan
-	decided := false
+	decided, tunnelled := false, from == w.machine && w.own != nil && w.own.tunnelled()
 	for i := range w.spec.Paths {
 		p := &w.spec.Paths[i]
-		if p.UDP != udp || !(p.From == "*" || strings.EqualFold(p.From, from.name)) || !w.leadsTo(p.To, to) {
+		if p.UDP != udp || !(p.From == "*" || strings.EqualFold(p.From, from.name) || p.From == fromTunnel && tunnelled) || !w.leadsTo(p.To, to) {
 			continue
 		}
 		if p.Share > 0 && w.chance() >= p.Share || !w.strike(&p.Times) {

@@ -75,7 +75,9 @@ func (c Choice) fitTo(f *facts.Facts, d cause.Diagnosis, opt Options) (Treatment
 	x := &fit{Facts: f, diagnosis: d, run: opt.Run, relay: opt.Relay, out: Treatment{
 		ID: c.ID, Risk: c.Risk, How: c.How, Minutes: c.Minutes, Restart: c.Restart, Causes: c.Causes, Chance: c.Chance,
 	}}
-	if f, ok := fitters()[c.ID]; ok {
+	if came := x.trial(); came == host.TrialShown || came == host.TrialAlike {
+		x.not("plan.trial." + came)
+	} else if f, ok := fitters()[c.ID]; ok {
 		f(x)
 	}
 	idle := len(x.out.Steps) == 0 && x.out.Course == nil && !x.standing
@@ -86,6 +88,18 @@ func (c Choice) fitTo(f *facts.Facts, d cause.Diagnosis, opt Options) (Treatment
 		x.out.How = Guided // nothing for updoc to change: a person is led
 	}
 	return x.out, x.why
+}
+
+// trial is what came of the remedy where it was an experiment of the last day, with the
+// failure that is to be cured now.
+func (f *fit) trial() string {
+	now := failure(f.Facts)
+	for _, t := range f.Repairs.Value.Trials {
+		if t.Remedy == f.out.ID && t.Code == now.Code && t.Stage == string(now.Stage) {
+			return t.Came
+		}
+	}
+	return ""
 }
 
 // do adds changes that the host can take back.

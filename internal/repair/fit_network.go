@@ -37,7 +37,7 @@ func fitNetwork() map[string]fitter {
 		"set-lower-mtu":                     fitMTU,
 		"test-without-ipv6":                 fitWithoutIPv6,
 		"test-without-vpn":                  fitWithoutVPN,
-		"disconnect-vpn-during-updates":     fitWithoutVPN,
+		"disconnect-vpn-during-updates":     fitPastVPN,
 		"sign-in-captive-portal":            fitPortal,
 		"add-missing-root-certificate":      tell(),
 		"test-without-antivirus-shield":     fitWithoutProduct("antivirus"),
@@ -604,8 +604,57 @@ func (f *fit) tunnels() []string {
 	return out
 }
 
-// fitWithoutVPN names the tunnel that is to be closed for an attempt.
+// fitWithoutVPN makes one attempt with the VPNs off that are up: their adapters are
+// switched off, and connections of Windows' own hung up. Where a company decides about
+// the machine, or nobody looked, a person is led.
 func fitWithoutVPN(f *fit) {
+	var up []host.Adapter
+	for _, a := range f.Adapters.Value.Adapters {
+		if a.VPN != "" && a.Up {
+			up = append(up, a)
+		}
+	}
+	looked := f.Adapters.State == facts.Present
+	if looked && len(up) == 0 {
+		f.not("plan.vpn.none")
+		return
+	}
+	for _, a := range up {
+		switch c := f.Caller.Value; {
+		case a.Forced != "":
+			f.not("plan.vpn."+a.Forced, "adapter", a.Name)
+		case c.Remote && (c.Over == 0 || c.Over == a.Index):
+			f.not("plan.vpn.remote", "adapter", a.Name)
+		}
+	}
+	if f.why.ID != "" {
+		return
+	}
+	owner, known := f.manager()
+	if looked && owner == "" && known && f.ownServer() == "" {
+		for _, a := range up {
+			minutes := strconv.Itoa(experiment)
+			if a.Type != host.IfPPP {
+				f.lead("plan.vpn.switched", "adapter", a.Name, "minutes", minutes)
+				f.step(Step{Change: host.Change{Kind: host.Switch, Path: host.Setting("adapter", a.Name), State: "off"}, Lease: experiment})
+				continue
+			}
+			f.lead("plan.vpn.hung-up", "adapter", a.Name)
+			f.step(Step{
+				Change: host.Change{Kind: host.Switch, Path: host.Setting("vpn-connection", a.Name), State: "off"}, Lease: experiment,
+				Lasting: "plan.lasting.vpn",
+			})
+		}
+		return
+	}
+	if owner != "" && len(up) > 0 {
+		f.lead("plan.vpn.managed", "owner", owner)
+	}
+	f.ledFromVPN()
+}
+
+// ledFromVPN names the tunnel that a person is to close, for an attempt or for good.
+func (f *fit) ledFromVPN() {
 	f.lead("remedy." + f.out.ID + ".how")
 	if names := f.tunnels(); len(names) > 0 {
 		f.lead("plan.vpn.seen", "adapters", strings.Join(names, ", "))
@@ -613,6 +662,12 @@ func fitWithoutVPN(f *fit) {
 	if own := f.ownServer(); own != "" {
 		f.lead("plan.policy.inside", "server", own)
 	}
+}
+
+// fitPastVPN says how updates go past the tunnel, with the hosts that it has to leave out.
+func fitPastVPN(f *fit) {
+	f.ledFromVPN()
+	f.paste(route.HostList)
 }
 
 // fitWithoutProduct names the products that a person is to pause for an attempt.

@@ -436,3 +436,52 @@ func FuzzFirewallRule(f *testing.F) {
 		}
 	})
 }
+
+// TestWithoutVPN: adapters of VPNs are switched off for an attempt where the machine is its
+// user's own; connections of Windows' own are hung up. What a company forces, what a
+// session comes over and what nobody looked at stays.
+func TestWithoutVPN(t *testing.T) {
+	home := `"Start"=dword:00000003`
+	own := host.Adapter{Name: "SurfWind", Index: 11, Type: 53, Up: true, VPN: "WireGuard"}
+	dialled := host.Adapter{Name: "Fabrikam", Index: 12, Type: host.IfPPP, Up: true, VPN: "unknown"}
+	cable := host.Adapter{Name: "Ethernet", Index: 4, Type: 6, Up: true}
+	with := func(a host.Adapter, change func(*host.Adapter)) host.Adapter {
+		change(&a)
+		return a
+	}
+	facts1 := func(start string, caller host.Caller, list ...host.Adapter) *facts.Facts {
+		f := machine{keyServices + "Netlogon": start}.facts(t)
+		f.Adapters = facts.Fact[host.Adapters]{State: facts.Present, Value: host.Adapters{Adapters: list}}
+		f.Caller = facts.Fact[host.Caller]{State: facts.Present, Value: caller}
+		return f
+	}
+	here := host.Caller{}
+	for _, tt := range []struct {
+		f    *facts.Facts
+		want []string
+	}{
+		{facts1(home, here, cable, own), []string{Guided, "switch adapter/SurfWind off (for a while)", "lead plan.vpn.switched"}},
+		{facts1(home, here, cable, dialled), []string{Guided, "switch vpn-connection/Fabrikam off (for a while)", "lead plan.vpn.hung-up"}},
+		{facts1(home, here, cable), []string{"not: plan.vpn.none"}},
+		{facts1(home, here, cable, with(own, func(a *host.Adapter) { a.Up = false })), []string{"not: plan.vpn.none"}},
+		{facts1(home, here, cable, own, with(dialled, func(a *host.Adapter) { a.Forced = host.ForcedDevice })), []string{"not: plan.vpn.device-tunnel"}},
+		{facts1(home, here, with(dialled, func(a *host.Adapter) { a.Forced = host.ForcedAlways })), []string{"not: plan.vpn.always-on"}},
+		{facts1(home, host.Caller{Remote: true, Over: 11}, cable, own), []string{"not: plan.vpn.remote"}},
+		{facts1(home, host.Caller{Remote: true}, cable, own), []string{"not: plan.vpn.remote"}},
+		{facts1(home, host.Caller{Remote: true, Over: 4}, cable, own), []string{Guided, "switch adapter/SurfWind off (for a while)", "lead plan.vpn.switched"}},
+		{facts1(`"Start"=dword:00000002`, here, cable, own), []string{Guided, "lead plan.vpn.managed", "lead remedy.test-without-vpn.how"}},
+		{machine{}.facts(t), []string{Guided, "lead remedy.test-without-vpn.how"}},
+	} {
+		wantPlan(t, "test-without-vpn", tt.f, tt.want...)
+	}
+	wantPlan(t, "disconnect-vpn-during-updates", facts1(home, here, cable, own), Advice, "lead remedy.disconnect-vpn-during-updates.how", "lead plan.tell.paste")
+
+	again := facts1(home, here, cable, own)
+	again.Failures = []facts.Failure{{Code: 0x8024401B, Stage: facts.StageScan}}
+	for came, want := range map[string]string{host.TrialShown: "not: plan.trial.shown", host.TrialAlike: "not: plan.trial.alike"} {
+		again.Repairs.Value.Trials = []host.Trial{{Remedy: "test-without-vpn", Code: 0x8024401B, Stage: "scan", Came: came}}
+		wantPlan(t, "test-without-vpn", again, want)
+	}
+	again.Repairs.Value.Trials[0].Code = 0x80072EE2 // another failure
+	wantPlan(t, "test-without-vpn", again, Guided, "switch adapter/SurfWind off (for a while)", "lead plan.vpn.switched")
+}

@@ -87,6 +87,9 @@ type Event struct {
 	Said    []Line `json:"said,omitempty"`
 	Against []Line `json:"against,omitempty"`
 
+	// Of what was tried without something: what it shows, see [Plan.Trial].
+	Trial string `json:"trial,omitempty"`
+
 	Point *host.RestorePoint `json:"point,omitempty"` // what came of the wish for one; nil: Err
 }
 
@@ -495,7 +498,7 @@ func (r *Runner) trouble(ctx context.Context, step int, err error) error {
 func (r *Runner) prove(ctx context.Context, i int, t Treatment, p progress) (Result, error) {
 	e := Entry{Kind: EntryTried, Treatment: i, Tried: r.attempt()}
 	done := func(res Result) (Result, error) {
-		ev := Event{Treatment: t.ID, Course: r.Journal.Plan().Only(), Err: e.Err, Said: e.Said, Against: e.Against}
+		ev := Event{Treatment: t.ID, Course: r.Journal.Plan().Only(), Err: e.Err, Said: e.Said, Against: e.Against, Trial: r.Journal.Plan().Trial(e)}
 		if e.Outcome != nil {
 			ev.Code = e.Outcome.Result
 		}

@@ -136,6 +136,9 @@ func (r *Runner) undo(ctx context.Context, e Entry, t Treatment, s Step, u *Undo
 		if drops := c.Kind == host.FolderDrop || c.Kind == host.KeyDrop; drops && errors.Is(err, host.ErrInTheWay) {
 			return back(nil, err) // what somebody put into it is not updoc's to take away
 		}
+		if c.Kind == host.Switch && errors.Is(err, host.ErrNotExist) {
+			return back(nil, err) // what was switched is gone: its program took it away
+		}
 		if err != nil {
 			return fmt.Errorf("undo %s, step %d: %s %s: %w", t.ID, e.Step+1, c.Kind, c.Path, err)
 		}

@@ -97,7 +97,7 @@ func (p *printer) treatment(n int, t repair.Treatment, stage string) {
 	for _, s := range t.Steps {
 		text := ChangeText(s.Change)
 		switch {
-		case s.Lease > 0:
+		case s.Lease > 0 && s.Lasting == "":
 			text += "; " + p.words.Text("fix.lease", "n", s.Lease)
 		case s.Lasting != "":
 			text += "; " + p.words.Text("fix.lasting", "why", lowerFirst(p.words.Text(s.Lasting)))
@@ -149,6 +149,9 @@ func ChangeText(c host.Change) string {
 	if host.Mounts(c) {
 		_, file, _ := strings.Cut(c.Path, "/")
 		return WithoutPasswords(words.Text("change.mount-"+c.State, "path", file))
+	}
+	if group, name, ok := strings.Cut(c.Path, "/"); ok && c.Kind == host.Switch && words.Has("change.switch."+group+"."+c.State) {
+		return WithoutPasswords(words.Text("change.switch."+group+"."+c.State, "name", name))
 	}
 	args := []any{"path", c.Path, "to", c.To, "name", c.Name, "value", strings.TrimSpace(c.State + strings.Join(c.Args, " "))}
 	if c.Name == "" {
@@ -268,6 +271,9 @@ func EventText(e repair.Event) string {
 	case repair.EventWait:
 		return words.Text("fix.wait", "code", codeText(e.Code), "minutes", int(e.Wait.Minutes()))
 	case repair.EntryTried:
+		if e.Trial != "" && e.Err == "" {
+			return words.Text("fix.tried."+e.Trial, "code", codeText(e.Code))
+		}
 		good, bad := ofCourse("fix.tried.good", e.Course), ofCourse("fix.tried.bad", e.Course, "code", codeText(e.Code))
 		switch {
 		case e.Err != "" && len(e.Against) > 0:

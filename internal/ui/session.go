@@ -598,7 +598,7 @@ func (r *Run) Events() []Line {
 			ev.About, ev.Args, ev.Change, ev.Tried = a.About, a.Args, a.Change, a.Try
 		}
 		if e.Kind == repair.EntryTried {
-			ev.Course = r.Plan.Only()
+			ev.Course, ev.Trial = r.Plan.Only(), r.Plan.Trial(e)
 		}
 		if e.Outcome != nil {
 			ev.Code = e.Outcome.Result

@@ -4,6 +4,7 @@ import (
 	"crypto/sha1" //nolint:gosec // how Windows makes a service's identifier of its name
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -70,40 +71,70 @@ func serviceSID(name string) string {
 	return out
 }
 
-// connectionOwner finds the process whose end of a connection local is, in a table
-// of GetExtendedTcpTable: MIB_TCPTABLE_OWNER_PID, or MIB_TCP6TABLE_OWNER_PID for the
-// addresses of IPv6. Addresses and ports stand in it as they travel.
-func connectionOwner(table []byte, local, remote netip.AddrPort) (pid uint32, ok bool) {
+// tcpRow is one end of a TCP connection.
+type tcpRow struct {
+	local, remote netip.AddrPort
+	state         uint32 // MIB_TCP_STATE: 5 established
+	pid           uint32
+}
+
+// tcpRows goes through a table of GetExtendedTcpTable: MIB_TCPTABLE_OWNER_PID, or
+// MIB_TCP6TABLE_OWNER_PID for the addresses of IPv6. Addresses and ports stand in it as
+// they travel.
+func tcpRows(table []byte, six bool) iter.Seq[tcpRow] {
 	const (
 		row4 = 6 * 4          // state, local address and port, remote address and port, process
 		row6 = 2*(16+4+4) + 8 // local address, scope and port, remote likewise, state, process
 	)
 	le := binary.LittleEndian
-	if len(table) < 4 {
-		return 0, false
-	}
-	n, rows := le.Uint32(table), table[4:]
 	port := func(b []byte) uint16 { return binary.BigEndian.Uint16(b) }
-	for ; n > 0; n-- {
-		var from, to netip.AddrPort
-		if local.Addr().Is4() {
-			if len(rows) < row4 {
-				break
-			}
-			from = netip.AddrPortFrom(netip.AddrFrom4([4]byte(rows[4:8])), port(rows[8:]))
-			to = netip.AddrPortFrom(netip.AddrFrom4([4]byte(rows[12:16])), port(rows[16:]))
-			pid, rows = le.Uint32(rows[20:]), rows[row4:]
-		} else {
-			if len(rows) < row6 {
-				break
-			}
-			from = netip.AddrPortFrom(netip.AddrFrom16([16]byte(rows[:16])), port(rows[20:]))
-			to = netip.AddrPortFrom(netip.AddrFrom16([16]byte(rows[24:40])), port(rows[44:]))
-			pid, rows = le.Uint32(rows[52:]), rows[row6:]
+	return func(yield func(tcpRow) bool) {
+		if len(table) < 4 {
+			return
 		}
-		if from == local && to == remote {
-			return pid, pid != 0
+		n, rows := le.Uint32(table), table[4:]
+		for ; n > 0; n-- {
+			var r tcpRow
+			if !six {
+				if len(rows) < row4 {
+					return
+				}
+				r.local = netip.AddrPortFrom(netip.AddrFrom4([4]byte(rows[4:8])), port(rows[8:]))
+				r.remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte(rows[12:16])), port(rows[16:]))
+				r.state, r.pid, rows = le.Uint32(rows), le.Uint32(rows[20:]), rows[row4:]
+			} else {
+				if len(rows) < row6 {
+					return
+				}
+				r.local = netip.AddrPortFrom(netip.AddrFrom16([16]byte(rows[:16])), port(rows[20:]))
+				r.remote = netip.AddrPortFrom(netip.AddrFrom16([16]byte(rows[24:40])), port(rows[44:]))
+				r.state, r.pid, rows = le.Uint32(rows[48:]), le.Uint32(rows[52:]), rows[row6:]
+			}
+			if !yield(r) {
+				return
+			}
+		}
+	}
+}
+
+// connectionOwner finds the process whose end of a connection local is, in a table.
+func connectionOwner(table []byte, local, remote netip.AddrPort) (pid uint32, ok bool) {
+	for r := range tcpRows(table, local.Addr().Is6()) {
+		if r.local == local && r.remote == remote {
+			return r.pid, r.pid != 0
 		}
 	}
 	return 0, false
+}
+
+// answeredAt lists the addresses of this machine at which connections to a port stand.
+func answeredAt(table []byte, six bool, port uint16) []netip.Addr {
+	const established = 5
+	var out []netip.Addr
+	for r := range tcpRows(table, six) {
+		if a := r.local.Addr().Unmap(); r.state == established && r.local.Port() == port && !slices.Contains(out, a) {
+			out = append(out, a)
+		}
+	}
+	return out
 }

@@ -2,6 +2,7 @@ package winhost
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"testing"
 )
@@ -105,6 +106,24 @@ func TestConnectionOwner(t *testing.T) {
 		if pid != tt.pid || ok != (tt.pid != 0) {
 			t.Errorf("%s to %s: %d, %v; want %d", tt.client, tt.self, pid, ok, tt.pid)
 		}
+	}
+}
+
+func TestAnsweredAt(t *testing.T) {
+	listening := row("0.0.0.0:3389", "0.0.0.0:0", 700)
+	listening[0] = 2
+	four := table4(
+		listening,
+		row("198.51.100.7:3389", "203.0.113.9:50000", 700),
+		row("198.51.100.7:3389", "203.0.113.9:50001", 700),
+		row("192.0.2.20:3389", "192.0.2.30:50000", 700),
+		row("192.0.2.21:445", "192.0.2.30:50000", 4),
+	)
+	if got := fmt.Sprint(answeredAt(four, false, 3389)); got != "[198.51.100.7 192.0.2.20]" {
+		t.Error(got)
+	}
+	if got := fmt.Sprint(answeredAt(table4(row("[2001:db8::7]:3389", "[2001:db8::9]:50000", 700)), true, 3389)); got != "[2001:db8::7]" {
+		t.Error(got)
 	}
 }
 

@@ -44,12 +44,24 @@ func AdmitUpdater(client, self netip.AddrPort) error {
 }
 
 // socketOwner asks for the process that holds an end of a TCP connection.
-// learn.microsoft.com: GetExtendedTcpTable.
 func socketOwner(local, remote netip.AddrPort) (uint32, error) {
+	local, remote = netip.AddrPortFrom(local.Addr().Unmap(), local.Port()), netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())
+	table, err := tcpTable(local.Addr().Is6())
+	if err != nil {
+		return 0, err
+	}
+	if pid, ok := connectionOwner(table, local, remote); ok {
+		return pid, nil
+	}
+	return 0, fmt.Errorf("no process holds the connection from %v", local)
+}
+
+// tcpTable asks for all ends of TCP connections, and of whom they are.
+// learn.microsoft.com: GetExtendedTcpTable.
+func tcpTable(six bool) ([]byte, error) {
 	const ownerPIDAll = 5 // TCP_TABLE_OWNER_PID_ALL
 	family := uintptr(windows.AF_INET)
-	local, remote = netip.AddrPortFrom(local.Addr().Unmap(), local.Port()), netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())
-	if local.Addr().Is6() {
+	if six {
 		family = windows.AF_INET6
 	}
 	const most = 16 << 20 // some hundred thousand connections
@@ -58,18 +70,15 @@ func socketOwner(local, remote netip.AddrPort) (uint32, error) {
 		r, err := invoke(dllNetwork, "GetExtendedTcpTable", uintptr(unsafe.Pointer(&buf[0])), uintptr(unsafe.Pointer(&size)), 0, family, ownerPIDAll, 0)
 		switch code := windows.Errno(r); {
 		case missing(err):
-			return 0, err
+			return nil, err
 		case code == windows.ERROR_INSUFFICIENT_BUFFER:
 			continue // size says what it would have taken; meanwhile there may be more
 		case code != windows.ERROR_SUCCESS:
-			return 0, wrap("GetExtendedTcpTable", code)
+			return nil, wrap("GetExtendedTcpTable", code)
 		}
-		if pid, ok := connectionOwner(buf, local, remote); ok {
-			return pid, nil
-		}
-		return 0, fmt.Errorf("no process holds the connection from %v", local)
+		return buf, nil
 	}
-	return 0, errors.New("the list of connections is too long")
+	return nil, errors.New("the list of connections is too long")
 }
 
 // servicesIn names the services that run in a process. learn.microsoft.com:

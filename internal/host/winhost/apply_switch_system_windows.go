@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -111,6 +112,84 @@ func ipv6Bindings() switcher {
 	return enabling("MSFT_NetAdapterBindingSettingData", func(name string) string {
 		return "Name = " + wqlString(name) + " AND ComponentID = 'ms_tcpip6'"
 	})
+}
+
+// vpnAdapters are the network adapters that a VPN made. Others stay on, whoever asks.
+// learn.microsoft.com: "MSFT_NetAdapter class" (State, Disable, Enable).
+func vpnAdapters() switcher {
+	const disabled = "3" // of State: unknown, present, started, disabled
+	adapter := func(ctx context.Context, h *Host, name string, f func(item object) error) (string, error) {
+		return cim(ctx, h, "MSFT_NetAdapter", "Name = "+wqlString(name), "State", func(item object, v any) (string, error) {
+			state := "on"
+			if fmt.Sprint(v) == disabled {
+				state = "off"
+			}
+			if f == nil {
+				return state, nil
+			}
+			return state, f(item)
+		})
+	}
+	get := func(ctx context.Context, h *Host, name string) (string, error) {
+		state, err := adapter(ctx, h, name, nil)
+		if errors.Is(err, host.ErrNotExist) {
+			return "off", nil // programs of VPNs take theirs away once it is off
+		}
+		return state, err
+	}
+	return switcher{get: get, set: func(ctx context.Context, h *Host, name, want string) error {
+		method, ok := map[string]string{"on": "Enable", "off": "Disable"}[want]
+		if !ok {
+			return fmt.Errorf("%q is neither on nor off", want)
+		}
+		now, err := get(ctx, h, name)
+		if err != nil || now == want {
+			return err
+		}
+		if want == "off" {
+			list, err := listAdapters()
+			if err != nil {
+				return err
+			}
+			if i := slices.IndexFunc(list, func(a host.Adapter) bool { return a.Name == name }); i < 0 || list[i].VPN == "" {
+				return fmt.Errorf("%w: %q is not the adapter of a VPN", host.ErrRefused, name)
+			}
+		}
+		// Both begin the work and return, and the one fails while the other is at it.
+		// learn.microsoft.com: "Why is there a redundant Restart-NetAdapter cmdlet?"
+		return until(ctx, func() (bool, error) {
+			var failed error
+			now, err := adapter(ctx, h, name, func(item object) error {
+				_, failed = item.call("ExecMethod_", method)
+				return nil
+			})
+			if err != nil {
+				return want == "off" && errors.Is(err, host.ErrNotExist), err
+			}
+			if now == want {
+				return true, nil
+			}
+			return false, failed
+		})
+	}}
+}
+
+// until calls f every half second until it says that it is so, for half a minute; the
+// error is the last that f had.
+func until(ctx context.Context, f func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		ok, err := f()
+		if ok {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }
 
 // packetSize is the largest packet that Windows sends through an adapter, of a family of

@@ -14,19 +14,23 @@ import (
 type switcher struct {
 	get func(ctx context.Context, h *Host, name string) (string, error)
 	set func(ctx context.Context, h *Host, name, state string) error
+
+	oneWay bool // a person alone switches it on again
 }
 
 // switches lists the groups of settings that this host has.
 func switches() map[string]switcher {
 	return map[string]switcher{
-		"task":          {get: taskState, set: setTask},
-		"firewall-rule": firewallRules(),
-		"image":         images(),
-		"ipv6":          ipv6Bindings(),
-		"mtu":           packetSize("ipv4", 2, 576),   // RFC 791: what every host has to take
-		"mtu6":          packetSize("ipv6", 23, 1280), // RFC 8200, 5
-		"hidden-update": {get: getHidden, set: setHidden},
-		"txf-log":       {get: getContainers, set: setContainers},
+		"task":           {get: taskState, set: setTask},
+		"firewall-rule":  firewallRules(),
+		"image":          images(),
+		"ipv6":           ipv6Bindings(),
+		"adapter":        vpnAdapters(),
+		"vpn-connection": {get: dialled, set: hangUp, oneWay: true},
+		"mtu":            packetSize("ipv4", 2, 576),   // RFC 791: what every host has to take
+		"mtu6":           packetSize("ipv6", 23, 1280), // RFC 8200, 5
+		"hidden-update":  {get: getHidden, set: setHidden},
+		"txf-log":        {get: getContainers, set: setContainers},
 	}
 }
 
@@ -47,6 +51,9 @@ func (h *Host) inverseSwitch(ctx context.Context, c host.Change) ([]host.Change,
 	state, err := s.get(ctx, h, name)
 	if err != nil {
 		return nil, err
+	}
+	if s.oneWay && state != c.State {
+		return nil, nil
 	}
 	return []host.Change{{Kind: host.Switch, Path: c.Path, State: state}}, nil
 }

@@ -3,6 +3,7 @@ package winhost
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -16,7 +17,6 @@ import (
 
 // Interface types of the IANA that tell a tunnel.
 const (
-	ifPPP      = 23
 	ifLoopback = 24
 	ifVirtual  = 53 // what WireGuard, OpenVPN and most products register as
 	ifTunnel   = 131
@@ -48,7 +48,39 @@ func adapters(ctx context.Context, h *Host, _ map[string]string) (any, error) {
 	if out.Routes, err = listRoutes(); err != nil {
 		out.Unseen = append(out.Unseen, unseenPart("routes", err))
 	}
+	for i := range out.Adapters {
+		if a := &out.Adapters[i]; a.Type == host.IfPPP {
+			if a.Forced, err = forced(ctx, h, a.Name); err != nil {
+				out.Unseen = append(out.Unseen, unseenPart("forced", err))
+			}
+		}
+	}
 	return out, ctx.Err()
+}
+
+// forced says who keeps a VPN of Windows' own up: the connection manager notes the
+// profiles that it connects by itself, and those of them that a person switched off.
+// learn.microsoft.com: "VPNv2 CSP" (AlwaysOn, DeviceTunnel), "VPN auto-triggered
+// profile options".
+func forced(ctx context.Context, r host.Reader, connection string) (string, error) {
+	const manager = `HKLM\SYSTEM\CurrentControlSet\Services\RasMan`
+	for _, place := range []struct{ key, who string }{{`\DeviceTunnel`, host.ForcedDevice}, {`\Config`, host.ForcedAlways}} {
+		k, err := r.Key(ctx, manager+place.key)
+		if errors.Is(err, host.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		profile, _ := k.Value("AutoTriggerProfileEntryName")
+		name, _ := profile.String()
+		list, _ := k.Value("AutoTriggerDisabledProfilesList")
+		off, _ := list.Strings()
+		if strings.EqualFold(name, connection) && !slices.ContainsFunc(off, func(o string) bool { return strings.EqualFold(o, name) }) {
+			return place.who, nil
+		}
+	}
+	return "", nil
 }
 
 func computerName(which uint32) (string, error) {
@@ -143,7 +175,7 @@ func vpnOf(a host.Adapter) string {
 	if p := winlog.VPNProduct(a.Description + " " + a.Name); p != "" {
 		return p
 	}
-	if a.Type == ifPPP || a.Type == ifTunnel && !slices.Contains(windowsTunnels, a.Tunnel) && a.Tunnel != 0 {
+	if a.Type == host.IfPPP || a.Type == ifTunnel && !slices.Contains(windowsTunnels, a.Tunnel) && a.Tunnel != 0 {
 		return "unknown"
 	}
 	return ""

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -23,10 +25,54 @@ func callerSID() string {
 	return user.User.Sid.String()
 }
 
+// remoteSession is SM_REMOTESESSION. learn.microsoft.com: "GetSystemMetrics function".
+const remoteSession = 0x1000
+
+// sessionAdapter is the index of the adapter by which the sessions of Remote Desktop
+// come, 0 if they come by several or it cannot be told. What a client says of its own
+// address is not asked: a router may have changed it since.
+// learn.microsoft.com: "Change the listening port for Remote Desktop".
+func sessionAdapter(ctx context.Context, h *Host) uint32 {
+	port := uint16(3389)
+	if k, err := h.Key(ctx, `HKLM\SYSTEM\CurrentControlSet\Control\Terminal Server\WinStations\RDP-Tcp`); err == nil {
+		if v, ok := k.Value("PortNumber"); ok {
+			if n, ok := v.DWord(); ok && n < 1<<16 {
+				port = uint16(n)
+			}
+		}
+	}
+	var at []netip.Addr
+	for _, six := range []bool{false, true} {
+		table, err := tcpTable(six)
+		if err != nil {
+			return 0
+		}
+		at = append(at, answeredAt(table, six, port)...)
+	}
+	list, err := listAdapters()
+	if err != nil {
+		return 0
+	}
+	over := uint32(0)
+	for _, addr := range at {
+		i := slices.IndexFunc(list, func(a host.Adapter) bool {
+			return slices.ContainsFunc(a.Addresses, func(p netip.Prefix) bool { return p.Addr() == addr })
+		})
+		if i < 0 || over != 0 && over != list[i].Index {
+			return 0
+		}
+		over = list[i].Index
+	}
+	return over
+}
+
 // caller says who asks.
-func caller(_ context.Context, h *Host, _ map[string]string) (any, error) {
+func caller(ctx context.Context, h *Host, _ map[string]string) (any, error) {
 	c := host.Caller{Account: callerSID(), Elevated: h.Elevated(), At: time.Now().UTC()}
 	c.System = c.Account == sidSystem
+	if c.Remote = systemMetric(remoteSession); c.Remote {
+		c.Over = sessionAdapter(ctx, h)
+	}
 	if p := dllNT.NewProc("wine_get_version"); p.Find() == nil {
 		r, _, _ := p.Call()
 		if r != 0 {

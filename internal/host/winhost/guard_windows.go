@@ -171,7 +171,12 @@ func (g *guardService) Execute(_ []string, orders <-chan svc.ChangeRequest, stat
 // learn.microsoft.com: "GetSystemMetrics function", SM_CLEANBOOT.
 func safeMode() bool {
 	const cleanBoot = 67
-	r, err := invoke(windows.NewLazySystemDLL("user32.dll"), "GetSystemMetrics", cleanBoot)
+	return systemMetric(cleanBoot)
+}
+
+// systemMetric reports one of the measures of Windows that are not 0 where something is so.
+func systemMetric(which uintptr) bool {
+	r, err := invoke(windows.NewLazySystemDLL("user32.dll"), "GetSystemMetrics", which)
 	var failed *failure
 	return r != 0 && !errors.As(err, &failed)
 }

@@ -18,6 +18,7 @@ var (
 	dllKernel  = windows.NewLazySystemDLL("kernel32.dll")
 	dllNT      = windows.NewLazySystemDLL("ntdll.dll")
 	dllNetwork = windows.NewLazySystemDLL("iphlpapi.dll")
+	dllDialler = windows.NewLazySystemDLL("rasapi32.dll")
 )
 
 // invoke calls a function of Windows; the error is its last error, which means
