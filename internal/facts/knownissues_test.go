@@ -165,7 +165,7 @@ func FuzzMonthsNamed(f *testing.F) {
 	f.Add("update März 2024")
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, m := range MonthsNamed(text) {
-			if m.Month < 1 || m.Month > 12 || m.Year < 2015 || m.Year > 2099 {
+			if m.Month < 1 || m.Month > 12 || m.Year != 0 && (m.Year < 2015 || m.Year > 2099) { // 0: "the October update"
 				t.Errorf("%q: %v", text, m)
 			}
 		}
