@@ -2,7 +2,6 @@ package facts
 
 import (
 	"bytes"
-	"hash/maphash"
 	"slices"
 	"strings"
 	"time"
@@ -21,38 +20,22 @@ type servicingReading struct {
 	origin  time.Time // when the running cascade began
 	chained map[codes.HRESULT]bool
 	corrupt int // CheckSUR: faults found and not repaired
-	repeats repeats
+
+	// What was said before, by its number: the failure it counts as, or one of the values
+	// below. A log says the same thing a hundred thousand times, and once is enough to
+	// know what it means.
+	known map[uint64]int32
 }
 
-// repeats remembers lines that say what another said before, save for time and
-// sequence number: a log says the same thing a hundred thousand times, and once
-// is enough to know what it means.
-type repeats struct {
-	seed maphash.Seed
-	seen map[uint64]int32 // the failure it counts as, -1: none
-}
-
-// maxRepeats bounds the memory of repeats; further lines are read in full.
+// maxRepeats bounds the lines that are known again; further ones are read in full.
 const maxRepeats = 1 << 15
-
-// key is the hash of what a line says.
-func (p *repeats) key(rec *winlog.Record) uint64 {
-	text := rec.Text
-	if len(text) > 9 && text[8] == ' ' && string(rec.Component) == "CSI" { // "000001ca [SR] ..."
-		text = text[9:]
-	}
-	return maphash.Bytes(p.seed, text) ^ uint64(rec.Level)
-}
 
 // cascade is how long after its first result a failure may still be the echo
 // of it when no session frame tells: servicing passes errors up in seconds.
 const cascade = 2 * time.Minute
 
 func newServicing(r *reading) digest {
-	return &servicingReading{
-		reading: r, chained: map[codes.HRESULT]bool{},
-		repeats: repeats{maphash.MakeSeed(), map[uint64]int32{}},
-	}
+	return &servicingReading{reading: r, chained: map[codes.HRESULT]bool{}, known: map[uint64]int32{}}
 }
 
 var (
@@ -68,12 +51,12 @@ var (
 
 func (r *servicingReading) record(rec *winlog.Record) error {
 	r.lines++
-	key := r.repeats.key(rec)
-	i, repeated := r.repeats.seen[key]
+	i, repeated := r.known[rec.Said()]
 	r.repeated = repeated
 	switch {
 	case repeated && i >= 0:
 		r.failures[i].again(rec.Time, 1+rec.Repeats)
+		r.failures[i].again(rec.Until, 0)
 		return nil
 	case repeated && i == said:
 		return nil
@@ -90,8 +73,8 @@ func (r *servicingReading) record(rec *winlog.Record) error {
 	default:
 		r.result(rec, marked)
 	}
-	if !repeated && len(r.repeats.seen) < maxRepeats {
-		r.repeats.seen[key] = int32(r.failed)
+	if !repeated && len(r.known) < maxRepeats {
+		r.known[rec.Said()] = int32(r.failed)
 	}
 	return nil
 }

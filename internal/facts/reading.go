@@ -229,7 +229,8 @@ func (r *reading) fail(f Failure, seen func() Seen) {
 	}
 	r.failed = i
 	have := &r.failures[i]
-	have.again(f.Last, max(f.Count, 1))
+	have.again(f.First, max(f.Count, 1))
+	have.again(f.Last, 0)
 	have.Weight = max(have.Weight, f.Weight)
 	have.Consequence = have.Consequence && f.Consequence
 	if f.Update.Title != "" && have.Update.Title == "" {
@@ -275,6 +276,9 @@ func (r *reading) failWith(rec *winlog.Record, f Failure) {
 		f.Update.KB = findKB(rec.Text)
 	}
 	f.First, f.Last, f.Count = rec.Time, rec.Time, 1+rec.Repeats
+	if rec.Until.After(f.Last) {
+		f.Last = rec.Until
+	}
 	r.fail(f, func() Seen {
 		s := r.seenRecord(rec)
 		s.Code = f.Code

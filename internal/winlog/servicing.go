@@ -55,7 +55,7 @@ func parseSetup(line []byte, rec *Record) bool {
 	t, rest := partDate(line)
 	for _, name := range setupParts {
 		if text, ok := bytes.CutPrefix(rest, name); ok && len(text) > 1 && text[0] == ':' && text[1] == ' ' {
-			*rec = Record{Line: rec.Line, Repeats: rec.Repeats, Fields: rec.Fields, Time: t, Level: LevelInfo, Text: rest}
+			*rec = Record{Line: rec.Line, Repeats: rec.Repeats, Until: rec.Until, Fields: rec.Fields, Time: t, Level: LevelInfo, Text: rest}
 			rec.Code = failingCode(rest)
 			return true
 		}

@@ -6,45 +6,52 @@ import (
 	"errors"
 	"hash/maphash"
 	"io"
+	"math"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 )
 
 // A servicing log of hundreds of megabytes holds millions of lines that say that
-// something was looked at and found in order. A sparse scan passes over those:
-// blocks are searched in parallel for lines that can matter, found by what stands
-// at a fixed column and by the bytes "0x8", and only these are parsed, still in
+// something was looked at and found in order, and thousands that say the same again.
+// A sparse scan passes over those: blocks are searched in parallel for lines that can
+// matter, found by what stands at a fixed column and by the bytes "0x8"; what a line
+// said before in its block is counted there; and only what is left is parsed, still in
 // parallel, and delivered in order.
 // The end of the file, where the present trouble is, is parsed in whole.
 
 const (
 	sparseFrom  = 8 << 20 // smaller files are parsed in whole
 	sparseTail  = 1 << 20 // so is the end of larger ones
-	sparseBlock = 2 << 20 // small enough that the blocks under way take little memory
-	sparseExtra = 4 << 10 // read beyond a block for its last line
+	sparseBlock = 4 << 20 // so much is searched at a time for lines that say the same
 )
 
-// block is a stretch of the file: the lines that begin in it.
+// block is what a stretch of the file says: the lines that begin in it.
 type block struct {
-	own   []byte // read into, where the file cannot be mapped
-	buf   []byte // what the hits point into
-	unmap func() // gives a mapped buf back, nil if it is not
+	text  []byte // the lines that can matter, one behind the other
 	hits  []sparseHit
-	recs  []Record // of the hits; Loose: to be parsed as it is delivered, beside the record before
+	recs  []Record // of the hits with a line of their own; Loose: to be parsed as it is delivered, beside the record before
 	said  [saidSlots]saidLine
+	own   int32 // how many hits have a line of their own
+	busy  int32 // the hit "Verifying 100 components" with which further ones are counted, -1: none
 	lines int
 	bytes int64
 	lost  int64 // of them, what the file system lost
-	torn  bool  // there are NULs in it: lines may end where a hole begins
-	cut   bool  // its last line is longer than MaxLine
+	cut   int   // lines longer than MaxLine
 	err   error
 	ready chan struct{}
 }
 
-// sparseHit is a line that can matter, and how many more in its block say the same.
-type sparseHit struct{ line, from, to, repeats int }
+// sparseHit is a line that can matter.
+type sparseHit struct {
+	line     int32 // its number in the block
+	from, to int32 // where it stands in the block's text
+	rec      int32 // its record
+	like     int32 // the hit before that says the same, -1: none; then nothing but the head stands in the text, and its record is that one's
+	repeats  int32 // how many more in the block say the same and are no hits
+	until    int32 // where the time of the last of these stands in the text
+}
 
 func scanSparse(ctx context.Context, src io.ReaderAt, size int64, p *parser, fn func(*Record) error) (Stats, error) {
 	head := make([]byte, 512)
@@ -59,20 +66,20 @@ func scanSparse(ctx context.Context, src io.ReaderAt, size int64, p *parser, fn 
 	if err != nil {
 		return Stats{}, err
 	}
-	file := newMapper(src, size)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
-	// Workers fill blocks, the caller's goroutine parses them in order.
+	// Workers fill blocks, the caller's goroutine delivers them in order.
 	workers := max(2, runtime.GOMAXPROCS(0))
-	jobs := make(chan func())
+	jobs := make(chan func(*window))
 	order := make(chan *block, 2*workers)
 	pool := sync.Pool{New: func() any { return new(block) }}
 	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() {
+			w := new(window)
 			for job := range jobs {
-				job()
+				job(w)
 			}
 		})
 	}
@@ -89,9 +96,10 @@ func scanSparse(ctx context.Context, src io.ReaderAt, size int64, p *parser, fn 
 				return
 			}
 			select {
-			case jobs <- func() {
+			case jobs <- func(w *window) {
 				defer close(b.ready)
-				b.fill(src, file, off, min(off+sparseBlock, tail), p)
+				w.open(src, off, tail)
+				b.fill(w, min(off+sparseBlock, tail), p)
 			}:
 			case <-ctx.Done():
 				b.err = ctx.Err()
@@ -111,8 +119,6 @@ func scanSparse(ctx context.Context, src io.ReaderAt, size int64, p *parser, fn 
 		if err == nil {
 			err = b.deliver(p, &rec, &st, fn)
 		}
-		st.Bytes += b.bytes
-		b.release()
 		pool.Put(b)
 		if err != nil {
 			cancel()
@@ -130,85 +136,272 @@ func scanSparse(ctx context.Context, src io.ReaderAt, size int64, p *parser, fn 
 // scanSparseStream is the sparse scan of a source that cannot be read at random:
 // a member of an archive.
 func scanSparseStream(ctx context.Context, src io.Reader, size int64, p *parser, fn func(*Record) error) (Stats, error) {
-	head := make([]byte, 512)
-	n, err := io.ReadFull(src, head)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return Stats{}, err
-	}
-	src = io.MultiReader(bytes.NewReader(head[:n]), src)
-	if isUTF16(head[:n]) {
-		return scanLines(ctx, src, p, fn)
+	w := &window{src: src}
+	w.more(0)
+	if isUTF16(w.data[:min(len(w.data), textHead)]) {
+		return scanLines(ctx, w.rest(), p, fn)
 	}
 	var st Stats
 	var rec Record
-	b := &block{own: make([]byte, 0, sparseBlock+MaxLine)}
-	for st.Bytes < size-sparseTail {
+	var b block
+	for tail := size - sparseTail; w.off < tail && !w.done(); {
 		if err := ctx.Err(); err != nil {
 			return st, err
 		}
-		have := len(b.own)
-		n, err := io.ReadFull(src, b.own[have:have+sparseBlock-have%sparseBlock])
-		b.own = b.own[:have+n]
-		stop := bytes.LastIndexByte(b.own, '\n') + 1
-		if err != nil || stop == 0 && len(b.own) > MaxLine {
-			stop = len(b.own) // the end, or a line that is cut here
+		b.fill(w, min(w.off+sparseBlock, tail), p)
+		if b.err != nil {
+			return st, b.err
 		}
-		if stop > 0 {
-			b.buf, b.hits = b.own, b.hits[:0]
-			b.tear(0, stop)
-			b.find(0, stop)
-			b.parse(p)
-			if derr := b.deliver(p, &rec, &st, fn); derr != nil {
-				return st, derr
-			}
-			st.Bytes += int64(stop)
-			b.own = append(b.own[:0], b.own[stop:]...)
-		}
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return st, nil
-		case err != nil:
+		if err := b.deliver(p, &rec, &st, fn); err != nil {
 			return st, err
 		}
 	}
-	return st, st.rest(ctx, io.MultiReader(bytes.NewReader(b.own), src), p, fn)
+	w.pass(math.MaxInt64)
+	st.Lost += w.lost
+	return st, st.rest(ctx, w.rest(), p, fn)
 }
+
+// window reads a source in whole lines.
+type window struct {
+	src    io.Reader
+	buf    []byte
+	data   []byte // of buf: what was read and not yet taken
+	off    int64  // where data begins in the source
+	inside bool   // data begins in a line that is passed over
+	hole   bool   // data begins in a hole
+	from   int64  // what holes lost is counted from here on
+	lost   int64  // so much
+	err    error  // that ended the source
+}
+
+// windowExtra is what is read beyond the lines that are asked for, for the end of the last.
+const windowExtra = 4 << 10
+
+// open shows the lines of src that begin at from or after, up to its end: behind the
+// end of a line or behind a hole.
+func (w *window) open(src io.ReaderAt, from, end int64) {
+	*w = window{src: io.NewSectionReader(src, from, end-from), buf: w.buf, off: from, from: from}
+	if from == 0 {
+		return
+	}
+	var before [holeLeast]byte
+	head := before[max(0, holeLeast-from):]
+	if _, w.err = src.ReadAt(head, from-int64(len(head))); w.err != nil {
+		return
+	}
+	nuls := int64(len(head) - len(bytes.TrimRight(head, "\x00")))
+	switch {
+	case nuls == holeLeast:
+		w.hole = true
+	case head[len(head)-1] != '\n':
+		w.inside = true
+		w.src, w.off = io.NewSectionReader(src, from-nuls, end-from+nuls), from-nuls // a hole may begin there
+	}
+}
+
+// more reads on for the lines that begin before to, and reports whether there was
+// more. A window that is full has no room for it.
+func (w *window) more(to int64) bool {
+	if w.buf == nil {
+		w.buf = make([]byte, MaxLine)
+	}
+	have := copy(w.buf, w.data)
+	room := min(int64(len(w.buf)-have), max(to-w.off-int64(have), 0)+windowExtra)
+	n := 0
+	if w.err == nil {
+		n, w.err = io.ReadFull(w.src, w.buf[have:have+int(room)])
+	}
+	if errors.Is(w.err, io.ErrUnexpectedEOF) {
+		w.err = io.EOF
+	}
+	w.data = w.buf[:have+n]
+	return n > 0
+}
+
+// take returns the next n bytes.
+func (w *window) take(n int) []byte {
+	taken := w.data[:n]
+	w.data = w.data[n:]
+	w.off += int64(n)
+	return taken
+}
+
+// zeros begin a hole.
+var zeros [holeLeast]byte
+
+// solid returns how much of data stands before a hole, and whether there is one.
+func (w *window) solid() (n int, hole bool) {
+	if bytes.IndexByte(w.data, 0) >= 0 {
+		if i := bytes.Index(w.data, zeros[:]); i >= 0 {
+			return i, true
+		}
+	}
+	return len(w.data), false
+}
+
+// pass goes to the begin of a line, over holes and what is left of a line, and reports
+// whether one begins before to.
+func (w *window) pass(to int64) bool {
+	for w.off < to && (len(w.data) > 0 || w.more(to)) {
+		n, hole := w.solid()
+		switch {
+		case w.hole:
+			n = 0
+			for own := min(int64(len(w.data)), to-w.off); int64(n) < own && w.data[n] == 0; n++ {
+			}
+			w.hole = n == len(w.data) || w.data[n] == 0
+			w.take(n)
+			w.lost += max(0, min(int64(n), w.off-w.from))
+		case n == 0:
+			w.hole, w.inside = true, false
+		case !w.inside:
+			return true
+		default:
+			if i := bytes.IndexByte(w.data[:n], '\n'); i >= 0 {
+				n, w.inside = i+1, false
+			} else if !hole && w.err == nil {
+				n = len(bytes.TrimRight(w.data, "\x00")) // a hole may begin there
+			}
+			w.take(n)
+			if n == 0 && !w.more(to) {
+				return false
+			}
+		}
+	}
+	return false
+}
+
+// lines returns the next lines that begin before to, as many as there are at hand, and
+// none at the end. One that is longer than MaxLine comes alone and cut. They are valid
+// until the next call.
+func (w *window) lines(to int64) (lines []byte, cut bool) {
+	for w.pass(to) {
+		n, hole := w.solid()
+		own := int(min(int64(n), to-w.off))
+		if i := bytes.IndexByte(w.data[own-1:n], '\n'); i >= 0 {
+			return w.take(own + i), false
+		}
+		if hole {
+			return w.take(n), false
+		}
+		if i := bytes.LastIndexByte(w.data[:own], '\n'); i >= 0 {
+			return w.take(i + 1), false
+		}
+		if !w.more(to) {
+			if w.err != nil {
+				return w.take(n), false
+			}
+			w.inside = true
+			return w.take(len(bytes.TrimRight(w.data, "\x00"))), true
+		}
+	}
+	return nil, false
+}
+
+// done reports that the source is at its end.
+func (w *window) done() bool { return w.err != nil && len(w.data) == 0 }
+
+// rest is the source from here on.
+func (w *window) rest() io.Reader { return io.MultiReader(bytes.NewReader(w.data), w.src) }
 
 func isUTF16(head []byte) bool {
 	return utf16Order(head) != 0 || bytes.HasPrefix(head, []byte{0xFF, 0xFE}) || bytes.HasPrefix(head, []byte{0xFE, 0xFF})
 }
 
+// fill takes the lines of a window that begin before to, and parses those that can matter.
+func (b *block) fill(w *window, to int64, p *parser) {
+	b.text, b.hits, b.own, b.lines, b.bytes, b.cut, b.err = b.text[:0], b.hits[:0], 0, 0, 0, 0, nil
+	clear(b.said[:])
+	b.busy = -1
+	for {
+		lines, cut := w.lines(to)
+		if len(lines) == 0 {
+			break
+		}
+		if cut {
+			b.cut++
+		}
+		b.find(lines)
+		b.bytes += int64(len(lines))
+	}
+	b.lost, w.lost = w.lost, 0
+	b.bytes += b.lost
+	if !errors.Is(w.err, io.EOF) {
+		b.err = w.err
+	}
+	b.parse(p)
+}
+
+// maxParsed bounds the records of a block that are parsed beforehand: in a block of
+// a real log there are hundreds, in one that somebody made to do harm a million.
+const maxParsed = 1 << 12
+
 // parse reads the hits that are records by themselves.
 func (b *block) parse(p *parser) {
-	b.recs = slices.Grow(b.recs[:0], len(b.hits))[:len(b.hits)]
-	for i, h := range b.hits {
-		rec := &b.recs[i]
+	b.recs = b.recs[:0]
+	for i := range b.hits {
+		h := &b.hits[i]
+		if h.like >= 0 {
+			continue
+		}
+		if len(b.recs) == maxParsed {
+			break
+		}
+		b.recs = slices.Grow(b.recs, 1)[:len(b.recs)+1]
+		rec := &b.recs[h.rec]
 		*rec = Record{Fields: rec.Fields[:0]}
-		rec.Loose = !p.parse(toUTF8(trimLine(b.buf[h.from:h.to])), rec) || rec.Continued
+		rec.Loose = !p.parse(b.line(h), rec) || rec.Continued
+		rec.Said()
 	}
 }
 
-// deliver hands the hits of a block on and counts its lines.
+// line is the line of a hit.
+func (b *block) line(h *sparseHit) []byte { return toUTF8(trimLine(b.text[h.from:h.to])) }
+
+// deliver hands the hits of a block on and counts its lines. rec is the record that
+// lines which continue one inherit from.
 func (b *block) deliver(p *parser, rec *Record, st *Stats, fn func(*Record) error) error {
-	for i, h := range b.hits {
+	var last *Record
+	inherit := func() {
+		if last != nil {
+			*rec = *last
+			p.inherit(rec)
+		}
+	}
+	for i := range b.hits {
+		h := &b.hits[i]
+		own := h
+		if h.like >= 0 {
+			own = &b.hits[h.like]
+			copy(b.text[own.from:], b.text[h.from:h.to])
+		}
+		var until time.Time
+		if h.repeats > 0 {
+			until, _, _ = dateTime(b.text[h.until:][:stampLen])
+		}
 		var err error
-		if r := &b.recs[i]; r.Loose {
-			rec.Repeats = h.repeats
-			err = deliver(p, toUTF8(trimLine(b.buf[h.from:h.to])), st.Lines+h.line, rec, st, fn)
+		if int(own.rec) < len(b.recs) && !b.recs[own.rec].Loose {
+			last = &b.recs[own.rec]
+			if h.like >= 0 {
+				last.Time, _, _ = dateTime(b.text[h.from:h.to])
+			}
+			last.Line, last.Repeats, last.Until = st.Lines+int(h.line), int(h.repeats), until
+			err = p.hand(last, st, fn)
 		} else {
-			r.Line, r.Repeats = st.Lines+h.line, h.repeats
-			*rec = *r
-			err = p.hand(rec, st, fn)
+			inherit()
+			last = nil
+			rec.Repeats, rec.Until = int(h.repeats), until
+			err = deliver(p, b.line(own), st.Lines+int(h.line), rec, st, fn)
 		}
 		if err != nil {
 			return err
 		}
 	}
+	inherit()
+	st.Bytes += b.bytes
 	st.Lines += b.lines
 	st.Skipped += b.lines - len(b.hits)
-	if b.cut {
-		st.Cut++
-	}
+	st.Cut += b.cut
 	st.Lost += b.lost
 	return nil
 }
@@ -248,270 +441,205 @@ func lineStart(src io.ReaderAt, off int64) (int64, error) {
 	}
 }
 
-// fill reads the block, the lines that begin in [from, to), and finds and parses its hits.
-func (b *block) fill(src io.ReaderAt, file *mapper, from, to int64, p *parser) {
-	b.hits, b.lines, b.bytes, b.lost, b.err, b.cut = b.hits[:0], 0, 0, 0, nil, false
-	lead := min(from, holeLeast) // what stands before tells whether a line begins at the very start
-	end := int(to - from + lead)
-	if b.buf, b.unmap = file.view(from-lead, to+MaxLine); b.buf == nil {
-		if b.err = b.read(src, from-lead, end); b.err != nil {
-			return
-		}
-	}
-	// A mapped file that shrinks while it is read faults; that must end the scan,
-	// not the program.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if recover() != nil {
-			b.err, b.hits = errors.New("the file changed while it was read"), b.hits[:0]
-		}
-	}()
-	if end = min(end, len(b.buf)); end == 0 {
-		return
-	}
-	b.tear(int(lead), end)
-	start := int(lead)
-	if lead > 0 {
-		start = b.lineFrom(start, end)
-	}
-	if start >= end {
-		return // inside a line that began earlier
-	}
-	stop := b.lineFrom(end, len(b.buf))
-	b.cut = stop == len(b.buf) && stop >= end+MaxLine && b.buf[stop-1] != 0
-	b.find(start, stop)
-	b.parse(p)
-	b.bytes = int64(stop - start)
-}
-
-// tear looks for holes in the block, whose own bytes are buf[from:to].
-func (b *block) tear(from, to int) {
-	if b.torn = bytes.IndexByte(b.buf, 0) >= 0; b.torn {
-		b.lost = lostIn(b.buf, from, to)
-	} else {
-		b.lost = 0
-	}
-}
-
-// lineFrom returns where the first line begins at or after at, not after limit: behind
-// the end of a line or behind a hole.
-func (b *block) lineFrom(at, limit int) int {
-	next := limit
-	if i := bytes.IndexByte(b.buf[at-1:limit], '\n'); i >= 0 {
-		next = at + i
-	}
-	if !b.torn {
-		return next
-	}
-	for from := max(0, at-holeLeast); ; {
-		hole := bytes.Index(b.buf[from:next], zeros[:])
-		if hole < 0 {
-			return next
-		}
-		from += hole + holeLeast
-		for from < next && b.buf[from] == 0 {
-			from++
-		}
-		if from >= at {
-			return from
-		}
-	}
-}
-
-// zeros begin a hole.
-var zeros [holeLeast]byte
-
-// release gives the block's memory back.
-func (b *block) release() {
-	if b.unmap != nil {
-		b.unmap()
-	}
-	b.buf, b.unmap = nil, nil
-}
-
-// read reads n bytes at off and on to the end of the line they end in.
-func (b *block) read(src io.ReaderAt, off int64, n int) error {
-	b.own = slices.Grow(b.own[:0], n+sparseExtra)[:n+sparseExtra]
-	m, err := src.ReadAt(b.own, off)
-	b.own = b.own[:m]
-	for err == nil && bytes.IndexByte(b.own[n-1:], '\n') < 0 && len(b.own) < n+MaxLine {
-		at := len(b.own)
-		b.own = slices.Grow(b.own, 4*sparseExtra)[:at+4*sparseExtra]
-		m, err = src.ReadAt(b.own[at:], off+int64(at))
-		b.own = b.own[:at+m]
-	}
-	b.buf = b.own
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
-}
-
 // Columns of the header that parseServicing reads.
 const (
+	stampLen        = 19 // "2031-02-03 04:05:06"
+	tenMinutes      = 15 // the part of it, "2031-02-03 04:0", that stands for so long
 	levelColumn     = 21 // "2031-02-03 04:05:06, Error"
 	componentColumn = 43
 	textColumn      = 50
+	headLen         = textColumn + 9 // with the number that CSI gives its lines, "000001ca [SR] ..."
 )
 
-// saidLine is a line of the block by the hash of what it says.
-type saidLine struct {
-	hash uint64
-	hit  int32 // its index among the hits, plus one; 0: an empty slot
-}
-
-// saidSlots is how many different lines of a block are told apart; more than
-// that and a repeated line is delivered again, which costs time and no truth.
-const saidSlots = 1 << 11
-
-// find collects the lines of buf[start:stop] that can matter.
-func (b *block) find(start, stop int) {
-	clear(b.said[:])
-	buf := b.buf[:stop]
-	code := nextCode(buf, start)
-	n := 0
-	var stamp []byte // of the line "Verifying 100 components" that is the last that a report is made of
-	for at := start; at < stop; {
-		end := bytes.IndexByte(buf[at:], '\n')
-		if end < 0 {
-			end = stop
-		} else {
-			end += at + 1
+// find collects the lines that can matter.
+func (b *block) find(lines []byte) {
+	code := nextCode(lines, 0)
+	for at := 0; at < len(lines); {
+		end := len(lines)
+		if i := bytes.IndexByte(lines[at:], '\n'); i >= 0 {
+			end = at + i + 1
 		}
-		if b.torn {
-			end = b.lineFrom(at+1, end)
-			if len(bytes.TrimLeft(buf[at:end], "\x00")) == 0 {
-				at = end
-				continue
-			}
+		b.lines++
+		line := lines[at:end]
+		coded := code < end
+		if coded {
+			code = nextCode(lines, end)
 		}
-		n++
-		line := buf[at:end]
-		headed := len(line) > textColumn+16 && line[levelColumn-2] == ','
-		switch {
-		case code < end:
-			b.hit(n, at, end, headed && !storeReport(line))
-			code = nextCode(buf, end)
-		case headed:
-			if storeReport(line) { // of two reports that say the same each counts
-				if !verifying(line) {
-					b.hit(n, at, end, false)
-					stamp = nil
-				} else if now := line[:tenMinutes]; !bytes.Equal(now, stamp) {
-					b.hit(n, at, end, false)
-					stamp = now
-				}
-			} else if line[levelColumn] != 'I' || telling(line) {
-				b.hit(n, at, end, true)
-			}
-		case line[0] == '(' || bytes.HasPrefix(line, []byte("Total ")):
-			b.hit(n, at, end, false)
+		if len(line) > textColumn+16 && line[levelColumn-2] == ',' {
+			b.record(line, coded)
+		} else if coded || line[0] == '(' && len(line) > len("(p)\tCSI ") || bytes.HasPrefix(line, []byte("Total ")) {
+			b.add(line)
 		}
 		at = end
 	}
-	b.lines = n
 }
 
-// lostIn counts the bytes of holes in buf[from:to]; what stands around it tells whether
-// NULs at its edges are a part of one.
-func lostIn(buf []byte, from, to int) (lost int64) {
-	for at := 0; at < len(buf); {
-		i := bytes.Index(buf[at:], zeros[:])
-		if i < 0 {
-			break
-		}
-		begin := at + i
-		for at = begin; at < len(buf) && buf[at] == 0; at++ {
-		}
-		lost += int64(max(0, min(at, to)-max(begin, from)))
+// record takes a line that has a header.
+func (b *block) record(line []byte, coded bool) {
+	s := sortOf(line)
+	switch {
+	case s == ordinary && !coded && line[levelColumn] == 'I':
+		return
+	case s == verifying && b.busy >= 0 && bytes.Equal(line[:tenMinutes], b.text[b.hits[b.busy].from:][:tenMinutes]):
+		b.count(b.busy, line)
+		return
 	}
-	return lost
+	sum := said(line)
+	slot := &b.said[sum%saidSlots]
+	if slot.hit > 0 && slot.sum != sum {
+		slot = &b.said[sum>>32%saidSlots]
+	}
+	switch {
+	case slot.hit == 0 || slot.sum != sum:
+		b.add(line)
+		*slot = saidLine{sum, int32(len(b.hits))}
+	case s >= report: // of two that say the same each counts
+		b.hits = append(b.hits, sparseHit{line: int32(b.lines), from: int32(len(b.text)), to: int32(len(b.text) + headLen), like: slot.hit - 1})
+		b.text = append(b.text, line[:headLen]...)
+	default:
+		b.count(slot.hit-1, line)
+	}
+	switch s {
+	case verifying:
+		b.busy = int32(len(b.hits) - 1)
+	case report:
+		b.busy = -1
+	}
 }
 
-// hit adds a line, or counts it with the line of this block that said the same
-// before, time and sequence number left out.
-func (b *block) hit(n, at, end int, headed bool) {
-	h := sparseHit{n, at, min(end, at+MaxLine), 0}
-	if headed {
-		text := b.buf[at+textColumn : h.to]
-		if text[8] == ' ' { // "000001ca [SR] ..."
-			text = text[9:]
-		}
-		sum := maphash.Bytes(lineSeed, text) ^ uint64(b.buf[at+levelColumn])
-		slot := &b.said[sum%saidSlots]
-		switch {
-		case slot.hit == 0:
-			*slot = saidLine{sum, int32(len(b.hits) + 1)}
-		case slot.hash == sum:
-			b.hits[slot.hit-1].repeats++
-			return
-		}
+// count counts a line with a hit that said the same.
+func (b *block) count(hit int32, line []byte) {
+	h := &b.hits[hit]
+	if h.repeats++; h.repeats == 1 {
+		h.until = int32(len(b.text))
+		b.text = append(b.text, line[:stampLen]...)
+	} else {
+		copy(b.text[h.until:], line[:stampLen])
 	}
-	b.hits = append(b.hits, h)
 }
 
-// lineSeed only makes hashes of lines hard to foresee.
-var lineSeed = maphash.MakeSeed()
-
-// telling recognises the ordinary lines that frame a session or report a repair.
-func telling(line []byte) bool {
-	if line[componentColumn+1] == 'S' { // CSI    00000006 [SR] Cannot repair
-		return line[textColumn+9] == '[' && line[textColumn+10] == 'S' && (line[textColumn+14] == 'C' || line[textColumn+14] == 'R')
-	}
-	switch text := line[textColumn:]; text[0] {
-	case 'E':
-		return text[1] == 'x' && text[4] == ':' && bytes.HasPrefix(text, []byte("Exec: Processing complete"))
-	case 'S':
-		return text[1] == 'e' && text[2] == 's' && text[3] == 's' || bytes.HasPrefix(text, []byte("Startup: restart"))
-	case 'L':
-		return bytes.HasPrefix(text, []byte("Loaded Servicing Stack"))
-	}
-	return false
+// add adds a line that is not known.
+func (b *block) add(line []byte) {
+	from := int32(len(b.text))
+	b.text = append(b.text, line...)
+	b.hits = append(b.hits, sparseHit{line: int32(b.lines), from: from, to: int32(len(b.text)), rec: b.own, like: -1})
+	b.own++
 }
 
-// storeReport recognises the lines of which a [StoreReader] makes reports: those of
-// RestoreHealth with their frame, and those of sfc but for two that it writes for every
-// hundred components.
-func storeReport(line []byte) bool {
+// saidLine is a line of the block by the hash of what it says.
+type saidLine struct {
+	sum uint64
+	hit int32 // its index among the hits, plus one; 0: an empty slot
+}
+
+// saidSlots is how many different lines of a block are told apart, each of which has
+// two places; more than that and a line is taken for a new one, which costs time and no truth.
+const saidSlots = 1 << 11
+
+// said is the hash of what a line says, time and sequence number left out.
+func said(line []byte) uint64 {
+	text := line[textColumn:]
+	if text[8] == ' ' {
+		text = text[9:]
+	}
+	return maphash.Bytes(lineSeed, text) ^ uint64(line[levelColumn])<<8 ^ uint64(line[componentColumn+1])
+}
+
+// sort tells what a line that has a header is to a diagnosis.
+type sort uint8
+
+const (
+	ordinary  sort = iota // nothing, unless it is an error or holds a code
+	telling               // it frames a session
+	report                // a StoreReader makes reports of it
+	verifying             // and of this: sfc is at work, which it says a thousand times a run; that it still is so is worth knowing every ten minutes
+)
+
+func sortOf(line []byte) sort {
 	text := line[textColumn:]
 	if line[componentColumn+1] == 'S' { // CSI
-		if text[8] == '@' {
-			return bytes.Contains(text[:min(len(text), 100)], detected)
+		switch {
+		case text[8] == '@':
+			if bytes.Contains(text[:min(len(text), 100)], detected) {
+				return report
+			}
+		case text[8] == ' ' && text[9] == '[' && text[10] == 'S':
+			return sortOfSFC(text[14:])
 		}
-		if text[9] != '[' || text[10] != 'S' || text[8] != ' ' {
-			return false
-		}
-		said := text[14:]
-		return !bytes.HasPrefix(said, []byte("B")) && !bytes.HasPrefix(said, []byte("Verify c"))
+		return ordinary
 	}
+	begins := func(with []byte) bool { return bytes.HasPrefix(text, with) }
 	switch text[0] {
 	case '(':
-		return text[2] == ')' || text[4] == ')'
+		if text[2] == ')' || text[4] == ')' {
+			return report
+		}
 	case 'C':
-		return bytes.HasPrefix(text, readiness)
+		if begins(readiness) {
+			return report
+		}
 	case 'E':
-		return text[1] == 'x' && (bytes.HasPrefix(text, addSource) || bytes.HasPrefix(text, localOnly) || bytes.HasPrefix(text, repairEnded) || bytes.HasPrefix(text, []byte("Exec: Session processing started")))
+		switch {
+		case text[1] != 'x':
+		case begins(addSource), begins(localOnly), begins(repairEnded), begins(sessionBegun):
+			return report
+		case begins(sessionEnded):
+			return telling
+		}
+	case 'L':
+		if begins(stackLoaded) {
+			return telling
+		}
 	case 'M':
-		return bytes.HasPrefix(text, []byte("Mark store corruption"))
+		if begins(markedCorrupt) {
+			return report
+		}
 	case 'O':
-		return bytes.HasPrefix(text, []byte("Operation"))
+		if begins(operation) {
+			return report
+		}
 	case 'R':
-		return bytes.HasPrefix(text, noReplacement) || bytes.HasPrefix(text, addMissing)
+		if begins(noReplacement) || begins(addMissing) {
+			return report
+		}
 	case 'S':
-		return bytes.HasPrefix(text, []byte("Store corruption"))
+		switch {
+		case begins(storeCorrupt):
+			return report
+		case begins(session), begins(restarted):
+			return telling
+		}
 	case 'T':
-		return bytes.HasPrefix(text, []byte("Total "))
+		if begins(total) {
+			return report
+		}
 	}
-	return false
+	return ordinary
 }
 
-// tenMinutes is the part of a line's time, "2024-07-25 02:0", that stands for so long.
-const tenMinutes = 15
+// The beginnings of lines that no one but the sparse scan asks for.
+var (
+	sessionBegun  = []byte("Exec: Session processing started")
+	sessionEnded  = []byte("Exec: Processing complete")
+	stackLoaded   = []byte("Loaded Servicing Stack")
+	markedCorrupt = []byte("Mark store corruption")
+	operation     = []byte("Operation")
+	storeCorrupt  = []byte("Store corruption")
+	session       = []byte("Sess")
+	restarted     = []byte("Startup: restart")
+	total         = []byte("Total ")
+)
 
-// verifying recognises "[SR] Verifying 100 components", which sfc writes a thousand
-// times a run: that it still verifies is worth knowing every ten minutes.
-func verifying(line []byte) bool {
-	return line[componentColumn+1] == 'S' && bytes.HasPrefix(line[textColumn+14:], []byte("Verifying "))
+// sortOfSFC sorts what stands behind "[SR] ".
+func sortOfSFC(said []byte) sort {
+	begins := func(with string) bool { return len(said) >= len(with) && string(said[:len(with)]) == with }
+	switch {
+	case begins("Be"), begins("Verify c"): // Beginning Verify and Repair transaction, and its end
+		return ordinary
+	case begins("Verifying "):
+		return verifying
+	}
+	return report
 }
 
 // nextCode returns where the next "0x8" begins at or after from, or the end.

@@ -106,20 +106,28 @@ type StoreReader struct {
 	mending bool // sfc has checked everything, and repairs
 
 	// sfc says of each file two or three times what it cannot do, in each of its runs.
-	lines map[uint64]saidFault // what a line says, by its hash
-	about map[uint64]int       // and in this run the index of its fault, by the line and by what it names; past the last: counted in More
+	run   int                  // counts them
+	lines map[uint64]*sfcLine  // what its lines say, by their number
+	names map[uint64]*sfcFault // what they name, by its hash
 	last  int                  // the fault of the line before, -1 if it was of none
-	seed  maphash.Seed
+	owner struct {             // what the last line says that names a package
+		said    uint64
+		pkg, kb string
+	}
 }
 
-// saidFault is what a line of sfc says. Without a Kind it is of no file.
-type saidFault struct {
+// sfcLine is what a line of sfc says of a file. Without a Kind it is of none.
+type sfcLine struct {
 	StoreFault
-	whole, short uint64 // hashes of what it names: all of it, and the file and version of a component alone
+	whole, short *sfcFault // by all that it names, and by the file and the version of a component alone
+	sfcFault
 }
+
+// sfcFault is the index of a fault in a run; past the last: counted in More.
+type sfcFault struct{ run, fault int }
 
 // maxLines bounds the lines of sfc that are known again.
-const maxLines = 4096
+const maxLines = 8192
 
 // Log returns what was read so far.
 func (r *StoreReader) Log() StoreLog {
@@ -137,7 +145,6 @@ func (r *StoreReader) Log() StoreLog {
 
 var (
 	srMark        = []byte("[SR] ")
-	cannotRepair  = []byte("Cannot repair member file ")
 	repairSession = []byte("Store Corruption Detect/Repair)")
 	readiness     = []byte("Checking System Update Readiness")
 	addSource     = []byte("Exec: Addsource called")
@@ -566,105 +573,136 @@ func bounded(s string) string {
 
 // systemFiles reads a line of sfc; text is what follows the mark.
 func (r *StoreReader) systemFiles(rec *Record, text []byte) {
-	has := func(begin string) bool { return bytes.HasPrefix(text, []byte(begin)) }
-	verifying := has("Verifying ")
+	has := func(begin string) bool { return len(text) >= len(begin) && string(text[:len(begin)]) == begin }
 	switch {
-	case verifying && (r.mending || r.sfc.Line != 0 && rec.Time.Sub(r.sfc.End) > longPause):
+	case text[0] == 'V' && has("Verifying ") && (r.mending || r.sfc.Line != 0 && rec.Time.Sub(r.sfc.End) > longPause):
 		r.closeFiles()
-	case has("Repairing ") && bytes.HasSuffix(text, []byte("components")):
+	case text[0] == 'R' && has("Repairing ") && bytes.HasSuffix(text, []byte("components")):
 		r.mending = true
 	}
 	if r.sfc.Line == 0 {
 		r.sfc = StoreCheck{By: StoreBySFC, Begin: rec.Time, Line: rec.Line}
 	}
 	c := &r.sfc
-	c.End = later(c.End, rec.Time)
-	switch {
-	case verifying:
-	case bytes.HasPrefix(text, cannotRepair):
-		r.told(text, rec.Line, false, memberFault)
-	case has("Repaired file "):
-		r.told(text, rec.Line, true, func(t []byte) StoreFault { return fileFault(srPath(t, "Repaired file ", " by copying")) })
-	case has("Unable to repair "):
-		r.told(text, rec.Line, false, func(t []byte) StoreFault { return fileFault(srPath(t, "Unable to repair ", "\x00")) })
-	case has("Could not reproject corrupted file "):
-		r.told(text, rec.Line, false, func(t []byte) StoreFault { return fileFault(srPath(t, "Could not reproject corrupted file ", ";")) })
-	case has("Repairing file "), has("Repairing corrupted file "):
-		r.told(text, rec.Line, true, func(t []byte) StoreFault {
-			_, t, _ = bytes.Cut(t, []byte("file "))
-			return fileFault(srPath(t, "", " from store"))
-		})
-	case has("This component was referenced by "):
-		if i := r.last; i >= 0 && i < len(c.Faults) && c.Faults[i].Package == "" {
-			f := &c.Faults[i]
-			f.Package = packageIdentity(text)
-			f.KB = kbOf(f.Package)
+	c.End = later(later(c.End, rec.Time), rec.Until)
+	switch text[0] {
+	case 'C':
+		switch {
+		case has("Cannot repair member file "):
+			r.told(rec, text, false, memberFault)
+		case has("Could not reproject corrupted file "):
+			r.told(rec, text, false, func(t []byte) StoreFault { return fileFault(srPath(t, "Could not reproject corrupted file ", ";")) })
+		case has("Cannot commit interactively"):
+			c.Restart = true // what is in use is put in place at the next start
 		}
-	case has("Cannot commit interactively"), has("Unable to complete Verify and Repair transaction"):
-		c.Restart = true // what is in use is put in place at the next start
-	case has("Repair complete"):
-		c.Whole = true
-	case has("Verify and Repair Transaction completed"):
-		c.Whole, c.Repair = true, true
+	case 'R':
+		switch {
+		case has("Repaired file "):
+			r.told(rec, text, true, func(t []byte) StoreFault { return fileFault(srPath(t, "Repaired file ", " by copying")) })
+			c.Repair = true
+		case has("Repairing file "), has("Repairing corrupted file "):
+			r.told(rec, text, true, func(t []byte) StoreFault {
+				_, t, _ = bytes.Cut(t, []byte("file "))
+				return fileFault(srPath(t, "", " from store"))
+			})
+			c.Repair = true
+		case has("Repair complete"):
+			c.Whole = true
+		}
+	case 'T':
+		if i := r.last; i >= 0 && i < len(c.Faults) && c.Faults[i].Package == "" && has("This component was referenced by ") {
+			if o := &r.owner; o.said != rec.Said() {
+				o.said, o.pkg = rec.Said(), packageIdentity(text)
+				o.kb = kbOf(o.pkg)
+			}
+			c.Faults[i].Package, c.Faults[i].KB = r.owner.pkg, r.owner.kb
+		}
+	case 'U':
+		switch {
+		case has("Unable to repair "):
+			r.told(rec, text, false, func(t []byte) StoreFault { return fileFault(srPath(t, "Unable to repair ", "\x00")) })
+		case has("Unable to complete Verify and Repair transaction"):
+			c.Restart = true
+		}
+	case 'V':
+		if has("Verify and Repair Transaction completed") {
+			c.Whole, c.Repair = true, true
+		}
 	}
-	c.Repair = c.Repair || has("Repaired file ") || has("Repairing file ") || has("Repairing corrupted file ")
 }
 
 // told takes what a line says of a file, and reads it only if it is not known.
-func (r *StoreReader) told(text []byte, line int, fixed bool, read func([]byte) StoreFault) {
-	if r.lines == nil {
-		r.lines, r.seed = map[uint64]saidFault{}, maphash.MakeSeed()
+func (r *StoreReader) told(rec *Record, text []byte, fixed bool, read func([]byte) StoreFault) {
+	s := r.lines[rec.Said()]
+	if s == nil {
+		s = r.newLine(rec.Said(), read(text))
 	}
-	if r.about == nil {
-		r.about = map[uint64]int{}
-	}
-	key, c := maphash.Bytes(r.seed, text), &r.sfc
-	settled := !bytes.HasPrefix(text, cannotRepair)
-	i, known := r.about[key]
-	if !known {
-		f, ok := r.lines[key]
-		if !ok {
-			if f = r.said(read(text)); len(r.lines) < maxLines {
-				r.lines[key] = f
-			}
-		}
-		if f.Kind == "" {
-			r.last = -1
-			return
-		}
-		i, known = r.about[f.whole]
-		if short, ok := r.about[f.short]; ok && settled && f.Kind == FaultPayload { // the store's own copy, which sfc named in short before
-			i, known = short, true
-		}
-		if !known {
-			f.Line, f.Fixed = line, fixed
-			i = c.add(f.StoreFault)
-		}
-		if i < maxFaults {
-			r.about[f.whole] = i
-			if _, ok := r.about[f.short]; !ok && f.Kind == FaultPayload {
-				r.about[f.short] = i
-			}
-		}
-		if len(r.about) < maxLines {
-			r.about[key] = i
-		}
-	}
-	if r.last = i; i >= len(c.Faults) {
+	if s.Kind == "" {
+		r.last = -1
 		return
 	}
-	f := &c.Faults[i]
+	c := &r.sfc
+	settled := text[0] != 'C' || text[1] != 'a' // not one that cannot be repaired so far
+	if s.run != r.run {
+		s.sfcFault = sfcFault{r.run, r.faultOf(s, settled, rec.Line, fixed)}
+	}
+	if r.last = s.fault; s.fault >= len(c.Faults) {
+		return
+	}
+	f := &c.Faults[s.fault]
 	if f.Fixed = fixed; settled && f.Kind == FaultPayload {
 		f.NoSource = !fixed
 	}
 }
 
-// said makes the hashes of what a fault names, whatever the letters' case.
-func (r *StoreReader) said(f StoreFault) saidFault {
-	sum := func(parts ...string) uint64 {
-		return maphash.String(r.seed, strings.ToLower(strings.Join(parts, "\x00")))
+// faultOf returns the index of the fault in this run that a line is of.
+func (r *StoreReader) faultOf(s *sfcLine, settled bool, line int, fixed bool) int {
+	i := -1
+	switch {
+	case s.short.run == r.run && settled && s.Kind == FaultPayload: // the store's own copy, which sfc named in short before
+		i = s.short.fault
+	case s.whole.run == r.run:
+		i = s.whole.fault
+	default:
+		f := s.StoreFault
+		f.Line, f.Fixed = line, fixed
+		i = r.sfc.add(f)
 	}
-	return saidFault{StoreFault: f, whole: sum("whole", f.Kind, f.File, f.Component, f.Version), short: sum("short", f.File, f.Version)}
+	if i < maxFaults {
+		*s.whole = sfcFault{r.run, i}
+		if s.short.run != r.run && s.Kind == FaultPayload {
+			*s.short = sfcFault{r.run, i}
+		}
+	}
+	return i
+}
+
+// newLine remembers what a line says of a file.
+func (r *StoreReader) newLine(said uint64, f StoreFault) *sfcLine {
+	if r.lines == nil {
+		r.lines, r.names = map[uint64]*sfcLine{}, map[uint64]*sfcFault{}
+	}
+	s := &sfcLine{
+		StoreFault: f, sfcFault: sfcFault{run: -1},
+		whole: r.name("whole", f.Kind, f.File, f.Component, f.Version), short: r.name("short", f.File, f.Version),
+	}
+	if len(r.lines) < maxLines {
+		r.lines[said] = s
+	}
+	return s
+}
+
+// name is what stands under a name, whatever the letters' case.
+func (r *StoreReader) name(parts ...string) *sfcFault {
+	sum := maphash.String(lineSeed, strings.ToLower(strings.Join(parts, "\x00")))
+	f := r.names[sum]
+	if f == nil {
+		f = &sfcFault{run: -1}
+		if len(r.names) < maxLines {
+			r.names[sum] = f
+		}
+	}
+	return f
 }
 
 // longPause between two lines of sfc says that the later belongs to another run: one
@@ -673,7 +711,12 @@ const longPause = 45 * time.Minute
 
 func (r *StoreReader) closeFiles() {
 	r.keep(r.sfc.counted())
-	r.sfc, r.mending, r.about, r.last = StoreCheck{}, false, nil, -1
+	r.sfc, r.mending, r.last = StoreCheck{}, false, -1
+	r.run++
+	if len(r.lines) > maxLines/2 || len(r.names) > maxLines/2 {
+		clear(r.lines)
+		clear(r.names)
+	}
 }
 
 // counted counts the faults of a run of sfc, which has no summary.

@@ -287,12 +287,14 @@ func deliver(p *parser, line []byte, number int, rec *Record, st *Stats, fn func
 		return nil
 	}
 	rec.Line, rec.Continued, rec.Loose = number, false, false
-	rec.Code, rec.ID, rec.Fields = 0, 0, rec.Fields[:0]
+	rec.Code, rec.ID, rec.Fields, rec.said = 0, 0, rec.Fields[:0], 0
 	if !p.parse(line, rec) {
-		*rec = Record{Line: number, Text: line, Code: failingCode(line), Loose: true, Repeats: rec.Repeats}
+		*rec = Record{Line: number, Text: line, Code: failingCode(line), Loose: true, Repeats: rec.Repeats, Until: rec.Until}
 		st.Unread++
 	}
-	return p.hand(rec, st, fn)
+	err := p.hand(rec, st, fn)
+	p.inherit(rec)
+	return err
 }
 
 // hand counts a record that was parsed and hands it on.
@@ -303,12 +305,14 @@ func (p *parser) hand(rec *Record, st *Stats, fn func(*Record) error) error {
 	if isUndecoded(rec.Text) {
 		st.Undecoded++
 	}
-	err := fn(rec)
+	return fn(rec)
+}
+
+// inherit keeps the component of a record for the lines that continue it, when the
+// buffer it was read from has long been filled with others.
+func (p *parser) inherit(rec *Record) {
 	if !rec.Continued {
-		// The lines that continue this record inherit its component, when the
-		// buffer it was read from has long been filled with others.
 		p.component = append(p.component[:0], rec.Component...)
 		rec.Component = p.component
 	}
-	return err
 }

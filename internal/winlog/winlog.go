@@ -15,6 +15,7 @@ package winlog
 
 import (
 	"context"
+	"hash/maphash"
 	"io"
 	"time"
 
@@ -86,7 +87,27 @@ type Record struct {
 	Continued bool          // further line of the record before it: Time, Level and Component are inherited
 	Loose     bool          // no layout of the format fits: Text is the whole line
 	Repeats   int           // further lines nearby that say the same and are not delivered; sparse scans only
+	Until     time.Time     // of the last of these, if there are any
+
+	said uint64 // see Said
 }
+
+// Said returns a number for what a record of a servicing log says: two that differ
+// only in their time and in the number that CSI gives its lines, "000001ca [SR] ...",
+// have the same. It holds for this process.
+func (r *Record) Said() uint64 {
+	if r.said == 0 {
+		text := r.Text
+		if len(text) > 9 && text[8] == ' ' && string(r.Component) == "CSI" {
+			text = text[9:]
+		}
+		r.said = maphash.Bytes(lineSeed, text) ^ uint64(r.Level)
+	}
+	return r.said
+}
+
+// lineSeed makes hashes of lines hard to foresee.
+var lineSeed = maphash.MakeSeed()
 
 // Field is a named value of a structured record.
 type Field struct{ Name, Value string }
