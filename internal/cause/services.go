@@ -58,6 +58,7 @@ func SERVICES() []*Cause {
 			},
 			Check: evidence(
 				disabledServices,
+				lostNeeds(false),
 				conclusive("scm-service-disabled", "scm-set-to-disabled"),
 				strong("start-failed-disabled"),
 				conclusive("csi-service-disabled"),
@@ -82,11 +83,13 @@ func SERVICES() []*Cause {
 		{
 			ID: "service-missing", Family: "services", Prior: 1,
 			Stages:   []facts.Stage{facts.StageScan, facts.StageInstall, facts.StageDownload},
-			Remedies: []string{"restore-deleted-service", "restore-renamed-service-files", "run-in-place-upgrade", "remove-orphan-service-key"},
+			Remedies: []string{"restore-deleted-service", "restore-renamed-service-files", "restore-service-start-types", "run-in-place-upgrade", "remove-orphan-service-key"},
 			Check: evidence(
 				absentServices,
+				lostNeeds(true),
 				replacedPaths(Strong),
 				strong("service-does-not-exist"),
+				strong("scm-dependency-missing"),
 				strong("csi-service-absent"),
 				strong("note-service-missing"),
 				strong("scm-binary-missing", "start-failed-binary"),
@@ -185,6 +188,33 @@ func disabledServices(l *look) {
 	}
 	if start, source, known := startType(l, "wuauserv"); known && start != winlog.ServiceDisabled {
 		l.Against(Weak, source, "wuauserv is not disabled")
+	}
+}
+
+// lostNeeds counts what services of updating need in vain, since a program had them need
+// it: a service that was taken away with that program (1075), or is disabled (1068). A
+// code that such a start ends with makes it the reason.
+func lostNeeds(gone bool) rule {
+	return func(l *look) {
+		w, ends := Strong, []codes.HRESULT{0x8007042C}
+		if gone {
+			ends = []codes.HRESULT{0x80070433}
+		}
+		if _, ok := l.hit(ends); ok {
+			w = Conclusive
+		}
+		for _, n := range l.LostNeeds() {
+			switch {
+			case n.Gone != gone:
+				continue
+			case gone:
+				l.For(w, n.Source, "%s needs %s, and there is no such service", n.Service, n.Need)
+			default:
+				l.For(w, n.Source, "%s needs %s, which Windows does not have it need, and which is disabled", n.Service, n.Need)
+			}
+			l.Cure("restore-service-start-types")
+			return
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"iter"
+	"slices"
 	"strings"
 
 	"updoc/internal/host"
@@ -67,6 +68,31 @@ func (f *Facts) readRegistry(ctx context.Context, h host.Reader) {
 			f.services[name] = Fact[host.Service]{State: Present, Value: s, Source: s.Source}
 		case errors.Is(err, host.ErrNotExist):
 			f.services[name] = Fact[host.Service]{State: Absent, Source: s.Source}
+		}
+	}
+	f.readNeeds(ctx, h)
+}
+
+// maxNeeds bounds the services that are asked for because others need them.
+const maxNeeds = 100
+
+// readNeeds asks for what services of updating need and nobody asked for yet: what a
+// program put there may be gone or disabled.
+func (f *Facts) readNeeds(ctx context.Context, h host.Reader) {
+	left := maxNeeds
+	for _, name := range serviceNames {
+		for _, n := range f.Needs(name).Value {
+			low := strings.ToLower(n)
+			if _, asked := f.services[low]; asked || strings.HasPrefix(n, "+") || slices.Contains(serviceNames, low) || left == 0 {
+				continue
+			}
+			left--
+			switch s, err := h.Service(ctx, n); {
+			case err == nil:
+				f.services[low] = Fact[host.Service]{State: Present, Value: s, Source: s.Source}
+			case errors.Is(err, host.ErrNotExist):
+				f.services[low] = Fact[host.Service]{State: Absent, Source: s.Source}
+			}
 		}
 	}
 }

@@ -137,7 +137,10 @@ func (f *Facts) setServices(r *reading, list []winlog.Service) {
 			continue
 		}
 		have := f.services[name].Value
-		v := host.Service{Name: s.Name, State: s.State, Start: s.Start, Exit: s.Exit, Account: cmp.Or(s.Account, have.Account), Binary: cmp.Or(s.Binary, have.Binary), Source: source}
+		v := host.Service{Name: s.Name, State: s.State, Start: s.Start, Exit: s.Exit, Account: cmp.Or(s.Account, have.Account), Binary: cmp.Or(s.Binary, have.Binary), Needs: have.Needs, Source: source}
+		if s.DependsOn != nil {
+			v.Needs = s.DependsOn
+		}
 		if v.State < 0 && have.Name != "" {
 			v.State = have.State
 		}

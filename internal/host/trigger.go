@@ -235,7 +235,7 @@ func Registration(service string, c Change, key func(path string) (Key, error)) 
 // needs is.
 func RegisteredChanges(service string, c Change, key func(path string) (Key, error)) ([]Change, error) {
 	if c.Kind == ServiceNeeds {
-		return needsChanges(service, c.Needs), nil
+		return NeedsChanges(service, c.Needs), nil
 	}
 	return triggerChanges(service, c.Triggers, key)
 }
@@ -301,8 +301,9 @@ func ReadNeeds(service string, key func(path string) (Key, error)) ([]string, er
 // names of each have in a list of both.
 var needsPlaces = [...]struct{ name, mark string }{{"DependOnService", ""}, {"DependOnGroup", "+"}}
 
-// needsChanges are the changes of the registry by which a service needs others.
-func needsChanges(service string, want []string) []Change {
+// NeedsChanges are the changes of the registry by which a service needs others: of the
+// services that it needs, and of the groups.
+func NeedsChanges(service string, want []string) []Change {
 	var out []Change
 	for _, x := range needsPlaces {
 		var list []string

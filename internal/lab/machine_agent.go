@@ -175,10 +175,14 @@ func (m *Machine) need(name string) codes.HRESULT {
 	if err == nil || !errors.As(err, &h) {
 		return 0
 	}
-	reason := map[codes.HRESULT]string{
+	reasons := map[codes.HRESULT]string{
 		eServiceDisabled: "%%1058", eServiceTimeout: "%%1053", eAccessDenied: "%%5", eModuleMissing: "%%126", eServiceMissing: "%%1060",
-	}[h]
-	id, text := 7000, fmt.Sprintf("The %s service failed to start due to the following error: \r\n%s", name, reason)
+	}
+	var needed needError
+	if e := (*needError)(nil); errors.As(err, &e) {
+		needed = *e
+	}
+	id, text := 7000, fmt.Sprintf("The %s service failed to start due to the following error: \r\n%s", name, reasons[h])
 	switch h {
 	case eServiceDisabled:
 		_ = m.event(systemLog, "Microsoft-Windows-DistributedCOM", 10005, "Error", fmt.Sprintf("DCOM got error \"1058\" attempting to start the service %s with arguments \"Unavailable\" in order to run the server:\r\n{E60687F7-01A1-40AA-86AC-DB1CBF673334}", name))
@@ -186,10 +190,21 @@ func (m *Machine) need(name string) codes.HRESULT {
 		text = fmt.Sprintf("The %s service failed to start due to the following error: \r\nAccess is denied.", name)
 	case eServiceTimeout:
 		id, text = 7009, fmt.Sprintf("A timeout was reached (30000 milliseconds) while waiting for the %s service to connect.", name)
+	case eNeedMissing:
+		id, text = 7003, fmt.Sprintf("The %s service depends on the following service: %s. This service might not be installed.", name, needed.need)
+	case eNeedFails:
+		id, text = 7001, fmt.Sprintf("The %s service depends on the %s service which failed to start because of the following error: \r\n%s", name, needed.need, cmp.Or(reasons[codeOf(needed.err)], "%%1068"))
 	case eModuleMissing:
 		id, text = 7023, fmt.Sprintf("The %s service terminated with the following error: \r\nThe specified module could not be found.", name)
 	}
 	_ = m.event(systemLog, "Service Control Manager", id, "Error", text)
+	return h
+}
+
+// codeOf is the code of an error, 0 if it has none.
+func codeOf(err error) codes.HRESULT {
+	var h codes.HRESULT
+	errors.As(err, &h)
 	return h
 }
 

@@ -24,6 +24,8 @@ const (
 	eServiceTimeout  codes.HRESULT = 0x8007041D
 	eServiceDisabled codes.HRESULT = 0x80070422
 	eServiceMissing  codes.HRESULT = 0x80070424
+	eNeedFails       codes.HRESULT = 0x8007042C
+	eNeedMissing     codes.HRESULT = 0x80070433
 	eAccessDenied    codes.HRESULT = 0x80070005
 	eModuleMissing   codes.HRESULT = 0x8007007E
 	eSharing         codes.HRESULT = 0x80070020
@@ -414,11 +416,12 @@ func (m *Machine) begin(s *state, name string, on []string) error {
 	v, _ := r.value(servicesKey+name, "DependOnService")
 	needs, _ := v.Strings()
 	for _, n := range needs {
-		if s.service(n) == nil {
-			continue // drivers and what this machine does not know
-		}
 		if err := m.begin(s, n, append(on, have.Name)); err != nil {
-			return err
+			code := eNeedFails
+			if s.service(n) == nil {
+				code = eNeedMissing
+			}
+			return &needError{code, n, err}
 		}
 	}
 	if dll := r.text(servicesKey+name+`\Parameters`, "ServiceDll"); dll != "" && !m.exists(expand(dll)) {
@@ -427,6 +430,17 @@ func (m *Machine) begin(s *state, name string, on []string) error {
 	have.State = winlog.ServiceRunning
 	return m.started(strings.ToLower(name))
 }
+
+// needError is the error of a service that needs another one in vain.
+type needError struct {
+	code codes.HRESULT
+	need string
+	err  error // of that one
+}
+
+func (e *needError) Error() string { return fmt.Sprintf("%v: it needs %s: %v", e.code, e.need, e.err) }
+
+func (e *needError) Unwrap() []error { return []error{e.code, e.err} }
 
 // mayStart reports whether a descriptor lets SYSTEM start its service: RP is the
 // right to. learn.microsoft.com: "Service Security and Access Rights".

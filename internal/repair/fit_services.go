@@ -198,7 +198,8 @@ func (f *fit) restartPending() bool {
 	return false
 }
 
-// fitStartTypes puts back what was disabled. Other start types are left alone:
+// fitStartTypes puts back what was disabled, and has services need what Windows has them
+// need. Other start types are left alone:
 // BITS and TrustedInstaller change theirs by themselves, and a service that is
 // started on demand instead of automatically still serves.
 func fitStartTypes(f *fit) {
@@ -208,7 +209,7 @@ func fitStartTypes(f *fit) {
 	}
 	_, held := f.Mark("trustedinstaller-start-by-policy")
 	table, _ := shippedServices()
-	known := false
+	known := len(f.LostNeeds()) > 0
 	var run, later []string
 	for _, s := range table {
 		now, want := f.startType(s.name), f.shipped(s)
@@ -232,6 +233,7 @@ func fitStartTypes(f *fit) {
 			run = append(run, s.name)
 		}
 	}
+	run, later = f.setNeeds(table, run, later)
 	for _, name := range run {
 		f.do(host.Change{Kind: host.ServiceRun, Path: name})
 	}
@@ -245,6 +247,45 @@ func fitStartTypes(f *fit) {
 	default:
 		f.not("plan.start-types-fine")
 	}
+}
+
+// setNeeds has services need what Windows ships them with where they need something in
+// vain; where that is not known, the names that lead nowhere are taken out. It returns
+// what is to be started then, and what waits for the next start of Windows.
+func (f *fit) setNeeds(table []shippedService, run, later []string) ([]string, []string) {
+	lost := map[string][]string{}
+	for _, n := range f.LostNeeds() {
+		name := strings.ToLower(n.Service)
+		lost[name] = append(lost[name], n.Need)
+	}
+	for _, s := range table {
+		bad := lost[strings.ToLower(s.name)]
+		if len(bad) == 0 || !host.Restorable(s.name) {
+			continue
+		}
+		now, shipped := f.Needs(s.name).Value, f.ServiceDefault(s.name).Needs
+		want := slices.DeleteFunc(slices.Clone(now), func(n string) bool {
+			return slices.ContainsFunc(bad, func(b string) bool { return strings.EqualFold(b, n) })
+		})
+		if shipped.Known() {
+			groups := slices.DeleteFunc(slices.Clone(now), func(n string) bool { return !strings.HasPrefix(n, "+") })
+			want = append(slices.Clone(shipped.Value), groups...)
+		}
+		f.lead("plan.needs-in-vain", "service", s.name, "needs", strings.Join(bad, ", "))
+		if s.how == byRegistry {
+			needed := f.needsNow(s.name)
+			f.step(Step{Change: host.NeedsChanges(keyServices+s.name, want)[0], Restart: needed}) // the groups stay as they are
+			if !needed {
+				later = append(later, s.name)
+			}
+			continue
+		}
+		f.do(host.Change{Kind: host.ServiceNeeds, Path: s.name, Needs: want})
+		if s.how == byManager && !f.running(s.name) && !f.disabled(s.name) && !slices.Contains(run, s.name) {
+			run = append(run, s.name)
+		}
+	}
+	return run, later
 }
 
 // setStartInRegistry writes what the service manager refuses to change, as tools

@@ -50,6 +50,20 @@ func TestServicesTable(t *testing.T) {
 	}
 }
 
+const windows11Info = "Host Name:                 DESK-4\r\nOS Name:                   Microsoft Windows 11 Pro\r\nOS Version:                10.0.22631 N/A Build 22631\r\nSystem Type:               x64-based PC\r\n"
+
+// needing is what sc qc says of a service and what it needs.
+func needing(name string, needs ...string) string {
+	return "[SC] QueryServiceConfig SUCCESS\r\n\r\nSERVICE_NAME: " + name + "\r\n        TYPE               : 20  WIN32_SHARE_PROCESS\r\n        START_TYPE         : 3   DEMAND_START\r\n" +
+		"        ERROR_CONTROL      : 1   NORMAL\r\n        BINARY_PATH_NAME   : C:\\Windows\\system32\\svchost.exe -k netsvcs -p\r\n        LOAD_ORDER_GROUP   : \r\n        TAG                : 0\r\n" +
+		"        DISPLAY_NAME       : " + name + "\r\n        DEPENDENCIES       : " + strings.Join(needs, "\r\n                           : ") + "\r\n        SERVICE_START_NAME : LocalSystem\r\n\r\n"
+}
+
+// none is what sc query says of a service that there is not.
+func none(name string) string {
+	return "C:\\>sc query " + name + "\r\n[SC] EnumQueryServicesStatus:OpenService FAILED 1060:\r\n\r\nThe specified service does not exist as an installed service.\r\n\r\n"
+}
+
 const windows7Info = "Host Name:                 DESK-4\r\nOS Name:                   Microsoft Windows 7 Professional\r\nOS Version:                6.1.7601 Service Pack 1 Build 7601\r\nSystem Type:               x64-based PC\r\n"
 
 func TestFitServices(t *testing.T) {
@@ -88,6 +102,34 @@ func TestFitServices(t *testing.T) {
 		{
 			name: "manual is not disabled", remedy: "restore-service-start-types",
 			files: map[string]string{"sc-qc.txt": starts("wuauserv", "2   AUTO_START", "cryptsvc", "3   DEMAND_START", "TrustedInstaller", "2   AUTO_START")},
+			why:   "plan.start-types-fine",
+		},
+		{
+			name: "needs what is gone", remedy: "restore-service-start-types",
+			files: map[string]string{"systeminfo.txt": windows11Info, "sc-qc.txt": needing("wuauserv", "RpcSs", "FabrikamGuard"), "sc-query.txt": none("FabrikamGuard")},
+			steps: []string{"service-needs wuauserv rpcss"}, lead: []string{"plan.needs-in-vain"},
+		},
+		{
+			name: "needs what is gone, and nobody knows what it needs by itself", remedy: "restore-service-start-types",
+			files: map[string]string{"sc-qc.txt": needing("InstallService", "RpcSs", "FabrikamGuard", "FabrikamNet", "+TDI"), "sc-query.txt": none("FabrikamGuard")},
+			steps: []string{"service-needs InstallService RpcSs FabrikamNet +TDI"}, lead: []string{"plan.needs-in-vain"},
+		},
+		{
+			name: "needs what is disabled and Windows does not have it need", remedy: "restore-service-start-types",
+			files: map[string]string{"systeminfo.txt": windows11Info, "sc-qc.txt": needing("cryptsvc", "RpcSs", "FabrikamTune", "+TDI") + starts("FabrikamTune", "4   DISABLED", "cryptsvc", "2   AUTO_START")},
+			steps: []string{"service-needs cryptsvc rpcss +TDI", "service-run cryptsvc"}, lead: []string{"plan.needs-in-vain"},
+		},
+		{
+			name: "the service manager refuses", remedy: "restore-service-start-types",
+			files: map[string]string{"systeminfo.txt": windows11Info, "sc-qc.txt": needing("DoSvc", "RpcSs", "FabrikamGuard"), "sc-query.txt": none("FabrikamGuard")},
+			steps: []string{
+				`value-set HKLM\SYSTEM\CurrentControlSet\Services\DoSvc DependOnService=[rpcss]`,
+			},
+			lead: []string{"plan.needs-in-vain", "plan.at-next-start"},
+		},
+		{
+			name: "needs what nobody looked for, or what is Windows' own", remedy: "restore-service-start-types",
+			files: map[string]string{"systeminfo.txt": windows11Info, "sc-qc.txt": needing("wuauserv", "RpcSs", "FabrikamGuard", "SENS"), "sc-query.txt": none("SENS")},
 			why:   "plan.start-types-fine",
 		},
 		{name: "nobody looked", remedy: "restore-service-start-types", why: "plan.not-looked-start-types"},

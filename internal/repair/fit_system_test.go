@@ -107,6 +107,9 @@ func brief(t Treatment) []string {
 			line += fmt.Sprintf(" %s=%d", c.Name, binary.LittleEndian.Uint32(c.Value.Data))
 		case c.Value != nil:
 			text, _ := c.Value.String()
+			if list, ok := c.Value.Strings(); ok {
+				text = fmt.Sprint(list)
+			}
 			line += " " + c.Name + "=" + text
 		case c.Name != "":
 			line += " " + c.Name
@@ -119,6 +122,12 @@ func brief(t Treatment) []string {
 			}
 		case c.State != "":
 			line += " " + c.State
+		case len(c.Triggers) > 0:
+			for _, t := range c.Triggers {
+				line += fmt.Sprintf(" %d/%d/%s", t.Type, t.Action, t.Subtype)
+			}
+		case len(c.Needs) > 0:
+			line += " " + strings.Join(c.Needs, " ")
 		case len(c.Args) > 0:
 			line += " " + strings.Join(c.Args, " ")
 		}
