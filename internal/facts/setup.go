@@ -90,7 +90,7 @@ var setupRules = sync.OnceValue(func() (t setupTable) {
 		if cols[4] == "" {
 			continue
 		}
-		s, err := parseSignature(r.Mark() + "\tsetup\t" + cols[4] + "\t" + r.Means)
+		s, err := readSignature(r.Mark() + "\tsetup\t" + cols[4] + "\t" + r.Means)
 		if err != nil {
 			fail(err)
 			continue

@@ -90,11 +90,13 @@ type signature struct {
 	id    string
 	in    where
 	when  when
-	terms [][]literal // all terms must be found; of a term, any literal
+	match string      // as the table has it
+	terms [][]literal // of match, see expand: all must be found; of a term, any literal
 }
 
-// loadSignatures parses the embedded tables, once. A row that makes no sense costs
-// itself only; a test holds that there is none.
+// loadSignatures reads the embedded tables, once. Its rows are expanded as they are
+// needed, which for one kind of source is a fifth of them. A row that makes no sense
+// costs itself only; a test holds that there is none.
 var loadSignatures = sync.OnceValues(func() ([]signature, error) {
 	names, err := fs.Glob(signatureFiles, "signatures/*.tsv")
 	errs := []error{err}
@@ -112,7 +114,7 @@ var loadSignatures = sync.OnceValues(func() ([]signature, error) {
 			if n == 1 || line == "" || line[0] == '#' {
 				continue
 			}
-			sig, err := parseSignature(line)
+			sig, err := readSignature(line)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("%s:%d: %w", name, n, err))
 				continue
@@ -124,29 +126,38 @@ var loadSignatures = sync.OnceValues(func() ([]signature, error) {
 	return out, errors.Join(append(errs, setupRules().err)...)
 })
 
-func parseSignature(line string) (signature, error) {
-	cols := strings.Split(line, "\t")
-	if len(cols) < 3 {
-		return signature{}, fmt.Errorf("%d columns, want id, in, match, means", len(cols))
+func readSignature(line string) (sig signature, err error) {
+	id, rest, _ := strings.Cut(line, "\t")
+	in, rest, ok := strings.Cut(rest, "\t")
+	if !ok {
+		return sig, errors.New("too few columns, want id, in, match, means")
 	}
-	sig := signature{id: cols[0]}
-	for _, w := range strings.Split(cols[1], ",") {
+	match, _, _ := strings.Cut(rest, "\t")
+	sig = signature{id: id, match: match}
+	for w := range strings.SplitSeq(in, ",") {
 		bit, ok := whereNames[strings.TrimSpace(w)]
 		if !ok {
 			return signature{}, fmt.Errorf("unknown source %q", w)
 		}
 		sig.in |= bit
 	}
-	for _, term := range strings.Split(cols[2], " & ") {
+	return sig, nil
+}
+
+// expand makes the terms of a row.
+func (s *signature) expand() error {
+	var terms [][]literal
+	for term := range strings.SplitSeq(s.match, " & ") {
 		lits, err := expand(strings.ToLower(strings.TrimSpace(term)))
 		if err != nil {
-			return signature{}, err
+			return fmt.Errorf("%s: %w", s.id, err)
 		}
-		sig.terms = append(sig.terms, lits)
+		terms = append(terms, lits)
 	}
 	// The term with the longest shortest literal is the anchor: it is found least.
-	slices.SortStableFunc(sig.terms, func(a, b []literal) int { return shortest(b) - shortest(a) })
-	return sig, nil
+	slices.SortStableFunc(terms, func(a, b []literal) int { return shortest(b) - shortest(a) })
+	s.terms = terms
+	return nil
 }
 
 func shortest(lits []literal) int {
@@ -193,7 +204,7 @@ func expand(term string) ([]literal, error) {
 			return nil, fmt.Errorf("term %q has more than 200 alternatives", term)
 		}
 	}
-	var lits []literal
+	lits := make([]literal, 0, len(texts))
 	for _, t := range texts {
 		text, open := strings.CutSuffix(t, "*")
 		if strings.Contains(text, "|") {
@@ -259,16 +270,19 @@ func (t *indexTable) of(w where) *index {
 	return t.made[w]
 }
 
+// newIndex expands those rows that were not yet; two indexes of the same rows are not
+// made at the same time.
 func newIndex(sigs []signature, w where) *index {
 	x := &index{words: w.wholeWords(), prose: w&inNote != 0, anchors: map[uint32][]anchor{}}
 	for i := range sigs {
-		if sigs[i].in&w == 0 {
+		s := &sigs[i]
+		if s.in&w == 0 || s.terms == nil && s.expand() != nil {
 			continue
 		}
-		for _, lit := range sigs[i].terms[0] {
+		for _, lit := range s.terms[0] {
 			at := rarest(lit.text)
 			key := three(lit.text[at], lit.text[at+1], lit.text[at+2])
-			x.anchors[key] = append(x.anchors[key], anchor{&sigs[i], lit, at})
+			x.anchors[key] = append(x.anchors[key], anchor{s, lit, at})
 			h := hash(key)
 			x.filter[h>>6] |= 1 << (h & 63)
 		}

@@ -24,10 +24,21 @@ func TestLoadSignatures(t *testing.T) {
 		t.Errorf("%d rows, want the whole table", len(sigs))
 	}
 	for _, s := range sigs {
+		if err := s.expand(); err != nil {
+			t.Error(err)
+		}
 		if s.id == "" || strings.Trim(s.id, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
 			t.Errorf("id %q", s.id)
 		}
 	}
+}
+
+func parseSignature(line string) (signature, error) {
+	s, err := readSignature(line)
+	if err == nil {
+		err = s.expand()
+	}
+	return s, err
 }
 
 func row(t *testing.T, in, match string) signature {
@@ -286,7 +297,7 @@ func BenchmarkMatch(b *testing.B) {
 		size += len(l)
 	}
 	b.Run("CBS", func(b *testing.B) {
-		m := newIndex(sigs, inCBS).matcher()
+		m := newIndex(slices.Clone(sigs), inCBS).matcher()
 		b.SetBytes(int64(size))
 		b.ReportAllocs()
 		for b.Loop() {
@@ -296,7 +307,7 @@ func BenchmarkMatch(b *testing.B) {
 		}
 	})
 	b.Run("note", func(b *testing.B) {
-		m := newIndex(sigs, inNote).matcher()
+		m := newIndex(slices.Clone(sigs), inNote).matcher()
 		text := bytes.Repeat([]byte("The machine stands in an office, is joined to a domain and gets its updates from a server; since Tuesday every search ends with an error. "), 100)
 		b.SetBytes(int64(len(text)))
 		b.ReportAllocs()
