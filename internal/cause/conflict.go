@@ -400,12 +400,22 @@ func componentRemoved(l *look) {
 	}
 }
 
+// settingsOfTools name what a tool switched, so that nothing needs to be supposed of it.
+var settingsOfTools = []string{
+	"note-services-tuned", "note-service-disabled", "scm-service-disabled", "scm-set-to-disabled", "note-policy-disables", "note-update-policy",
+}
+
 // debloated counts tools that may take parts out. They mostly switch services
-// and policies off, which is another cause; a code of servicing tells them apart.
+// and policies off, which is another cause; a code of servicing tells them apart, and
+// so does the setting itself where somebody names it: then the tool is how it came.
 func debloated(l *look) {
 	seen, ok := l.Mark("debloat-tool")
+	setting, named := l.first(settingsOfTools)
+	_, removed := l.first([]string{"component-removed", "removed-packages", "edge-removed", "deleted-files-of-windows", "store-part-deleted"})
 	switch {
 	case !ok:
+	case named && !removed:
+		l.add(false, Moderate, setting)
 	case l.partGone():
 		l.add(true, Strong, seen)
 	default:

@@ -232,6 +232,7 @@ func accessDisabled(l *look) {
 func internetLocationsOff(l *look) {
 	v := l.DWord(keyUpdatePolicy, "DoNotConnectToWindowsUpdateInternetLocations")
 	if !on(v) {
+		switchedOff(l, v)
 		return
 	}
 	const seen = "DoNotConnectToWindowsUpdateInternetLocations = 1"
@@ -244,6 +245,15 @@ func internetLocationsOff(l *look) {
 		l.For(Strong, v.Source, "%s: %s", seen, at.Text)
 	default:
 		l.For(Weak, v.Source, seen)
+	}
+}
+
+// switchedOff counts a policy that somebody set to "no" beside a complaint of updating that
+// has no code: who has such a value has somebody who decides what updating may do, and
+// where nothing failed a setting is likelier than a fault.
+func switchedOff(l *look, v facts.Fact[uint32]) {
+	if v.State == facts.Present && silent(l) && !begun(l) {
+		l.For(Moderate, v.Source, "DoNotConnectToWindowsUpdateInternetLocations = %d, and what is complained of has no code", v.Value)
 	}
 }
 

@@ -44,6 +44,7 @@ func SERVER() []*Cause {
 				strong("note-many-have-it"),
 				moderate("note-since-this-update"),
 				sameUpdateEverywhere,
+				onlyThisUpdate,
 				cures("uninstall-faulty-update", "note-uninstall-helped"),
 				func(l *look) {
 					if n := namedUpdates(l); len(n.failing) == 0 && len(n.said) == 0 {
@@ -166,6 +167,22 @@ func sameUpdateEverywhere(l *look) {
 		}
 	}
 	l.add(true, Moderate, seen)
+}
+
+// onlyThisUpdate: where one update fails and all others go in, the way to updates and what
+// installs them work, and the update is likelier the fault than on other machines.
+func onlyThisUpdate(l *look) {
+	seen, ok := l.Mark("note-only-this-update")
+	if !ok {
+		return
+	}
+	switch n := namedUpdates(l); {
+	case len(n.failing)+len(n.said) == 0:
+	case n.coded: // the code tells more
+		l.add(true, Moderate, seen)
+	default:
+		l.add(true, Strong, seen)
+	}
 }
 
 // updatesNamed is what the evidence tells of the updates that a failure is about.

@@ -92,7 +92,8 @@ func SERVICES() []*Cause {
 				strong("scm-dependency-missing"),
 				strong("csi-service-absent"),
 				strong("note-service-missing"),
-				strong("scm-binary-missing", "start-failed-binary"),
+				conclusive("scm-binary-missing", "scm-entry-broken"),
+				strong("start-failed-binary"),
 				strong("service-files-renamed"),
 				strong("services-backed-up"),
 				moderate("note-malware-before"),
@@ -107,7 +108,7 @@ func SERVICES() []*Cause {
 			Remedies: []string{"repair-service-permissions", "restart-update-services", "undo-tweak-tool-settings"},
 			Check: evidence(
 				conclusive("sddl-denies", "sddl-of-reset-scripts"),
-				strong("scm-access-denied"),
+				conclusive("scm-access-denied"),
 				strong("start-access-denied"),
 				strong("sc-access-denied"),
 				strong("note-service-rights"),

@@ -280,6 +280,10 @@ func requirement(reason string) bool {
 
 // virtualInstead: what a virtual machine lacks its owner can give it.
 func virtualInstead(l *look) {
+	if seen, ok := l.Mark("processor-not-listed"); ok { // it is the host's, and no setting of the machine gives another
+		l.add(true, Strong, seen)
+		return
+	}
 	if seen, ok := l.Mark("note-vm"); ok {
 		if _, lacks := l.first([]string{"vm-lacks", "vm-memory"}); lacks {
 			l.add(false, Conclusive, seen)

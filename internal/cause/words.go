@@ -249,6 +249,8 @@ func (v *vocabulary) compare(texts []facts.Text, signs []seenSign) *told {
 	// Names are no words: a redacted report has to get the same answer.
 	text := (&redact.Redactor{}).String(all.String())
 	text = windowsGuesses().ReplaceAllLiteralString(text, " ")
+	text = symbols().ReplaceAllLiteralString(text, " ")
+	text = notDone().ReplaceAllLiteralString(text, " ")
 	out.like = v.like(absentThings().ReplaceAllLiteralString(text, " "), signs)
 	for _, l := range out.like {
 		out.nearest = max(out.nearest, l.cosine)
@@ -330,6 +332,12 @@ var windowsGuesses = lazily(`(?i)[^.\n]*(may be blocked by (your|a) firewall|che
 
 // absentThings are what a person says is not there.
 var absentThings = lazily(`(?i)\b(no|not (behind|using|in) (an?|any)?|kein(e|en)?)\s+((other |third[- ]party |extra |local )?(wsus|sccm|proxy( server)?|proxies|firewalls?|vpn|antivirus|virus scanner|(group )?polic(y|ies)|domain|security (software|suite))( ?, ?| or | and | nor | und | oder |/)?)+`)
+
+// symbols are names of codes, whose words say less than the code.
+var symbols = lazily(`\bERROR(_[A-Z0-9]+)+\b`)
+
+// notDone is what somebody says was not done: "it does not disable the service".
+var notDone = lazily(`(?i)\b((do(es)?|did|has|have|is|are|was|were) not|(do(es)?|did|has|have|is|are|was|were)n['’]t|never|without) (been |even |actually |yet )?(disabl|block|remov|delet|switch|uninstall|touch)\w*( (off|out|the|any|my|our|it|this|that)\b)*( [\p{L}\-]+){0,3}|\b(ist|sind|wurde|wurden|wird|werden) nicht (deaktiviert|gesperrt|blockiert|entfernt|gelöscht|abgeschaltet)\b`)
 
 // refuted reports evidence that speaks against a cause on the whole. Words that go
 // with it do not change that.
