@@ -318,32 +318,35 @@ func TestTime(t *testing.T) {
 
 // The end of a world ends what is under way.
 func TestCloseEndsEverything(t *testing.T) {
-	w := open(t, `{"paths":[{"to":"www.example.org","fault":"drop"}],"troubles":[{"host":"www.example.com","body":"slow"}]}`)
-	done := make(chan error, 2)
-	c, err := w.DialContext(t.Context(), "tcp", "www.example.com:80")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: www.example.com\r\n\r\n")
-	go func() { _, err := io.Copy(io.Discard, c); done <- err }()
-	go func() { _, err := w.DialContext(t.Context(), "tcp", "www.example.org:80"); done <- err }()
-	time.Sleep(20 * time.Millisecond)
-	if err := w.Close(); err != nil {
-		t.Error(err)
-	}
-	for range 2 {
-		select {
-		case err := <-done:
-			if err == nil {
-				t.Error("it went well")
-			}
-		case <-time.After(5 * time.Second):
-			t.Fatal("something goes on")
+	synctest.Test(t, func(t *testing.T) {
+		w := open(t, `{"paths":[{"to":"www.example.org","fault":"drop"}],"troubles":[{"host":"www.example.com","body":"slow"}]}`)
+		done := make(chan error, 2)
+		c, err := w.DialContext(t.Context(), "tcp", "www.example.com:80")
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if _, err := w.DialContext(t.Context(), "tcp", "www.example.com:80"); err == nil {
-		t.Error("a closed world connects")
-	}
+		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: www.example.com\r\n\r\n")
+		go func() { _, err := io.Copy(io.Discard, c); done <- err }()
+		go func() { _, err := w.DialContext(t.Context(), "tcp", "www.example.org:80"); done <- err }()
+		synctest.Wait() // both are under way
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		for range 2 {
+			select {
+			case err := <-done:
+				if err == nil {
+					t.Error("it went well")
+				}
+			default:
+				t.Fatal("something goes on")
+			}
+		}
+		if _, err := w.DialContext(t.Context(), "tcp", "www.example.com:80"); err == nil {
+			t.Error("a closed world connects")
+		}
+	})
 }
 
 func TestSpecMistakes(t *testing.T) {

@@ -290,13 +290,13 @@ func (w *World) Close() error {
 	}
 	leaving := w.leaving
 	w.mu.Unlock()
+	for _, c := range conns { // before the server closes its ends: that would be an orderly end
+		c.Reset()
+	}
 	w.cancel()
 	err := w.server.Close()
 	for _, f := range leaving {
 		f()
-	}
-	for _, c := range conns {
-		c.Reset()
 	}
 	w.busy.Wait()
 	w.serving.Wait()
