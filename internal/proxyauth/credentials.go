@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"strings"
 )
@@ -56,10 +55,7 @@ func (s Secret) String() string {
 // Format writes what String returns, whatever the verb and its flags.
 func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String())) }
 
-// LogValue is what log/slog shows.
-func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
-
-// MarshalText is what encoders write.
+// MarshalText is what encoders and log/slog write.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // Credentials say who signs in. The zero value is nobody.
@@ -164,10 +160,7 @@ func (c Credentials) Format(f fmt.State, verb rune) {
 	_, _ = f.Write([]byte(s))
 }
 
-// LogValue is what log/slog shows.
-func (c Credentials) LogValue() slog.Value { return slog.StringValue(c.Login()) }
-
-// MarshalText is what encoders write: the login.
+// MarshalText is what encoders and log/slog write: the login.
 func (c Credentials) MarshalText() ([]byte, error) { return []byte(c.Login()), nil }
 
 // MarshalJSON writes the domain and the user.

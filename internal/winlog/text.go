@@ -9,7 +9,6 @@ import (
 	"sync"
 	"unicode/utf8"
 
-	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/encoding/unicode"
 	"golang.org/x/text/transform"
 )
@@ -77,14 +76,25 @@ func utf16Order(head []byte) byte {
 	return 0
 }
 
+// windows1252 are the characters of the bytes 0x80 to 0x9F, of which five have none;
+// every other byte is the character of that number. unicode.org: CP1252.TXT.
+var windows1252 = [32]rune{
+	'€', utf8.RuneError, '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', utf8.RuneError, 'Ž', utf8.RuneError,
+	utf8.RuneError, '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', utf8.RuneError, 'ž', 'Ÿ',
+}
+
 // toUTF8 returns line as valid UTF-8, reading it as Windows-1252 if it is not.
 func toUTF8(line []byte) []byte {
 	if utf8.Valid(line) {
 		return line
 	}
-	out, err := charmap.Windows1252.NewDecoder().Bytes(line)
-	if err != nil {
-		return bytes.ToValidUTF8(line, []byte("\uFFFD"))
+	out := make([]byte, 0, len(line)+len(line)/2)
+	for _, c := range line {
+		if c-0x80 < 0x20 {
+			out = utf8.AppendRune(out, windows1252[c-0x80])
+		} else {
+			out = utf8.AppendRune(out, rune(c))
+		}
 	}
 	return out
 }

@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/text/encoding/charmap"
 
 	"updoc/internal/codes"
 )
@@ -401,4 +402,18 @@ func TestRealLogsAreRead(t *testing.T) {
 		}
 	}
 	t.Log(b.String())
+}
+
+// Bytes that are not UTF-8 are read as everybody reads Windows-1252.
+func TestWindows1252(t *testing.T) {
+	for c := range 256 {
+		line := []byte{0xFF, byte(c), 'a'} // 0xFF is never UTF-8
+		want, err := charmap.Windows1252.NewDecoder().Bytes(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := toUTF8(line); !bytes.Equal(got, want) {
+			t.Errorf("%#x is read as %q, want %q", c, got, want)
+		}
+	}
 }
