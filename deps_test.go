@@ -45,6 +45,7 @@ var house = map[string][]string{
 	"updoc/internal/message":          {},
 	"updoc/internal/proxyauth":        {},
 	"updoc/internal/httpwire":         {},
+	"updoc/internal/sorted":           {},
 	"updoc/internal/win":              {},
 	"updoc/internal/winetest":         {}, // for tests: runs what was built for Windows under Wine
 	"updoc/internal/winetest/standin": {},
@@ -52,7 +53,7 @@ var house = map[string][]string{
 }
 
 // leaves may be used by any room; winlog itself uses codes and cab.
-var leaves = []string{"codes", "redact", "cab", "udf", "wim", "message", "winlog", "proxyauth", "httpwire", "durable", "authenticode"}
+var leaves = []string{"codes", "redact", "cab", "udf", "wim", "message", "winlog", "proxyauth", "httpwire", "durable", "authenticode", "sorted"}
 
 // onlyIn lists packages from outside that belong to one room.
 var onlyIn = map[string][]string{

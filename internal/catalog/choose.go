@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"updoc/internal/message"
+	"updoc/internal/sorted"
 )
 
 // Target is the machine that an update is for.
@@ -168,7 +169,7 @@ func Choose(list []Candidate, t Target, asked Asked) Choice {
 		}
 		out.Fits = append(out.Fits, f)
 	}
-	slices.SortStableFunc(out.Fits, func(a, b Fit) int { return b.Date.Compare(a.Date) })
+	sorted.By(out.Fits, func(a, b Fit) int { return b.Date.Compare(a.Date) })
 	return out
 }
 
@@ -436,7 +437,7 @@ func Pick(u Row, files []File, t Target) Set {
 		s.Files = append(s.Files, f)
 	}
 	own := func(f File) bool { return u.KB != "" && fileKB(f.Name) == u.KB }
-	slices.SortStableFunc(s.Files, func(a, b File) int {
+	sorted.By(s.Files, func(a, b File) int {
 		return cmp.Or(cmp.Compare(rank(own(a)), rank(own(b))), compareKB(fileKB(a.Name), fileKB(b.Name)))
 	})
 	if n := len(s.Files); n > 1 {

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"updoc/internal/sorted"
 )
 
 // Site is where the catalogue is.
@@ -116,7 +118,7 @@ func (c *Client) Search(ctx context.Context, q Query) (Result, error) {
 			return slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(in, w) })
 		})
 	}
-	slices.SortStableFunc(out.Rows, func(a, b Row) int { return b.Date.Compare(a.Date) })
+	sorted.By(out.Rows, func(a, b Row) int { return b.Date.Compare(a.Date) })
 	return out, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"updoc/internal/codes"
+	"updoc/internal/sorted"
 )
 
 // Advice is something that guides and forums commonly tell people to do, whatever
@@ -414,7 +415,7 @@ func CommonSuspects() []Suspect {
 // Curable returns the causes that an advice can cure, the surest first.
 func (a Advice) Curable() []string {
 	list := slices.Clone(a.Helps)
-	slices.SortStableFunc(list, func(x, y Effect) int { return cmp.Compare(y.Chance, x.Chance) })
+	sorted.By(list, func(x, y Effect) int { return cmp.Compare(y.Chance, x.Chance) })
 	out := make([]string, len(list))
 	for i, e := range list {
 		out[i] = e.Cause

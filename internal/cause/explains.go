@@ -5,12 +5,12 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
 	"updoc/internal/codes"
+	"updoc/internal/sorted"
 )
 
 // explains/*.tsv say how often a cause is behind a code: rows "code, cause,
@@ -60,7 +60,7 @@ var explains = sync.OnceValue(func() explainTable {
 		}
 	}
 	for _, shares := range t.byCode {
-		slices.SortStableFunc(shares, func(a, b Share) int { return cmp.Compare(b.Weight, a.Weight) })
+		sorted.By(shares, func(a, b Share) int { return cmp.Compare(b.Weight, a.Weight) })
 	}
 	return t
 })
@@ -125,7 +125,7 @@ func CodesOf(id string) []CodeShare {
 			out = append(out, CodeShare{name, key.code, key.extend, s.Weight})
 		}
 	}
-	slices.SortFunc(out, func(a, b CodeShare) int {
+	sorted.By(out, func(a, b CodeShare) int {
 		return cmp.Or(cmp.Compare(b.Weight, a.Weight), cmp.Compare(a.Name, b.Name))
 	})
 	return out

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"updoc/internal/facts"
+	"updoc/internal/sorted"
 	"updoc/internal/winlog"
 )
 
@@ -115,7 +116,7 @@ func diagnose(f *facts.Facts, catalogue []*Cause, v *vocabulary) Diagnosis {
 		d.Findings[i].Probability = math.Round(score[i]/total*tellable) / tellable
 	}
 	d.Other = other / total
-	slices.SortStableFunc(d.Findings, func(a, b Finding) int { return cmp.Compare(b.Probability, a.Probability) })
+	sorted.By(d.Findings, func(a, b Finding) int { return cmp.Compare(b.Probability, a.Probability) })
 	for i := range d.Findings {
 		d.Findings[i].WhyNot = whyNot(&d.Findings[i], suffering)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"updoc/internal/facts"
 	"updoc/internal/redact"
+	"updoc/internal/sorted"
 )
 
 // Rules know what was foreseen. What people and programs write about a cause also has
@@ -196,7 +197,7 @@ func (v *vocabulary) like(text string, signs []seenSign) map[string]likeness {
 	}
 	out := make(map[string]likeness, len(v.causes))
 	for c, id := range v.causes {
-		slices.SortStableFunc(parts[c], func(a, b part) int { return cmp.Compare(b.weight, a.weight) })
+		sorted.By(parts[c], func(a, b part) int { return cmp.Compare(b.weight, a.weight) })
 		l := likeness{cosine: cosines[c]}
 		for _, p := range parts[c] {
 			if p.rare {

@@ -15,6 +15,7 @@ import (
 
 	"updoc/internal/codes"
 	"updoc/internal/host"
+	"updoc/internal/sorted"
 	"updoc/internal/winlog"
 )
 
@@ -109,7 +110,7 @@ func readAll(ctx context.Context, h host.Reader, files []host.File, noise noiseT
 		order[i] = i
 		total += max(files[i].Size, 0)
 	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(files[b].Size, files[a].Size) })
+	sorted.By(order, func(a, b int) int { return cmp.Compare(files[b].Size, files[a].Size) })
 	var (
 		mu   sync.Mutex
 		done int64
@@ -252,7 +253,7 @@ const maxJoined = 2000
 // come first.
 func (f *Facts) joinFailures() {
 	// What weighs most is joined first, so that the bound drops what weighs least.
-	slices.SortStableFunc(f.Failures, func(a, b Failure) int { return cmp.Compare(b.Weight, a.Weight) })
+	sorted.By(f.Failures, func(a, b Failure) int { return cmp.Compare(b.Weight, a.Weight) })
 	var out []Failure
 	var lasts []moment
 	for _, x := range f.Failures {
@@ -300,7 +301,7 @@ func (f *Facts) joinFailures() {
 	out = slices.DeleteFunc(out, func(x Failure) bool {
 		return coded && x.Kind == KindError && x.Code == 0 && x.Stage == StageAny
 	})
-	slices.SortStableFunc(out, func(a, b Failure) int {
+	sorted.By(out, func(a, b Failure) int {
 		return cmp.Or(cmp.Compare(b.rank(), a.rank()), b.Last.Compare(a.Last))
 	})
 	f.Failures = out

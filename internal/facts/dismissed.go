@@ -2,10 +2,10 @@ package facts
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 
 	"updoc/internal/redact"
+	"updoc/internal/sorted"
 )
 
 // People who ask for help tell what they tried: "I already ran SFC and DISM, reset
@@ -55,7 +55,7 @@ func dismissed(text string) [][2]int {
 
 // merged puts spans in order, each byte in one of them at most.
 func merged(spans [][2]int) [][2]int {
-	slices.SortFunc(spans, func(a, b [2]int) int { return cmp.Compare(a[0], b[0]) })
+	sorted.By(spans, func(a, b [2]int) int { return cmp.Compare(a[0], b[0]) })
 	out := spans[:0]
 	for _, s := range spans {
 		if n := len(out); n > 0 && s[0] < out[n-1][1] {

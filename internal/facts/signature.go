@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"updoc/internal/sorted"
 	"updoc/internal/winlog"
 )
 
@@ -155,7 +156,7 @@ func (s *signature) expand() error {
 		terms = append(terms, lits)
 	}
 	// The term with the longest shortest literal is the anchor: it is found least.
-	slices.SortStableFunc(terms, func(a, b []literal) int { return shortest(b) - shortest(a) })
+	sorted.By(terms, func(a, b []literal) int { return shortest(b) - shortest(a) })
 	s.terms = terms
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+
+	"updoc/internal/sorted"
 )
 
 // Release is a cumulative update, and what it makes of a build of Windows.
@@ -38,7 +40,7 @@ var releases = sync.OnceValue(func() []Release {
 			})
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Release) int { return cmp.Compare(a.kb, b.kb) })
+	sorted.By(out, func(a, b Release) int { return cmp.Compare(a.kb, b.kb) })
 	return slices.Clip(out)
 })
 

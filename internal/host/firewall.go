@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
+
+	"updoc/internal/sorted"
 )
 
 // Where Windows Firewall keeps what it goes by. Interfaces that programs are given show
@@ -97,7 +98,7 @@ func ReadFirewall(ctx context.Context, r Reader) (Firewall, error) {
 			}
 		}
 	}
-	slices.SortFunc(out.Blocking, func(a, b FirewallRule) int { return strings.Compare(a.Name, b.Name) })
+	sorted.By(out.Blocking, func(a, b FirewallRule) int { return strings.Compare(a.Name, b.Name) })
 	return out, ctx.Err()
 }
 

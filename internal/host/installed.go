@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"updoc/internal/codes"
+	"updoc/internal/sorted"
 )
 
 // AskInstalled asks for [Installed]; argument "kb": the number of an article, whose
@@ -202,7 +202,7 @@ func ParseInstallEvents(r io.Reader) ([]InstallEvent, error) {
 }
 
 func newestFirst(list []InstallEvent) []InstallEvent {
-	slices.SortFunc(list, func(a, b InstallEvent) int {
+	sorted.By(list, func(a, b InstallEvent) int {
 		switch {
 		case a.Record > b.Record:
 			return -1

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"updoc/internal/codes"
+	"updoc/internal/sorted"
 )
 
 // AskLeftovers asks for [Leftovers].
@@ -281,7 +282,7 @@ func (x *finder) temporary() {
 		return len(all) < maxMeasured && x.ctx.Err() == nil
 	})
 	x.miss("temp", err)
-	slices.SortFunc(all, func(a, b OldFile) int {
+	sorted.By(all, func(a, b OldFile) int {
 		return cmp.Or(a.Modified.Compare(b.Modified), cmp.Compare(a.Path, b.Path))
 	})
 	for _, f := range all {

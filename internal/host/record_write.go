@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"updoc/internal/redact"
+	"updoc/internal/sorted"
 	"updoc/internal/winlog"
 )
 
@@ -382,7 +383,7 @@ func (b *bundleWriter) files(ctx context.Context) error {
 		}
 		members[i] = &Member{Name: b.name(name, evidenceDir), Role: MemberEvidence, Path: p, Kind: f.Kind, Original: f.Size, Modified: f.Modified}
 	}
-	slices.SortStableFunc(order, func(x, y int) int { return cmp.Compare(list[x].take, list[y].take) })
+	sorted.By(order, func(x, y int) int { return cmp.Compare(list[x].take, list[y].take) })
 	within := ctx
 	if b.opt.Within > 0 {
 		var cancel context.CancelFunc

@@ -18,6 +18,7 @@ import (
 	"sync"
 
 	"updoc/internal/cab"
+	"updoc/internal/sorted"
 	"updoc/internal/winlog"
 )
 
@@ -79,7 +80,7 @@ func OpenFS(ctx context.Context, fsys fs.FS) (*Recorded, error) {
 }
 
 func (r *Recorded) opened(ctx context.Context) (*Recorded, error) {
-	slices.SortStableFunc(r.files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	sorted.By(r.files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	if err := r.openBundles(ctx); err != nil {
 		r.Close()
 		return nil, err

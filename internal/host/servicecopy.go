@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"updoc/internal/sorted"
 	"updoc/internal/winlog"
 )
 
@@ -90,7 +91,7 @@ func FindServiceCopies(ctx context.Context, r Reader, states []OlderState, windo
 	if len(gone) == 0 {
 		return out, ctx.Err()
 	}
-	slices.SortStableFunc(states, func(a, b OlderState) int { return b.Taken.Compare(a.Taken) })
+	sorted.By(states, func(a, b OlderState) int { return b.Taken.Compare(a.Taken) })
 	found := map[string]int{}
 	for _, s := range states[:min(len(states), maxStates)] {
 		build, err := s.build(ctx)

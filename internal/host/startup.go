@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"updoc/internal/sorted"
 	"updoc/internal/winlog"
 )
 
@@ -521,7 +522,7 @@ func (x *starter) images() {
 			x.out.Entries[i].Program = *p
 		}
 	}
-	slices.SortStableFunc(x.out.Entries, func(a, b StartupEntry) int {
+	sorted.By(x.out.Entries, func(a, b StartupEntry) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), cmp.Compare(a.Where, b.Where))
 	})
 }

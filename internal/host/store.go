@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"updoc/internal/codes"
+	"updoc/internal/sorted"
 	"updoc/internal/winlog"
 )
 
@@ -168,7 +168,7 @@ func storeLogs(ctx context.Context, r Reader) ([]File, error) {
 	if err != nil {
 		return now, err
 	}
-	slices.SortFunc(before, func(a, b File) int {
+	sorted.By(before, func(a, b File) int {
 		return strings.Compare(strings.ToLower(path.Base(b.Path)), strings.ToLower(path.Base(a.Path))) // their names are their times
 	})
 	return append(before[:min(len(before), 1)], now[:min(len(now), 1)]...), nil

@@ -14,6 +14,7 @@ import (
 	"updoc/internal/host"
 	"updoc/internal/message"
 	"updoc/internal/procedure"
+	"updoc/internal/sorted"
 	"updoc/internal/winlog"
 )
 
@@ -110,7 +111,7 @@ func New(stock []Listed, run, stage string, limits Limits) Data {
 	for r, n := range kept {
 		d.Kept = append(d.Kept, Kept{r, n})
 	}
-	slices.SortFunc(d.Kept, func(a, b Kept) int { return strings.Compare(string(a.Reason), string(b.Reason)) })
+	sorted.By(d.Kept, func(a, b Kept) int { return strings.Compare(string(a.Reason), string(b.Reason)) })
 	return d
 }
 
@@ -427,7 +428,7 @@ func (p *isolation) Story(done []procedure.Done) []message.Line {
 	}
 	if f.State == Narrowed || f.State == Exhausted || f.State == Running && len(f.Suspects) <= few {
 		list := slices.Clone(f.Suspects)
-		slices.SortStableFunc(list, func(a, b int) int {
+		sorted.By(list, func(a, b int) int {
 			switch {
 			case p.Entries[a].Weight > p.Entries[b].Weight:
 				return -1

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"math"
 	"slices"
+
+	"updoc/internal/sorted"
 )
 
 // Item is one thing that can be switched off, as far as a search needs to know it.
@@ -486,7 +488,7 @@ func (s *search) split(q question, base Set, c []int) ([]int, int) {
 		weights[key(i)] += s.weight(i)
 		total += s.weight(i)
 	}
-	slices.SortFunc(c, func(a, b int) int {
+	sorted.By(c, func(a, b int) int {
 		ka, kb := key(a), key(b)
 		if ka != kb {
 			return cmp.Or(cmp.Compare(ka[:1], kb[:1]), cmp.Compare(weights[kb], weights[ka]), cmp.Compare(ka, kb))

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"updoc/internal/sorted"
 )
 
 // Catalogue is what is wrong with the update catalogue's site.
@@ -217,7 +219,7 @@ func (c *catalogue) find(q string) []*entry {
 			out = append(out, e)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b *entry) int { return b.date.Compare(a.date) })
+	sorted.By(out, func(a, b *entry) int { return b.date.Compare(a.date) })
 	return out
 }
 

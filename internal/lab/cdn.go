@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"updoc/internal/sorted"
 )
 
 // Content is what is wrong with the content that a host serves.
@@ -181,7 +183,7 @@ func (w *World) Files() []File {
 		}
 		out = append(out, File{f.name, int64(f.size), f.sha1(), f.sha256(), u})
 	}
-	slices.SortFunc(out, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
+	sorted.By(out, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"updoc/internal/sorted"
 )
 
 // Lookup is what is wrong with names.
@@ -69,7 +71,7 @@ func (w *World) LookupNetIP(ctx context.Context, network, host string) ([]netip.
 	addrs, err := w.lookup(ctx, w.machine, network, host)
 	if slices.ContainsFunc(w.machine.addrs, netip.Addr.Is6) {
 		addrs = slices.Clone(addrs)
-		slices.SortStableFunc(addrs, func(a, b netip.Addr) int { return b.BitLen() - a.BitLen() })
+		sorted.By(addrs, func(a, b netip.Addr) int { return b.BitLen() - a.BitLen() })
 	}
 	return addrs, err
 }

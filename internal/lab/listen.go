@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"updoc/internal/sorted"
 )
 
 // Door is where one address and port of the world is reached by other programs.
@@ -57,7 +59,7 @@ func (w *World) Listen(prefix netip.Prefix) (*Doors, error) {
 			at = append(at, to)
 		}
 	}
-	slices.SortFunc(at, func(a, b netip.AddrPort) int {
+	sorted.By(at, func(a, b netip.AddrPort) int {
 		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Port(), b.Port()))
 	})
 	next := prefix.Masked().Addr()

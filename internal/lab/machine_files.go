@@ -16,6 +16,7 @@ import (
 
 	"updoc/internal/durable"
 	"updoc/internal/host"
+	"updoc/internal/sorted"
 	"updoc/internal/winlog"
 )
 
@@ -143,7 +144,7 @@ func (m *Machine) Files(ctx context.Context, pattern string) ([]host.File, error
 		out = append(out, f)
 		return nil
 	})
-	slices.SortFunc(out, func(a, b host.File) int { return cmp.Compare(a.Path, b.Path) })
+	sorted.By(out, func(a, b host.File) int { return cmp.Compare(a.Path, b.Path) })
 	return out, err
 }
 

@@ -24,6 +24,7 @@ import (
 
 	"updoc/internal/codes"
 	"updoc/internal/host"
+	"updoc/internal/sorted"
 	"updoc/internal/winlog"
 )
 
@@ -412,7 +413,7 @@ func (m *Machine) resolve(ctx context.Context, network, name string) ([]netip.Ad
 	}
 	addrs, err := m.world.lookup(ctx, m.world.machine, network, name)
 	// Windows prefers IPv6 where the machine has an address of it. RFC 6724.
-	slices.SortStableFunc(addrs, func(a, b netip.Addr) int {
+	sorted.By(addrs, func(a, b netip.Addr) int {
 		if components&preferIPv4 != 0 {
 			a, b = b, a
 		}

@@ -13,6 +13,7 @@ import (
 	"unicode/utf16"
 
 	"updoc/internal/host"
+	"updoc/internal/sorted"
 	"updoc/internal/winlog"
 )
 
@@ -112,7 +113,7 @@ func (r registry) set(p, name string, v winlog.RegValue) {
 		}
 	}
 	k.Values = append(k.Values, v)
-	slices.SortFunc(k.Values, func(a, b winlog.RegValue) int {
+	sorted.By(k.Values, func(a, b winlog.RegValue) int {
 		return strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name))
 	})
 }

@@ -15,6 +15,7 @@ import (
 
 	"updoc/internal/codes"
 	"updoc/internal/host"
+	"updoc/internal/sorted"
 	"updoc/internal/winlog"
 )
 
@@ -307,7 +308,7 @@ func (f startupFiles) Tasks(_ context.Context, each func(string, []byte) bool) e
 		}
 		return out
 	})
-	slices.SortFunc(list, func(a, b task) int { return strings.Compare(a.name, b.name) })
+	sorted.By(list, func(a, b task) int { return strings.Compare(a.name, b.name) })
 	for _, t := range list {
 		text := fmt.Sprintf(`<Task version="1.2" xmlns="http://schemas.microsoft.com/windows/2004/02/mit/task"><Triggers><%s/></Triggers><Settings><Enabled>%t</Enabled></Settings><Actions><Exec><Command>%s</Command></Exec></Actions></Task>`,
 			t.Trigger, t.state == "on", t.Command)

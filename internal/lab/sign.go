@@ -26,6 +26,7 @@ import (
 	tags "golang.org/x/crypto/cryptobyte/asn1"
 
 	"updoc/internal/durable"
+	"updoc/internal/sorted"
 )
 
 // Publisher signs packages the way Microsoft signs updates, under a root that nobody
@@ -273,7 +274,7 @@ func addAttribute(b *cryptobyte.Builder, oid asn1.ObjectIdentifier, value []byte
 
 // setOf orders attributes as DER wants a set to be.
 func setOf(attrs ...[]byte) []byte {
-	slices.SortFunc(attrs, bytes.Compare)
+	sorted.By(attrs, bytes.Compare)
 	return bytes.Join(attrs, nil)
 }
 

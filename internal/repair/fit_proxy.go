@@ -13,6 +13,7 @@ import (
 	"updoc/internal/host"
 	"updoc/internal/message"
 	"updoc/internal/route"
+	"updoc/internal/sorted"
 	"updoc/internal/winlog"
 )
 
@@ -730,7 +731,7 @@ func (f *fit) evidence() {
 			}
 		}
 	}
-	slices.SortStableFunc(seen, func(a, b cause.Evidence) int { return cmp.Compare(b.Weight, a.Weight) })
+	sorted.By(seen, func(a, b cause.Evidence) int { return cmp.Compare(b.Weight, a.Weight) })
 	for _, e := range seen[:min(len(seen), quotedLines)] {
 		text := []rune(strings.TrimSpace(e.Seen))
 		f.lead("plan.tell.seen", "source", e.Source, "seen", string(text[:min(len(text), quotedRunes)]))

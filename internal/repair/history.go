@@ -9,6 +9,7 @@ import (
 
 	"updoc/internal/durable"
 	"updoc/internal/host"
+	"updoc/internal/sorted"
 )
 
 // Summary is one run, for a list of them.
@@ -99,6 +100,6 @@ func History(fsys durable.FS, dir string) ([]Summary, error) {
 			out = append(out, j.Summary())
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Summary) int { return b.Began.Compare(a.Began) })
+	sorted.By(out, func(a, b Summary) int { return b.Began.Compare(a.Began) })
 	return out, nil
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"updoc/internal/cause"
+	"updoc/internal/sorted"
 )
 
 // Choice is a remedy that may be tried, with the chance that it settles the
@@ -51,7 +52,7 @@ func Order(d cause.Diagnosis) []Choice {
 			chance *= nextInLine
 		}
 	}
-	slices.SortStableFunc(list, func(a, b Choice) int { return cmp.Compare(b.value, a.value) })
+	sorted.By(list, func(a, b Choice) int { return cmp.Compare(b.value, a.value) })
 	for i := range list {
 		list[i].Chance = min(list[i].Chance, 0.99)
 	}

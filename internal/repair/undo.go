@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"updoc/internal/host"
+	"updoc/internal/sorted"
 )
 
 // Undone is what an undo did.
@@ -64,7 +65,7 @@ func (r *Runner) takeBack(ctx context.Context, chosen func([2]int) bool, u *Undo
 			list = append(list, e)
 		}
 	}
-	slices.SortFunc(list, func(a, b Entry) int { return b.Seq - a.Seq })
+	sorted.By(list, func(a, b Entry) int { return b.Seq - a.Seq })
 	for _, e := range list {
 		if err := ctx.Err(); err != nil {
 			return err

@@ -16,6 +16,7 @@ import (
 	"updoc/internal/message"
 	"updoc/internal/redact"
 	"updoc/internal/repair"
+	"updoc/internal/sorted"
 )
 
 // Schema names the JSON form of a Document.
@@ -276,7 +277,8 @@ func newCause(x cause.Finding, words *message.Catalog) Cause {
 		Evidence: []Evidence{}, Missing: []string{}, Explains: []string{}, Remedies: x.CureOrder(),
 	}
 	// What was found comes before what only reads like it, and the weightiest first.
-	found := slices.SortedStableFunc(slices.Values(x.Evidence), func(a, b cause.Evidence) int {
+	found := slices.Clone(x.Evidence)
+	sorted.By(found, func(a, b cause.Evidence) int {
 		switch {
 		case a.Like == b.Like:
 			return cmp.Compare(b.Weight, a.Weight)

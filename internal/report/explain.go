@@ -13,6 +13,7 @@ import (
 	"updoc/internal/facts"
 	"updoc/internal/message"
 	"updoc/internal/repair"
+	"updoc/internal/sorted"
 )
 
 // ExplainSchema names the JSON form of Explanations.
@@ -401,7 +402,7 @@ func (x *explainer) looks(e *Explanation, findings []cause.Finding) []string {
 	}
 	// The likeliest family first; of equals the one with the commonest cause.
 	byShare := slices.Clone(findings)
-	slices.SortStableFunc(byShare, func(a, b cause.Finding) int { return cmp.Compare(sum[b.Family], sum[a.Family]) })
+	sorted.By(byShare, func(a, b cause.Finding) int { return cmp.Compare(sum[b.Family], sum[a.Family]) })
 	for _, f := range byShare {
 		if sum[f.Family] >= 0.3 || len(ids) == 0 {
 			add(cause.FirstLook(f.Family))

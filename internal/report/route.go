@@ -17,6 +17,7 @@ import (
 	"updoc/internal/proxyauth"
 	"updoc/internal/redact"
 	"updoc/internal/route"
+	"updoc/internal/sorted"
 )
 
 // RouteSchema is the schema of [RouteDocument].
@@ -652,7 +653,7 @@ func (d *RouteDocument) groups() []group {
 			out[i].Same = append(out[i].Same, r)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b group) int {
+	sorted.By(out, func(a, b group) int {
 		switch {
 		case a.Vital == b.Vital:
 			return 0

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"updoc/internal/message"
+	"updoc/internal/sorted"
 )
 
 // The page of a walk obeys the rules of the page of a diagnosis: one file that asks for
@@ -350,7 +351,7 @@ func newWaterfall(doc *RouteDocument, words *message.Catalog) *waterfall {
 		}
 		f.Rows = append(f.Rows, out)
 	}
-	slices.SortStableFunc(f.Legend, func(a, b string) int { return slices.Index(hopKinds[:], a) - slices.Index(hopKinds[:], b) })
+	sorted.By(f.Legend, func(a, b string) int { return slices.Index(hopKinds[:], a) - slices.Index(hopKinds[:], b) })
 	if f.AnyBroken {
 		f.Hatch = hatch()
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"updoc/internal/message"
+	"updoc/internal/sorted"
 )
 
 // The pictures of a page are worked out here as plain values, in percent of the
@@ -112,7 +113,7 @@ func newTimeline(doc *Document, words *message.Catalog) *timeline {
 		}
 		rows = append(rows, timeRow{Label: strings.Join(nonEmpty(failureName(f, words), f.Update.KB), " · "), From: *f.First, To: *f.Last, Count: f.Count})
 	}
-	slices.SortStableFunc(rows, func(a, b timeRow) int { return a.From.Compare(b.From) })
+	sorted.By(rows, func(a, b timeRow) int { return a.From.Compare(b.From) })
 	for _, s := range doc.Successes {
 		if !s.Time.IsZero() {
 			label := words.Text("stage."+s.Stage) + ": " + words.Text("page.success")

@@ -10,6 +10,7 @@ import (
 
 	"updoc/internal/host"
 	"updoc/internal/message"
+	"updoc/internal/sorted"
 )
 
 // SnippetKind says what a snippet is pasted into.
@@ -75,7 +76,7 @@ func Advice(w *Walk, cause string) []Snippet {
 			Text: strings.TrimRight(k.text, "\n") + "\n", Fits: k.kind == fits,
 		})
 	}
-	slices.SortStableFunc(out, func(x, y Snippet) int {
+	sorted.By(out, func(x, y Snippet) int {
 		switch {
 		case x.Fits == y.Fits:
 			return 0

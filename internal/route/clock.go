@@ -6,13 +6,13 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/beevik/ntp"
 
 	"updoc/internal/host"
+	"updoc/internal/sorted"
 )
 
 // dates reads the clocks of the servers that answered, and those of proxies that
@@ -55,7 +55,7 @@ func dates(w *Walk) []ClockSource {
 	for _, c := range best {
 		out = append(out, c)
 	}
-	slices.SortFunc(out, func(a, b ClockSource) int { return cmp.Compare(a.Name, b.Name) })
+	sorted.By(out, func(a, b ClockSource) int { return cmp.Compare(a.Name, b.Name) })
 	return out
 }
 
@@ -126,7 +126,7 @@ func readClock(sources []ClockSource) *Clock {
 		}
 	}
 	c := &Clock{Sources: sources}
-	slices.SortFunc(edges, func(a, b edge) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.kind, b.kind)) })
+	sorted.By(edges, func(a, b edge) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.kind, b.kind)) })
 	best, depth := 0, 0
 	var low, high time.Duration
 	for i, e := range edges {

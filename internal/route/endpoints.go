@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"updoc/internal/sorted"
 )
 
 //go:embed endpoints.tsv
@@ -185,7 +187,7 @@ func allowList(table []Endpoint, kind Allow) []Endpoint {
 			out = append(out, e)
 		}
 	}
-	slices.SortFunc(out, func(a, b Endpoint) int { return slices.Compare(reversed(a.Host), reversed(b.Host)) })
+	sorted.By(out, func(a, b Endpoint) int { return slices.Compare(reversed(a.Host), reversed(b.Host)) })
 	return out
 }
 

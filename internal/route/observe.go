@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"updoc/internal/host"
+	"updoc/internal/sorted"
 )
 
 // observe says what several trips show together.
@@ -54,7 +55,7 @@ func interceptors(w *Walk) []Observation {
 		slices.Sort(list)
 		out = append(out, Observation{ID: "intercepted", Hop: host.HopTLS, Seen: fmt.Sprintf("%s signs for %s", name, strings.Join(list, ", "))})
 	}
-	slices.SortFunc(out, func(a, b Observation) int { return cmp.Compare(a.Seen, b.Seen) })
+	sorted.By(out, func(a, b Observation) int { return cmp.Compare(a.Seen, b.Seen) })
 	return out
 }
 
@@ -90,7 +91,7 @@ func liars(w *Walk) []Observation {
 			out = append(out, Observation{ID: "resolver-lies", Hop: host.HopDNS, Seen: fmt.Sprintf("the name server says that %s are all %s", strings.Join(domains, ", "), addr)})
 		}
 	}
-	slices.SortFunc(out, func(a, b Observation) int { return cmp.Compare(a.Seen, b.Seen) })
+	sorted.By(out, func(a, b Observation) int { return cmp.Compare(a.Seen, b.Seen) })
 	return out
 }
 
@@ -239,8 +240,8 @@ func (w *Walker) probe(ctx context.Context, plan []Task) func() probes {
 	}
 	return func() probes {
 		wg.Wait()
-		slices.SortFunc(found.families, func(a, b Observation) int { return cmp.Compare(a.Seen, b.Seen) })
-		slices.SortFunc(found.clocks, func(a, b ClockSource) int { return cmp.Compare(a.Name, b.Name) })
+		sorted.By(found.families, func(a, b Observation) int { return cmp.Compare(a.Seen, b.Seen) })
+		sorted.By(found.clocks, func(a, b ClockSource) int { return cmp.Compare(a.Name, b.Name) })
 		return found
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"updoc/internal/facts"
 	"updoc/internal/host"
 	"updoc/internal/message"
+	"updoc/internal/sorted"
 	"updoc/internal/winlog"
 )
 
@@ -141,7 +142,7 @@ func (x *assessing) gather() {
 			x.lost = append(x.lost, Fault{m, line(l.Source, m.Line), m.Time})
 		}
 	}
-	slices.SortStableFunc(x.checks, func(a, b check) int { return a.End.Compare(b.End) })
+	sorted.By(x.checks, func(a, b check) int { return a.End.Compare(b.End) })
 	for _, c := range x.checks {
 		x.out.Tried = append(x.out.Tried, Tried{c.By, c.Repair, c.End, c.Result, c.Found, c.Left(), c.Sources, line(c.source, c.Line)})
 	}

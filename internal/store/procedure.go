@@ -14,6 +14,7 @@ import (
 	"updoc/internal/host"
 	"updoc/internal/message"
 	"updoc/internal/procedure"
+	"updoc/internal/sorted"
 	"updoc/internal/winlog"
 )
 
@@ -500,7 +501,7 @@ func (f *following) mend(s Spec) (repaired, proven bool, err error) {
 				return false, false, err
 			}
 			if n.Then == ThenPackage { // the package that is named comes first
-				slices.SortStableFunc(queue, func(a, b Source) int { return rank(a) - rank(b) })
+				sorted.By(queue, func(a, b Source) int { return rank(a) - rank(b) })
 			}
 			if n.Then == ThenStop {
 				queue = slices.DeleteFunc(queue, func(q Source) bool { return q.Kind != FromPackage })

@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"updoc/internal/codes"
+	"updoc/internal/sorted"
 )
 
 // Event log files (.evtx) of Windows Vista and later:
@@ -191,7 +191,7 @@ func chunkOrder(ctx context.Context, src io.ReaderAt) ([]chunkPlace, error) {
 		}
 		order = append(order, chunkPlace{last, off})
 	}
-	slices.SortStableFunc(order, func(a, b chunkPlace) int {
+	sorted.By(order, func(a, b chunkPlace) int {
 		switch {
 		case a.first < b.first:
 			return -1

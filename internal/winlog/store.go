@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"updoc/internal/codes"
+	"updoc/internal/sorted"
 )
 
 // StoreLog is what CBS.log tells of the component store: who looked at it or
@@ -138,7 +139,7 @@ func (r *StoreReader) Log() StoreLog {
 	if r.sfc.Line != 0 {
 		out.Checks = append(out.Checks, r.sfc.counted())
 	}
-	slices.SortStableFunc(out.Checks, func(a, b StoreCheck) int { return a.Begin.Compare(b.Begin) })
+	sorted.By(out.Checks, func(a, b StoreCheck) int { return a.Begin.Compare(b.Begin) })
 	out.Checks = out.Checks[max(0, len(out.Checks)-maxChecks):]
 	return out
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"updoc/internal/host"
+	"updoc/internal/sorted"
 	"updoc/internal/winlog"
 )
 
@@ -56,7 +57,7 @@ func (h *Host) Files(ctx context.Context, pattern string) ([]host.File, error) {
 		}
 	}
 	out = h.untraced(out)
-	slices.SortStableFunc(out, func(a, b host.File) int { return cmp.Compare(a.Path, b.Path) })
+	sorted.By(out, func(a, b host.File) int { return cmp.Compare(a.Path, b.Path) })
 	return slices.CompactFunc(out, func(a, b host.File) bool { return strings.EqualFold(a.Path, b.Path) }), nil
 }
 
@@ -119,7 +120,7 @@ func (h *Host) filesOf(p place, wanted func(name string) bool) []host.File {
 		}
 		return nil
 	}
-	slices.SortStableFunc(infos, func(a, b os.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
+	sorted.By(infos, func(a, b os.FileInfo) int { return b.ModTime().Compare(a.ModTime()) })
 	most := cmp.Or(p.newest, maxPerPlace)
 	seen := map[string]int{}
 	left := int64(maxPackedInAll)

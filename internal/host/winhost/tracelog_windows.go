@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"updoc/internal/host"
+	"updoc/internal/sorted"
 	"updoc/internal/winlog"
 )
 
@@ -99,7 +100,7 @@ func newestTraces(dir string) ([]string, error) {
 			all = append(all, trace{filepath.Join(dir, e.Name()), info.ModTime(), info.Size()})
 		}
 	}
-	slices.SortFunc(all, func(a, b trace) int { return b.at.Compare(a.at) })
+	sorted.By(all, func(a, b trace) int { return b.at.Compare(a.at) })
 	var out []string
 	left := int64(traceBytes)
 	for _, t := range all[:min(len(all), maxTraces)] {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"updoc/internal/sorted"
 )
 
 // The functions of this file are the predefined ones that need nobody's answer.
@@ -128,7 +130,7 @@ func prefix(s string) (netip.Prefix, bool) {
 // functions with Ex give addresses ("IPv6-Aware Proxy Helper API Definitions").
 func ordered(addresses []netip.Addr) []netip.Addr {
 	addresses = slices.Clone(addresses)
-	slices.SortStableFunc(addresses, func(a, b netip.Addr) int { return cmp.Compare(family(a), family(b)) })
+	sorted.By(addresses, func(a, b netip.Addr) int { return cmp.Compare(family(a), family(b)) })
 	return addresses
 }
 
@@ -165,7 +167,7 @@ func sortAddresses(list string) string {
 		}
 		entries = append(entries, entry{a, text})
 	}
-	slices.SortStableFunc(entries, func(a, b entry) int {
+	sorted.By(entries, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(family(a.Addr), family(b.Addr)), cmp.Compare(scope(a.Addr), scope(b.Addr)), a.Compare(b.Addr))
 	})
 	text := make([]string, len(entries))

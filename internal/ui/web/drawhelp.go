@@ -9,6 +9,7 @@ import (
 
 	"updoc/internal/host"
 	"updoc/internal/report"
+	"updoc/internal/sorted"
 	"updoc/internal/ui"
 )
 
@@ -51,7 +52,7 @@ func (d *draws) help() helpData {
 	p := x.pack.Preview
 	h.Name, h.FileCount, h.Keys, h.Services, h.Answers, h.Size = x.pack.Name, len(p.Files), p.Keys, p.Services, len(p.Answers), d.bytes(p.Bytes)
 	files := slices.Clone(p.Files)
-	slices.SortStableFunc(files, func(a, b host.PreviewFile) int { return int(min(max(b.Take-a.Take, -1), 1)) })
+	sorted.By(files, func(a, b host.PreviewFile) int { return int(min(max(b.Take-a.Take, -1), 1)) })
 	const most = 300
 	for _, f := range files[:min(len(files), most)] {
 		h.Files = append(h.Files, helpFile{f.Path, d.bytes(f.Take)})
