@@ -59,6 +59,7 @@ func SERVICES() []*Cause {
 			Check: evidence(
 				disabledServices,
 				lostNeeds(false),
+				lostTriggers,
 				conclusive("scm-service-disabled", "scm-set-to-disabled"),
 				strong("start-failed-disabled"),
 				conclusive("csi-service-disabled"),
@@ -216,6 +217,26 @@ func lostNeeds(gone bool) rule {
 			l.Cure("restore-service-start-types")
 			return
 		}
+	}
+}
+
+// lostTriggers counts services that nothing starts any more. Whoever calls them starts
+// them still: it is no more than a hint, unless nothing failed with a code and updates
+// do not come by themselves.
+func lostTriggers(l *look) {
+	for _, t := range l.LostTriggers() {
+		if start, _, known := startType(l, t.Service); !known || start != winlog.ServiceDemandStart && start != winlog.ServiceDisabled {
+			continue
+		}
+		w := Weak
+		if _, ok := l.Mark("note-no-automatic-scan"); ok {
+			w = Strong
+		}
+		l.For(w, t.Source, "Windows ships %s with events that start it, and here none does", t.Service)
+		if w == Strong {
+			l.Cure("restore-service-start-types")
+		}
+		return
 	}
 }
 

@@ -116,6 +116,7 @@ type Facts struct {
 	codes    map[codes.HRESULT]Seen // where a failing code was seen, noise left out
 	registry registryReader
 	services map[string]Fact[host.Service] // by lower-case name
+	events   map[string]Fact[bool]         // by lower-case name: whether sc listed what starts or stops it
 
 	Hosts     Fact[[]HostsLine]                // the hosts file
 	HostsText []byte                           // the same as it is; nil if it is not known, or too large to be changed

@@ -111,3 +111,44 @@ func TestLostNeeds(t *testing.T) {
 		})
 	}
 }
+
+// Nothing starts a service by itself only where somebody saw all that could: an export of
+// one key, or a list of something else, tells nothing.
+func TestLostTriggers(t *testing.T) {
+	const info = "Host Name:                 DESK-4\r\nOS Name:                   Microsoft Windows 11 Pro\r\nOS Version:                10.0.22631 N/A Build 22631\r\n"
+	export := func(lines ...string) string {
+		return "Windows Registry Editor Version 5.00\r\n\r\n" + strings.Join(lines, "\r\n") + "\r\n"
+	}
+	const key = `HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\wuauserv`
+	whole := []string{"[" + key + "]", `"Start"=dword:00000003`, "[" + key + `\Parameters]`, `"ServiceMain"="WUServiceMain"`}
+	trigger := func(action string) []string {
+		return []string{"[" + key + `\TriggerInfo]`, "[" + key + `\TriggerInfo\0]`, `"Type"=dword:00000005`, `"Action"=dword:` + action, `"Guid"=hex:e6,ca,9f,65,db,5b,a9,4d,b1,ff,ca,2a,17,8d,46,e0`}
+	}
+	with := func(more []string) string { return export(append(append([]string{}, whole...), more...)...) }
+	const asked = "C:\\>sc qtriggerinfo wuauserv\r\n[SC] QueryServiceConfig2 %OK%\r\n\r\nSERVICE_NAME: wuauserv\r\n\r\n"
+	none := strings.Replace(asked, "%OK%", "ERFOLG", 1) + "        Der Dienst \"wuauserv\" wurde f\u00fcr keine Start- oder Beendigungstrigger registriert.\r\n"
+	for name, tt := range map[string]struct {
+		files map[string]string
+		lost  bool
+	}{
+		"stripped":                {map[string]string{"systeminfo.txt": info, "wu.reg": with(nil)}, true},
+		"of an unknown Windows":   {map[string]string{"wu.reg": with(nil)}, false},
+		"an empty key left":       {map[string]string{"systeminfo.txt": info, "wu.reg": with([]string{"[" + key + `\TriggerInfo]`})}, true},
+		"switched off one by one": {map[string]string{"systeminfo.txt": info, "wu.reg": with(trigger("00000000"))}, true},
+		"one that stops it":       {map[string]string{"systeminfo.txt": info, "wu.reg": with(trigger("00000002"))}, true},
+		"there":                   {map[string]string{"systeminfo.txt": info, "wu.reg": with(trigger("00000001"))}, false},
+		"a part of an export":     {map[string]string{"systeminfo.txt": info, "wu.reg": export(whole[:2]...)}, false},
+		"sc lists none":           {map[string]string{"systeminfo.txt": info, "sc-qtriggerinfo.txt": none}, true},
+		"sc lists some": {map[string]string{"systeminfo.txt": info, "sc-qtriggerinfo.txt": strings.Replace(asked, "%OK%", "SUCCESS", 1) +
+			"        START SERVICE\r\n          GROUP POLICY                 : 659fcae6-5bdb-4da9-b1ff-ca2a178d46e0 [MACHINE POLICY PRESENT]\r\n"}, false},
+		"sc could not ask":       {map[string]string{"systeminfo.txt": info, "sc-qtriggerinfo.txt": "C:\\>sc qtriggerinfo wuauserv\r\n[SC] OpenService FAILED 5:\r\n\r\nAccess is denied.\r\n"}, false},
+		"sc said something else": {map[string]string{"systeminfo.txt": info, "sc-qfailure.txt": "C:\\>sc qfailure wuauserv\r\n[SC] QueryServiceConfig2 SUCCESS\r\n\r\nSERVICE_NAME: wuauserv\r\n        RESET_PERIOD (in seconds)    : 86400\r\n"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := machine(t, tt.files).LostTriggers()
+			if (len(got) == 1 && got[0].Service == "wuauserv" && len(got[0].Shipped) == 2 && got[0].Source != "") != tt.lost || len(got) > 1 {
+				t.Errorf("%+v, want one: %v", got, tt.lost)
+			}
+		})
+	}
+}

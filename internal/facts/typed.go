@@ -136,6 +136,15 @@ func (f *Facts) setServices(r *reading, list []winlog.Service) {
 			f.services[name] = Fact[host.Service]{State: Absent, Source: source}
 			continue
 		}
+		if s.Listed {
+			if f.events == nil {
+				f.events = map[string]Fact[bool]{}
+			}
+			f.events[name] = Fact[bool]{State: Present, Value: s.Triggers > 0, Source: source}
+			if s.State < 0 && s.Start < 0 {
+				continue // nothing else was said
+			}
+		}
 		have := f.services[name].Value
 		v := host.Service{Name: s.Name, State: s.State, Start: s.Start, Exit: s.Exit, Account: cmp.Or(s.Account, have.Account), Binary: cmp.Or(s.Binary, have.Binary), Needs: have.Needs, Source: source}
 		if s.DependsOn != nil {

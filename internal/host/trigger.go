@@ -254,8 +254,11 @@ func triggerChanges(service string, want []Trigger, key func(path string) (Key, 
 	for i, t := range want {
 		p := fmt.Sprintf(`%s\%d`, top, i)
 		wanted[strings.ToLower(p)] = t.values()
+		old := entryAt(entries, p)
 		for _, v := range t.values() {
-			out = append(out, Set(p, v.Name, v))
+			if is, ok := old.Value(v.Name); !ok || is.Type != v.Type || !slices.Equal(is.Data, v.Data) {
+				out = append(out, Set(p, v.Name, v))
+			}
 		}
 	}
 	for _, k := range entries {
@@ -275,6 +278,14 @@ func triggerChanges(service string, want []Trigger, key func(path string) (Key, 
 		}
 	}
 	return out, nil
+}
+
+func entryAt(entries []Key, p string) Key {
+	i := slices.IndexFunc(entries, func(k Key) bool { return equalFold(k.Path, p) })
+	if i < 0 {
+		return Key{}
+	}
+	return entries[i]
 }
 
 // ReadNeeds reads what a service needs: services, and groups with a + before them.

@@ -209,7 +209,7 @@ func fitStartTypes(f *fit) {
 	}
 	_, held := f.Mark("trustedinstaller-start-by-policy")
 	table, _ := shippedServices()
-	known := len(f.LostNeeds()) > 0
+	known := len(f.LostNeeds()) > 0 || len(f.LostTriggers()) > 0
 	var run, later []string
 	for _, s := range table {
 		now, want := f.startType(s.name), f.shipped(s)
@@ -234,6 +234,7 @@ func fitStartTypes(f *fit) {
 		}
 	}
 	run, later = f.setNeeds(table, run, later)
+	later = append(later, f.setTriggers(table)...)
 	for _, name := range run {
 		f.do(host.Change{Kind: host.ServiceRun, Path: name})
 	}
@@ -247,6 +248,27 @@ func fitStartTypes(f *fit) {
 	default:
 		f.not("plan.start-types-fine")
 	}
+}
+
+// setTriggers lets events of Windows start services again, as Windows ships them. Where
+// something is left of what started one, the registry gets it, which Windows reads when it
+// starts: nothing waits for that.
+func (f *fit) setTriggers(table []shippedService) (later []string) {
+	for _, lost := range f.LostTriggers() {
+		i := slices.IndexFunc(table, func(s shippedService) bool { return strings.EqualFold(s.name, lost.Service) })
+		if i < 0 || !f.hasService(lost.Service) {
+			continue
+		}
+		list, inRegistry := f.TriggerChanges(table[i].name, lost.Shipped, table[i].how == byRegistry)
+		for _, c := range list {
+			f.do(c)
+		}
+		if len(list) > 0 && inRegistry {
+			later = append(later, table[i].name)
+		}
+		f.lead("plan.triggers-gone", "service", table[i].name)
+	}
+	return later
 }
 
 // setNeeds has services need what Windows ships them with where they need something in

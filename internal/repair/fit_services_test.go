@@ -132,6 +132,23 @@ func TestFitServices(t *testing.T) {
 			files: map[string]string{"systeminfo.txt": windows11Info, "sc-qc.txt": needing("wuauserv", "RpcSs", "FabrikamGuard", "SENS"), "sc-query.txt": none("SENS")},
 			why:   "plan.start-types-fine",
 		},
+		{
+			name: "nothing starts it", remedy: "restore-service-start-types",
+			files: map[string]string{"systeminfo.txt": windows11Info, "services.reg": export(`[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\wuauserv]`, `"Start"=dword:00000003`, `[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\wuauserv\Parameters]`)},
+			steps: []string{"service-triggers wuauserv 5/1/659fcae6-5bdb-4da9-b1ff-ca2a178d46e0 5/1/54fb46c8-f089-464c-b1fd-59d1b62c3b50"}, lead: []string{"plan.triggers-gone"},
+		},
+		{
+			name: "what starts it is switched off", remedy: "restore-service-start-types",
+			files: map[string]string{"systeminfo.txt": windows11Info, "services.reg": export(
+				`[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\wuauserv]`, `"Start"=dword:00000003`, `[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\wuauserv\TriggerInfo]`,
+				`[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\wuauserv\TriggerInfo\0]`, `"Type"=dword:00000005`, `"Action"=dword:00000000`, `"Guid"=hex:e6,ca,9f,65,db,5b,a9,4d,b1,ff,ca,2a,17,8d,46,e0`,
+				`[HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\wuauserv\TriggerInfo\1]`, `"Type"=dword:00000005`, `"Action"=dword:00000000`, `"Guid"=hex:c8,46,fb,54,89,f0,4c,46,b1,fd,59,d1,b6,2c,3b,50`)},
+			steps: []string{
+				`value-set HKLM\SYSTEM\CurrentControlSet\Services\wuauserv\TriggerInfo\0 Action=1`,
+				`value-set HKLM\SYSTEM\CurrentControlSet\Services\wuauserv\TriggerInfo\1 Action=1`,
+			},
+			lead: []string{"plan.triggers-gone", "plan.at-next-start"},
+		},
 		{name: "nobody looked", remedy: "restore-service-start-types", why: "plan.not-looked-start-types"},
 		{
 			name: "set by policy", remedy: "restore-service-start-types",

@@ -62,6 +62,8 @@ type Service struct {
 	Binary    string   // command line
 	Account   string   // "LocalSystem", `NT AUTHORITY\NetworkService`
 	DependsOn []string // service names
+	Listed    bool     // sc qtriggerinfo told of what starts and stops it
+	Triggers  int      // how many events that are, where Listed
 	Err       uint32   // Win32 error that the tool reported instead of an answer, e.g. 1060, 5, 1058
 	Missing   bool     // there is no such service (1060, or 2185 of net.exe)
 }
@@ -108,6 +110,7 @@ type serviceParser struct {
 	config  bool     // the block is of sc qc
 	depends bool     // the last line belonged to the dependencies
 	asked   string   // service that the command line above names
+	events  *Service // sc qtriggerinfo was asked of it
 }
 
 // field is what a line of a block says.
@@ -168,6 +171,43 @@ var (
 	scCommand  = newPattern(`(?i)^(?:sc(?:\.exe)?\s+(?:\\\\\S+\s+)?(?:query|queryex|qc|start|stop|config|qtriggerinfo)|net1?(?:\.exe)?\s+(?:start|stop)|get-service(?:\s+-name)?)\s+("[^"]+"|[^\s"|/]+)`)
 )
 
+// What sc qtriggerinfo prints, in any language: a line [SC] without a number if it could
+// ask, and of each trigger a line that ends in a GUID with a name in brackets.
+//
+//	[SC] QueryServiceConfig2 SUCCESS
+//
+//	SERVICE_NAME: w32time
+//
+//	        START SERVICE
+//	          DOMAIN JOINED STATUS         : 1ce20aba-9851-4421-9430-1ddeb766e809 [DOMAIN JOINED]
+//
+// Where it names none, a sentence says so, which is translated. learn.microsoft.com: "Service Trigger Events".
+var triggerLine = newPattern(`:\s*[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\s*\[`)
+
+// command notes what a command line asks for.
+func (p *serviceParser) command(line int, text string) {
+	p.end()
+	p.asked = ""
+	m := scCommand.FindStringSubmatch(text)
+	if m == nil {
+		return
+	}
+	p.asked = strings.Trim(m[1], `"`)
+	if strings.Contains(strings.ToLower(text), "qtriggerinfo") {
+		p.events = &Service{Line: line, Name: p.asked, State: ServiceUnknown, Start: ServiceUnknown}
+	}
+}
+
+// event reads a line of what sc qtriggerinfo prints.
+func (p *serviceParser) event(t string) {
+	switch {
+	case strings.HasPrefix(t, "[SC] QueryServiceConfig2") && !strings.ContainsAny(strings.TrimPrefix(t, "[SC] QueryServiceConfig2"), "0123456789"):
+		p.events.Listed = true
+	case triggerLine.MatchString(t):
+		p.events.Triggers++
+	}
+}
+
 func (p *serviceParser) begin(line int, name string) {
 	p.end()
 	p.cur = &Service{Line: line, Name: name, State: ServiceUnknown, Start: ServiceUnknown}
@@ -176,6 +216,11 @@ func (p *serviceParser) begin(line int, name string) {
 
 // end files the block under construction, merging it with an earlier one.
 func (p *serviceParser) end() {
+	if s := p.events; s != nil {
+		if p.events = nil; s.Listed {
+			p.add(*s)
+		}
+	}
 	if p.cur == nil {
 		return
 	}
@@ -222,6 +267,9 @@ func merge(into *Service, s Service) {
 	if s.Err != 0 {
 		into.Err = s.Err
 	}
+	if s.Listed {
+		into.Listed, into.Triggers = true, s.Triggers
+	}
 	into.Missing = into.Missing || s.Missing
 }
 
@@ -229,22 +277,21 @@ func (p *serviceParser) line(lines []string, i int) {
 	line := lines[i]
 	t := strings.TrimSpace(line)
 	if t == "" {
-		if p.list || p.cur != nil && p.step == 0 {
+		if p.events == nil && (p.list || p.cur != nil && p.step == 0) {
 			p.end()
 		}
 		return
 	}
 	if command, ok := afterPrompt(t); ok {
-		p.end()
-		p.asked = ""
-		if m := scCommand.FindStringSubmatch(command); m != nil {
-			p.asked = strings.Trim(m[1], `"`)
-		}
+		p.command(i+1, command)
 		return
 	}
-	if m := scCommand.FindStringSubmatch(t); m != nil && !strings.Contains(t, ":") {
-		p.end()
-		p.asked = strings.Trim(m[1], `"`)
+	if scCommand.MatchString(t) && !strings.Contains(t, ":") {
+		p.command(i+1, t)
+		return
+	}
+	if p.events != nil && (p.events.Listed || strings.HasPrefix(t, "[SC] QueryServiceConfig2")) {
+		p.event(t)
 		return
 	}
 	if p.failure(i+1, t) {
