@@ -55,6 +55,16 @@ func TestWhatIsNamed(t *testing.T) {
 			}, "policy-disabled-updates", "A button of the update page in Settings is gone since last week.",
 		},
 		{
+			"a server that only the office knows", map[string]string{
+				"notes.txt": "Company laptop: at home the search ends with 0x8024402C, in the office it works.",
+			}, "wsus-unreachable", "Company laptop: the search ends with 0x8024402C.",
+		},
+		{
+			"the same in German", map[string]string{
+				"notes.txt": "Firmenlaptop, daheim endet die Suche mit 0x8024402C, in der Firma läuft sie.",
+			}, "wsus-unreachable", "Firmenlaptop, die Suche endet mit 0x8024402C.",
+		},
+		{
 			"one update alone", map[string]string{
 				"notes.txt": "KB5031999 fails to install on this server again and again. All the other updates of that month are in.",
 			}, "known-issue", "KB5031999 fails to install on this server again and again.",

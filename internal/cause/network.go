@@ -93,7 +93,7 @@ func NETWORK() []*Cause {
 				helped(Strong, "note-firewall-off-helped"),
 				strong("note-no-internet-by-design"),
 				strong("firewall-dropped"),
-				moderate("note-local-firewall", "note-network-firewall"),
+				moderate("note-local-firewall", "note-network-firewall", "note-other-line-works"),
 				moderate("tcp-test-failed"),
 				moderate("note-no-internet"),
 				cloudMachine,

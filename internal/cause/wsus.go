@@ -53,6 +53,7 @@ func WSUS() []*Cause {
 				strong("note-wsus-port"),
 				portMissing,
 				awayFromServer,
+				officeOnly,
 				wrongPage,
 				both(Strong, "note-needs-company-vpn", "note-wsus"),
 				against(Moderate, "note-wsus-gone", "note-left-domain", "note-server-gone", "note-other-owner"),
@@ -71,6 +72,7 @@ func WSUS() []*Cause {
 			LeadsTo:  []string{"wsus-unreachable", "dns-failure", "not-offered", "proxy-misconfigured-winhttp", "proxy-auth-required"},
 			Remedies: []string{"remove-stale-wsus-policy", "correct-wsus-url", "tell-policy-owner"},
 			Check: evidence(
+				against(Moderate, "note-office-only"), // there the server answers
 				walkForeignServer,
 				noWSUS,
 				strong("note-wsus-gone"),
@@ -376,6 +378,25 @@ func awayFromServer(l *look) {
 		l.add(true, Moderate, seen)
 		l.Cure("connect-company-vpn")
 	}
+}
+
+// officeOnly: a machine that finds its updates in the company's network alone asks a
+// server that stands there. Elsewhere its name is unknown or nobody answers, which is no
+// fault of the names or of the line.
+func officeOnly(l *look) {
+	seen, ok := l.Mark("note-office-only")
+	if !ok {
+		return
+	}
+	if _, unreachable := l.hit(codesAway); unreachable {
+		l.add(true, Strong, seen)
+		l.Cure("connect-company-vpn")
+	}
+}
+
+// Codes that a caller gets where a name is unknown or nobody answers.
+var codesAway = []codes.HRESULT{
+	0x8024402C, 0x80072EE7, 0x80072EE2, 0x80072EFD, 0x8024401C, 0x80072EFE, 0x80240438, 0x8024402F,
 }
 
 // wrongPage: the server of one's own answers that the page is not there or not

@@ -70,3 +70,24 @@ func TestLostEnd(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// What nobody wrote is not listed as read, and its numbers are no codes.
+func TestPicture(t *testing.T) {
+	f := machine(t, map[string]string{"photo.txt": strings.Repeat("\x01\x02\x03\x04JFIF\x05", 300)})
+	if diff := cmp.Diff([]Gap{{Source: "photo.txt", Why: "gap.binary"}}, f.Gaps); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// A number is a result where a result is spoken of, and else a number.
+func TestNumberOfInstaller(t *testing.T) {
+	for text, want := range map[string]bool{
+		"The folder holds 1618 files.":       false,
+		"Exit code 1618 from the installer.": true,
+		"msiexec gave 1618.":                 true,
+	} {
+		if _, ok := machine(t, map[string]string{"notes.txt": text}).Mark("msi-already-running"); ok != want {
+			t.Errorf("%q: %v", text, ok)
+		}
+	}
+}

@@ -21,6 +21,8 @@ type textReading struct {
 	text  []byte
 	lines []int // offset at which each line of text begins
 	first int   // number of the first line of text
+	junk  bool  // some of it nobody wrote
+	read  bool  // some of it somebody did
 }
 
 func newText(r *reading) digest {
@@ -43,7 +45,12 @@ func (r *textReading) record(rec *winlog.Record) error {
 	return nil
 }
 
-func (r *textReading) finish() { r.flush() }
+func (r *textReading) finish() {
+	r.flush()
+	if r.junk && !r.read {
+		r.gaps = append(r.gaps, Gap{Source: r.source.Path, Why: "gap.binary"})
+	}
+}
 
 // at returns the line that holds offset as a record, for quoting.
 func (r *textReading) at(offset int) *winlog.Record {
@@ -87,9 +94,10 @@ func (r *textReading) flush() {
 		return
 	}
 	if !printable(r.text) { // nobody wrote this: an archive, a picture, a memory dump
-		r.text, r.lines = r.text[:0], r.lines[:0]
+		r.text, r.lines, r.junk = r.text[:0], r.lines[:0], true
 		return
 	}
+	r.read = true
 	defect := -1
 	var doubtful [][2]int
 	if r.note {
