@@ -41,6 +41,9 @@ func (a attendance) attend(r *repair.Runner) {
 		if n, ok := report.EventNote(run, e); ok {
 			a.note(n)
 		}
+		if m, ok := a.p.(host.Reminder); ok && e.Kind == repair.EntryOff && r.Approve == nil {
+			_ = m.Remind(context.Background(), report.EventText(e)) // nobody sees what this process prints
+		}
 		if tell != nil {
 			tell(e)
 		}

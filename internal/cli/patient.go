@@ -84,6 +84,15 @@ func (p livePatient) RestorePoint(ctx context.Context, name string) (host.Restor
 	return m.RestorePoint(ctx, name)
 }
 
+// Remind implements [host.Reminder].
+func (p livePatient) Remind(ctx context.Context, text string) error {
+	m, ok := p.treatable.(host.Reminder)
+	if !ok {
+		return host.ErrNotExist
+	}
+	return m.Remind(ctx, text)
+}
+
 // Ask implements [host.Reader].
 func (p livePatient) Ask(ctx context.Context, q host.Question) (host.Answer, error) {
 	return p.env.remembering(p.treatable).Ask(ctx, q)

@@ -27,6 +27,11 @@ type Attendant interface {
 	Account() (string, error)
 }
 
+// Reminder is a machine that can put a few words before whoever sits at it.
+type Reminder interface {
+	Remind(ctx context.Context, text string) error
+}
+
 // The tasks of updoc.
 const (
 	TaskResume = "updoc resume" // goes on with a run, or ends an experiment
@@ -93,4 +98,5 @@ const (
 	NoteUndone uint32 = 6 // a change was taken back
 	NoteLeft   uint32 = 7 // one was not, since somebody changed the same thing
 	NoteCheck  uint32 = 8 // what the monthly check found
+	NoteOff    uint32 = 9 // what a person switched off for an attempt is off still
 )

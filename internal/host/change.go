@@ -101,7 +101,11 @@ type Change struct {
 	Args     []string         `json:"args,omitempty"`
 	Data     []byte           `json:"data,omitempty"`
 	Modified time.Time        `json:"modified,omitzero"` // write, restoring: the time that the file had
+	Lacks    string           `json:"lacks,omitempty"`   // key-make, restoring: what of the key could not be read, and so does not come back
 }
+
+// LacksAudit is the list of audits in a security descriptor.
+const LacksAudit = "audit list"
 
 // Start is how a service starts (learn.microsoft.com: QUERY_SERVICE_CONFIG,
 // SERVICE_DELAYED_AUTO_START_INFO).
@@ -128,6 +132,12 @@ func Setting(group, name string) string { return group + "/" + name }
 // Product is the setting of a security product of another maker, by its kind and name as
 // the Security Center has them: a person alone switches it.
 func Product(kind, name string) string { return Setting("product", kind+"/"+name) }
+
+// ByPerson reports a change that a person alone makes, and that a host answers with
+// [ErrPerson] until it was made.
+func ByPerson(c Change) bool {
+	return c.Kind == Switch && strings.HasPrefix(c.Path, Setting("product", ""))
+}
 
 // Tools are the programs that a Run may name; a host starts them by their
 // absolute path in the system directory and nothing else: winmgmt stands in wbem

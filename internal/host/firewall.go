@@ -33,6 +33,17 @@ var firewallProfiles = []struct {
 	{4, "public", "PublicProfile", []string{"PublicProfile"}},
 }
 
+// FirewallProfileKey is the registry key of a profile of this machine's own, "" if there is
+// no such profile. Its value EnableFirewall says whether the firewall is on.
+func FirewallProfileKey(name string) string {
+	for _, p := range firewallProfiles {
+		if p.name == name {
+			return firewallLocal + `\` + p.local
+		}
+	}
+	return ""
+}
+
 const (
 	maxFirewallRules = 5000
 	maxFirewallRule  = 64 << 10 // characters of one
@@ -89,7 +100,7 @@ func ReadFirewall(ctx context.Context, r Reader) (Firewall, error) {
 		for _, v := range k.Values {
 			out.Rules++
 			s, _ := v.String()
-			rule, ok := parseFirewallRule(v.Name, s)
+			rule, ok := ParseFirewallRule(v.Name, s)
 			if rule.Policy = root != firewallLocal; !rule.Policy {
 				rule.Profiles &^= unmerged
 			}
@@ -108,13 +119,13 @@ func isOne(k Key, name string) bool {
 	return ok && number && n == 1
 }
 
-// parseFirewallRule reads a rule as the registry keeps it, and reports whether it is
+// ParseFirewallRule reads a rule as the registry keeps it, and reports whether it is
 // enabled and blocks what goes out:
 //
 //	v2.30|Action=Block|Active=TRUE|Dir=Out|Protocol=6|RPort=443|App=%SystemRoot%\...|Name=...|
 //
 // [MS-FASP] 2.2.37 has the grammar. Fields may repeat: two RPort are two ports.
-func parseFirewallRule(name, s string) (FirewallRule, bool) {
+func ParseFirewallRule(name, s string) (FirewallRule, bool) {
 	r := FirewallRule{Name: name, Protocol: 256, Profiles: 0x7FFFFFFF}
 	fields := strings.Split(s[:min(len(s), maxFirewallRule)], "|")
 	if len(s) > maxFirewallRule || !strings.HasPrefix(s, "v") || len(fields) < 2 {

@@ -29,6 +29,8 @@ func (m *Machine) Ask(ctx context.Context, q host.Question) (host.Answer, error)
 		v = m.adapters()
 	case host.AskCaller:
 		v = m.caller()
+	case host.AskSecurity:
+		v = m.products()
 	case host.AskFirewall:
 		fw, err := m.firewall(ctx)
 		if err != nil {

@@ -186,6 +186,9 @@ func settingName(name string) string {
 // setting returns a setting. Those of the firewall stand in the registry.
 func (s *state) setting(name string) (string, bool) {
 	group, rest, _ := strings.Cut(name, "/")
+	if key := host.FirewallProfileKey(rest); group == "firewall-profile" && key != "" {
+		return map[bool]string{true: "on", false: "off"}[s.Registry.on(key, "EnableFirewall")], true
+	}
 	if !strings.EqualFold(group, "firewall-rule") {
 		v, ok := s.Settings[settingName(name)]
 		if !ok && strings.EqualFold(group, "hidden-update") {
@@ -211,6 +214,9 @@ func (s *state) set(name, value string) error {
 	case !ok:
 		return host.ErrNotExist
 	case old == value:
+		return nil
+	case group == "firewall-profile":
+		s.Registry.set(host.FirewallProfileKey(rest), "EnableFirewall", dword(map[string]uint32{"on": 1}[value]))
 		return nil
 	case strings.EqualFold(group, "firewall-rule"):
 		text := s.Registry.text(firewallRules, rest)
@@ -301,7 +307,7 @@ func (m *Machine) apply(ctx context.Context, c host.Change) error {
 	case host.ServiceStop:
 		return m.stop(c.Path)
 	case host.Switch:
-		if byPerson(c.Path, c.State) {
+		if host.ByPerson(c) || forPerson(c.Path) && c.State == "on" {
 			var asked error // who was asked and did nothing yet was asked all the same
 			err := m.change(func(s *state) error { asked = s.ask(c.Path, c.State); return nil })
 			return cmp.Or(err, asked)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"updoc/internal/host"
+	"updoc/internal/winlog"
 )
 
 // tunnel is the section machine/vpn.json of a scenario: a VPN that is connected. While
@@ -127,14 +128,37 @@ func (s *state) held(port string) bool {
 // "forgets" switches it off and not on again; nobody else is there.
 const setPerson = "state/person"
 
-// byPerson reports a change of a setting that a person alone makes.
-func byPerson(name, value string) bool {
+// forPerson reports a setting that updoc switches off and a person on.
+func forPerson(name string) bool {
 	group, _, _ := strings.Cut(strings.ToLower(name), "/")
-	return group == "product" || group == "vpn-connection" && value == "on"
+	return group == "vpn-connection"
 }
 
-// forPerson reports a setting that updoc switches off and a person on.
-func forPerson(name string) bool { return byPerson(name, "on") && !byPerson(name, "off") }
+// products is what the Security Center lists: those of the machine, and Windows' own
+// antivirus, which stands back where there is another.
+func (m *Machine) products() host.SecurityProducts {
+	const on, off = 0x61100, 0x60100 // productState
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	out := host.SecurityProducts{Products: []host.SecurityProduct{}}
+	add := func(kind, name string, is, own bool) {
+		p := host.SecurityProduct{Kind: kind, Name: name, State: off, On: is, Current: true, Defender: own}
+		if is {
+			p.State = on
+		}
+		out.Products = append(out.Products, p)
+	}
+	other := false
+	for _, p := range m.now.Products {
+		is, _ := m.now.setting(p.setting())
+		other = other || p.Kind == "antivirus" && is == "on"
+		add(p.Kind, p.Name, is == "on", false)
+	}
+	if s := m.now.service("windefend"); s != nil {
+		add("antivirus", "Windows Defender", s.State == winlog.ServiceRunning && !other, true)
+	}
+	return out
+}
 
 // ask has the person at the machine switch something, who takes a moment: asked for the
 // second time, it is done, if it is ever.

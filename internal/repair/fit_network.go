@@ -270,12 +270,12 @@ func fitFirewall(f *fit) {
 	owned := ""
 	for _, r := range rules {
 		switch {
-		case !r.blocks():
-		case r.policy:
-			owned = cmp.Or(owned, r.name, r.id)
+		case !blocks(r):
+		case r.Policy:
+			owned = cmp.Or(owned, ruleName(r))
 		default:
-			f.lead("plan.firewall.rule", "rule", cmp.Or(r.name, r.id))
-			f.do(host.Change{Kind: host.Switch, Path: host.Setting("firewall-rule", r.id), State: "off"})
+			f.lead("plan.firewall.rule", "rule", ruleName(r))
+			f.do(host.Change{Kind: host.Switch, Path: host.Setting("firewall-rule", r.Name), State: "off"})
 		}
 	}
 	if len(f.out.Steps) > 0 {
@@ -295,103 +295,57 @@ func fitFirewall(f *fit) {
 	f.not("plan.firewall.none")
 }
 
-// rules returns the firewall's rules: those that block, as Windows itself tells
-// them, or all of them, as the registry keeps them.
-func (f *fit) rules() (list []rule, known bool) {
+// rules returns the rules of the firewall that block what goes out: as Windows itself tells
+// them, or as the registry keeps them.
+func (f *fit) rules() (list []host.FirewallRule, known bool) {
 	if f.Firewall.State == facts.Present {
-		for _, b := range f.Firewall.Value.Blocking {
-			r := rule{
-				id: b.Name, name: b.Display, action: "block", direction: "out", active: true, policy: b.Policy,
-				program: strings.ToLower(b.Program), service: strings.ToLower(b.Service), remote: b.Remote != "" && b.Remote != "*",
-			}
-			if b.Protocol != 256 {
-				r.protocol = strconv.Itoa(b.Protocol)
-			}
-			if b.Ports != "" && b.Ports != "*" {
-				r.remotePorts = strings.Split(b.Ports, ",")
-			}
-			list = append(list, r)
-		}
-		return list, true
+		return f.Firewall.Value.Blocking, true
 	}
 	local := f.Values(keyFirewall)
-	for _, v := range local.Value {
-		list = append(list, firewallRule(v))
-	}
-	for _, key := range []string{keyFirewallPolicy, keyFirewallServer} {
+	for _, key := range []string{keyFirewall, keyFirewallPolicy, keyFirewallServer} {
 		for _, v := range f.Values(key).Value {
-			r := firewallRule(v)
-			r.policy = true
-			list = append(list, r)
+			text, _ := v.String()
+			if r, ok := host.ParseFirewallRule(v.Name, text); ok {
+				r.Policy = key != keyFirewall
+				list = append(list, r)
+			}
 		}
 	}
 	return list, local.Known()
 }
 
-// rule is what a firewall rule says, as far as it matters here. The registry keeps
-// a rule as fields between vertical bars. [MS-FASP]: Firewall Rule and the Firewall
-// Rule Grammar Rule.
-type rule struct {
-	id                                        string // the registry's own name
-	policy                                    bool   // a policy brings it
-	name, action, direction, program, service string
-	active                                    bool
-	remotePorts                               []string
-	protocol                                  string
-	remote                                    bool // it is for some addresses only
-}
-
-func firewallRule(v winlog.RegValue) rule {
-	text, _ := v.String()
-	r := rule{id: v.Name}
-	for field := range strings.SplitSeq(text, "|") {
-		key, value, _ := strings.Cut(field, "=")
-		switch strings.ToLower(key) {
-		case "name":
-			if !strings.HasPrefix(value, "@") { // else a resource of a library
-				r.name = value
-			}
-		case "action":
-			r.action = strings.ToLower(value)
-		case "active":
-			r.active = strings.EqualFold(value, "TRUE")
-		case "dir":
-			r.direction = strings.ToLower(value)
-		case "app":
-			r.program = strings.ToLower(value)
-		case "svc":
-			r.service = strings.ToLower(value)
-		case "protocol":
-			r.protocol = value
-		case "rport", "rport2_10", "rport2_24":
-			r.remotePorts = append(r.remotePorts, strings.Split(value, ",")...)
-		case "ra4", "ra6", "ra42", "ra62":
-			r.remote = true
-		}
+// ruleName is what people call a rule: its display name, unless that is a resource of a
+// library.
+func ruleName(r host.FirewallRule) string {
+	if strings.HasPrefix(r.Display, "@") {
+		return r.Name
 	}
-	return r
+	return cmp.Or(r.Display, r.Name)
 }
 
 // webServices are the services that talk to update servers; "*" stands for all.
 var webServices = []string{"wuauserv", "bits", "dosvc", "usosvc", "cryptsvc", "*"}
 
-// blocks reports an active rule that stops what the update services send out: theirs
-// by name or program, or everybody's on the ports of the web.
-func (r rule) blocks() bool {
-	if !r.active || r.action != "block" || r.direction != "out" || r.remote || r.protocol != "" && r.protocol != "6" {
+// blocks reports a rule that stops what the update services send out: theirs by name or
+// program, or everybody's on the ports of the web.
+func blocks(r host.FirewallRule) bool {
+	some := func(list string) bool { return list != "" && list != "*" }
+	if some(r.Remote) || r.Protocol != 6 && r.Protocol != 256 {
 		return false
 	}
-	if len(r.remotePorts) > 0 && !slices.ContainsFunc(r.remotePorts, func(p string) bool { return covers(p, 80) || covers(p, 443) }) {
+	ports := strings.Split(r.Ports, ",")
+	if some(r.Ports) && !slices.ContainsFunc(ports, func(p string) bool { return covers(p, 80) || covers(p, 443) }) {
 		return false
 	}
-	program := r.program[strings.LastIndexAny(r.program, `\/`)+1:]
+	service, program := strings.ToLower(r.Service), strings.ToLower(r.Program)
+	program = program[strings.LastIndexAny(program, `\/`)+1:]
 	switch {
-	case r.service != "":
-		return slices.Contains(webServices, r.service) && (program == "" || program == "svchost.exe")
+	case service != "":
+		return slices.Contains(webServices, service) && (program == "" || program == "svchost.exe")
 	case program != "":
 		return slices.Contains([]string{"svchost.exe", "usoclient.exe", "mousocoreworker.exe", "wuauclt.exe"}, program)
 	}
-	return len(r.remotePorts) > 0
+	return some(r.Ports)
 }
 
 // covers reports that a port, or a range of ports, holds n.
@@ -670,18 +624,29 @@ func fitPastVPN(f *fit) {
 	f.paste(route.HostList)
 }
 
-// fitWithoutProduct names the products that a person is to pause for an attempt.
-// Where Windows knows of all of them and there is none, there is nothing to pause.
+// fitWithoutProduct has a person pause the products of other makers for an attempt, since
+// these protect themselves: updoc watches by what the Security Center says, tries at once,
+// and watches that they are on again. Windows' own firewall stands in for another one.
+// Where Windows knows of all of them and there is none, there is nothing to pause; on a
+// machine that is managed, and where nobody looked, a person is led.
 func fitWithoutProduct(kind string) fitter {
 	return func(f *fit) {
-		var names []string
+		var names, on []string
 		for _, p := range f.Security.Value.Products {
-			if p.Kind == kind && !p.Defender && !slices.Contains(names, p.Name) {
-				names = append(names, p.Name)
+			if p.Kind != kind || p.Defender || slices.Contains(names, p.Name) {
+				continue
+			}
+			if names = append(names, p.Name); p.On {
+				on = append(on, p.Name)
 			}
 		}
-		if f.Security.State == facts.Present && len(names) == 0 {
+		looked := f.Security.State == facts.Present
+		switch {
+		case looked && len(names) == 0:
 			f.not("plan.product.none")
+			return
+		case looked && len(on) == 0 && kind == "firewall": // of an antivirus a shield may be on alone
+			f.not("plan.product.off", "names", strings.Join(names, ", "))
 			return
 		}
 		f.lead("remedy." + f.out.ID + ".how")
@@ -689,7 +654,42 @@ func fitWithoutProduct(kind string) fitter {
 			f.lead("plan.product.seen", "names", strings.Join(names, ", "))
 		}
 		f.evidence()
+		if owner, known := f.manager(); !looked || !known || owner != "" || len(on) == 0 {
+			return
+		}
+		if kind == "firewall" && !f.standIn() {
+			return
+		}
+		f.lead("plan.product.watched", "minutes", strconv.Itoa(experiment))
+		for _, name := range on {
+			f.step(Step{
+				Change: host.Change{Kind: host.Switch, Path: host.Product(kind, name), State: "off"}, Lease: experiment,
+				Unseen: kind == "antivirus", // of which a shield may be paused alone
+			})
+		}
 	}
+}
+
+// standIn has Windows' own firewall on in the network that is in use; false if nobody
+// knows how it is, or a policy keeps it off.
+func (f *fit) standIn() bool {
+	active := slices.IndexFunc(f.Firewall.Value.Profiles, func(p host.FirewallProfile) bool { return p.Active })
+	if f.Firewall.State != facts.Present || active < 0 {
+		return false
+	}
+	p := f.Firewall.Value.Profiles[active]
+	switch {
+	case p.Enabled:
+		f.lead("plan.product.firewall-stays", "profile", p.Name)
+	case p.Policy:
+		f.not("plan.product.firewall-policy")
+		return false
+	default:
+		f.lead("plan.product.firewall-on", "profile", p.Name)
+	}
+	// It is looked again when the time has come: products switch it as they like.
+	f.step(Step{Change: host.Change{Kind: host.Switch, Path: host.Setting("firewall-profile", p.Name), State: "on"}, Lease: experiment})
+	return true
 }
 
 // fitPortal names the page at which a network wants people to sign in.

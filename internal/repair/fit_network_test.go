@@ -422,21 +422,6 @@ func TestLooksAtTheRoute(t *testing.T) {
 	}
 }
 
-// FuzzFirewallRule: no text of a rule is too strange, and one that is off, allows or
-// lets in blocks nothing.
-func FuzzFirewallRule(f *testing.F) {
-	f.Add("v2.31|Action=Block|Active=TRUE|Dir=Out|Protocol=6|RPort=80|RPort2_10=1-1023|App=%SystemRoot%\\system32\\svchost.exe|Svc=wuauserv|Name=x|")
-	f.Add("v2.31|Action=Allow|Active=TRUE|Dir=Out|Svc=*|")
-	f.Add("||=|RPort=-|RPort=99999999999999999999-1|")
-	f.Fuzz(func(t *testing.T, text string) {
-		r := firewallRule(textValue(text))
-		lower := strings.ToLower(text)
-		if r.blocks() && (!strings.Contains(lower, "block") || !strings.Contains(lower, "true") || !strings.Contains(lower, "out")) {
-			t.Errorf("%q blocks: %+v", text, r)
-		}
-	})
-}
-
 // TestWithoutVPN: adapters of VPNs are switched off for an attempt where the machine is its
 // user's own; connections of Windows' own are hung up. What a company forces, what a
 // session comes over and what nobody looked at stays.
@@ -484,4 +469,42 @@ func TestWithoutVPN(t *testing.T) {
 	}
 	again.Repairs.Value.Trials[0].Code = 0x80072EE2 // another failure
 	wantPlan(t, "test-without-vpn", again, Guided, "switch adapter/SurfWind off (for a while)", "lead plan.vpn.switched")
+}
+
+// TestWithoutProduct: what another maker's is a person pauses, and updoc watches, where
+// Windows knows of it and the machine is its user's own.
+func TestWithoutProduct(t *testing.T) {
+	const how = "lead remedy.test-without-third-party-firewall.how"
+	other := host.SecurityProduct{Kind: "firewall", Name: "Fabrikam Firewall", On: true}
+	off, virus := other, host.SecurityProduct{Kind: "antivirus", Name: "Fabrikam Shield", On: true}
+	off.On = false
+	own := host.FirewallProfile{Name: "private", Active: true, Enabled: true}
+	on := func(start string, p host.FirewallProfile, list ...host.SecurityProduct) *facts.Facts {
+		f := machine{keyServices + "Netlogon": start}.facts(t)
+		f.Security = facts.Fact[host.SecurityProducts]{State: facts.Present, Value: host.SecurityProducts{Products: list}}
+		f.Firewall = facts.Fact[host.Firewall]{State: facts.Present, Value: host.Firewall{Profiles: []host.FirewallProfile{p}}}
+		return f
+	}
+	const home, member = `"Start"=dword:00000003`, `"Start"=dword:00000002`
+	closed, forced := own, own
+	closed.Enabled, forced.Enabled, forced.Policy = false, false, true
+	const stand, pause = "switch firewall-profile/private on (for a while)", "switch product/firewall/Fabrikam Firewall off (for a while)"
+	for _, tt := range []struct {
+		f    *facts.Facts
+		want []string
+	}{
+		{on(home, own, other), []string{Guided, stand, pause, how, "lead plan.product.seen", "lead plan.product.firewall-stays", "lead plan.product.watched"}},
+		{on(home, closed, other), []string{Guided, stand, pause, how, "lead plan.product.seen", "lead plan.product.firewall-on", "lead plan.product.watched"}},
+		{on(home, forced, other), []string{"not: plan.product.firewall-policy"}},
+		{on(member, own, other), []string{Guided, how, "lead plan.product.seen"}},
+		{on(home, own, off), []string{"not: plan.product.off"}},
+		{on(home, own, virus), []string{"not: plan.product.none"}},
+	} {
+		wantPlan(t, "test-without-third-party-firewall", tt.f, tt.want...)
+	}
+	got := wantPlan(t, "test-without-antivirus-shield", on(home, own, virus), Guided, "switch product/antivirus/Fabrikam Shield off (for a while)",
+		"lead remedy.test-without-antivirus-shield.how", "lead plan.product.seen", "lead plan.product.watched")
+	if !got.Steps[0].Unseen {
+		t.Error("a shield that is paused alone is not tried")
+	}
 }

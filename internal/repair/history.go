@@ -27,6 +27,7 @@ type Summary struct {
 	Wakes    bool      `json:"wakes,omitempty"`  // it is gone on with by itself, see Journal.Wakes
 	WakeAt   time.Time `json:"wakeAt,omitzero"`
 	Story    []Told    `json:"-"`               // what its courses tell
+	Off      []string  `json:"off,omitempty"`   // what a person switched off for an attempt and is to be on again, as settings
 	Err      string    `json:"error,omitempty"` // the journal cannot be read
 }
 
@@ -48,6 +49,9 @@ func (j *Journal) Summary() Summary {
 	}
 	s.Wakes, s.WakeAt = j.Wakes()
 	s.Story = j.Story()
+	for _, c := range j.Off() {
+		s.Off = append(s.Off, c.Path)
+	}
 	for i, e := range p.tried {
 		if i >= len(plan.Treatments) {
 			continue

@@ -35,6 +35,7 @@ const (
 	EntryUndoing  EntryKind = "undoing"  // a begin is about to be taken back
 	EntryUndone   EntryKind = "undone"   // a begin was taken back
 	EntryConflict EntryKind = "conflict" // it was not: somebody changed the same thing since
+	EntryOff      EntryKind = "off"      // what a person switched off for an attempt is off still
 	EntryAct      EntryKind = "act"      // an act of a course is over that changed nothing, or could not be done
 	EntryStarted  EntryKind = "started"  // the machine was restarted, and the course goes on
 	EntryUser     EntryKind = "user"     // whose registry HKCU is, in a run that changes it

@@ -70,6 +70,9 @@ type Step struct {
 	// Lease, if not 0, is for how many minutes the change may stand: an experiment
 	// that is taken back by itself, even if updoc is killed.
 	Lease int `json:"lease,omitempty"`
+	// Unseen says that a person may have made the change so that Windows does not see
+	// it: the attempt is made all the same.
+	Unseen bool `json:"unseen,omitempty"`
 }
 
 // Line is a sentence of the message catalogue with its arguments.

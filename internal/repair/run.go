@@ -304,6 +304,12 @@ func (r *Runner) treat(ctx context.Context, i int, t Treatment, p *progress) (Re
 			e, ev := failed.entry(i)
 			ev.Treatment, ev.Steps = t.ID, len(t.Steps)
 			return Broken, r.write(e, ev)
+		case errors.Is(err, host.ErrPerson):
+			// The person did not do it after all.
+			if err := r.takeBack(ctx, func(at [2]int) bool { return at[0] == i }, nil); err != nil {
+				return "", err
+			}
+			return "", r.write(Entry{Kind: EntryPassed, Treatment: i}, Event{Treatment: t.ID})
 		case err != nil:
 			return "", err
 		}
@@ -409,6 +415,12 @@ func (r *Runner) steps(ctx context.Context, i int, t Treatment, p progress) (res
 			m.until = r.Now().Add(time.Duration(s.Lease) * time.Minute)
 		}
 		changed, late, err := r.step(ctx, m)
+		if s.Unseen && errors.Is(err, host.ErrPerson) {
+			if err := r.takeBack(ctx, func(a [2]int) bool { return a == at }, nil); err != nil {
+				return false, err
+			}
+			continue
+		}
 		if err != nil {
 			return false, err
 		}
@@ -464,10 +476,16 @@ func (r *Runner) step(ctx context.Context, m making) (changed, late bool, err er
 			return false, false, err
 		}
 	}
+	err = r.byPerson(ctx, s.Change, m.event)
+	if errors.Is(err, host.ErrPerson) || err != nil && ctx.Err() != nil {
+		return false, false, err
+	}
 	// A change that was begun is ended, whoever wants to stop: half of one is worse
 	// than none and worse than all.
 	ctx = context.WithoutCancel(ctx)
-	err = r.Host.Apply(ctx, s.Change)
+	if err == nil {
+		err = r.Host.Apply(ctx, s.Change)
+	}
 	late = errors.Is(err, host.ErrRestart) // the restart makes the rest
 	if err != nil && !late {
 		return false, false, &stepError{k, fmt.Errorf("%s %s: %w", s.Change.Kind, s.Change.Path, err)}

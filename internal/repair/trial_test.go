@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 )
 
 // trying opens a scenario's machine whose scan has failed, with a run of one remedy.
-func trying(t *testing.T, scenario string, settings map[string]string, remedy string) (m *lab.Machine, r *repair.Runner, state string) {
+func trying(t *testing.T, scenario string, settings map[string]string, remedy string, before ...host.Change) (m *lab.Machine, r *repair.Runner, state string) {
 	t.Helper()
 	s, err := lab.Load(scenario)
 	if err != nil {
@@ -32,6 +33,11 @@ func trying(t *testing.T, scenario string, settings map[string]string, remedy st
 			t.Error(err)
 		}
 	})
+	for _, c := range before {
+		if err := m.Apply(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if out, err := m.Try(t.Context(), host.Attempt{Stage: "scan"}); err != nil || !out.Result.Failed() {
 		t.Fatal(out, err)
 	}
@@ -129,4 +135,112 @@ func TestTrialsAreKnown(t *testing.T) {
 			t.Error(later, known, err)
 		}
 	}
+}
+
+// TestTrialWithoutProduct: a person switches another maker's firewall off and on again;
+// updoc watches both, and goes on watching where the second is forgotten or the process
+// is killed.
+func TestTrialWithoutProduct(t *testing.T) {
+	const remedy, product, own = "test-without-third-party-firewall", "product/firewall/Fabrikam Firewall", "firewall-profile/private"
+	open := func(t *testing.T, person string, before ...host.Change) (*lab.Machine, *repair.Runner, *[]repair.EntryKind) {
+		m, r, _ := trying(t, "treat-other-firewall", map[string]string{"state/person": person}, remedy, before...)
+		var told []repair.EntryKind
+		r.Tell = func(e repair.Event) { told = append(told, e.Kind) }
+		return m, r, &told
+	}
+	t.Run("forgets", func(t *testing.T) {
+		t.Parallel()
+		m, r, told := open(t, "forgets", host.Change{Kind: host.Switch, Path: own, State: "off"})
+		if res, err := r.Run(t.Context()); res != repair.Shown || err != nil {
+			t.Fatal(res, err)
+		}
+		if !slices.Contains(*told, repair.EntryOff) || switched(t, m, product) != "off" || switched(t, m, own) != "on" {
+			t.Errorf("%v, it is %s, Windows' own %s", *told, switched(t, m, product), switched(t, m, own))
+		}
+		sum := r.Journal.Summary()
+		if on, _ := r.Journal.Wakes(); !on || len(sum.Off) != 1 || sum.Off[0] != product {
+			t.Fatalf("nobody watches: %v, off %v", on, sum.Off)
+		}
+		r.Approve = nil // by itself, after the restart
+		m.World().Advance(11 * time.Minute)
+		if u, err := r.Expired(t.Context()); err != nil || u.Back != 0 || len(u.Waiting) != 1 || switched(t, m, own) != "on" {
+			t.Fatalf("%+v, %v", u, err)
+		}
+		if err := m.Apply(t.Context(), host.Change{Kind: host.Switch, Path: "state/person", State: "helps"}); err != nil {
+			t.Fatal(err)
+		}
+		if u, err := r.Expired(t.Context()); err != nil || u.Back != 2 {
+			t.Fatalf("%+v, %v", u, err)
+		}
+		on, _ := r.Journal.Wakes()
+		if sum := r.Journal.Summary(); on || len(sum.Off) != 0 || sum.Standing != 0 || switched(t, m, product) != "on" || switched(t, m, own) != "off" {
+			t.Errorf("still watched: %v, %+v", on, sum)
+		}
+	})
+	t.Run("does nothing", func(t *testing.T) {
+		t.Parallel()
+		m, r, _ := open(t, "")
+		if res, err := r.Run(t.Context()); res != repair.Left || err != nil {
+			t.Fatal(res, err)
+		}
+		if on, _ := r.Journal.Wakes(); on || switched(t, m, product) != "on" || r.Journal.Summary().Standing != 0 {
+			t.Errorf("waits for somebody: %v, %+v", on, r.Journal.Summary())
+		}
+	})
+	t.Run("wants it off", func(t *testing.T) { // after a day nobody is reminded any more
+		t.Parallel()
+		m, r, _ := open(t, "forgets")
+		if _, err := r.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.Approve = nil
+		m.World().Advance(25 * time.Hour)
+		u, err := r.Expired(t.Context())
+		if on, _ := r.Journal.Wakes(); err != nil || len(u.Conflicts) != 1 || on {
+			t.Errorf("%+v, %v, wakes %v", u, err, on)
+		}
+	})
+	t.Run("killed", func(t *testing.T) {
+		t.Parallel()
+		m, r, _ := open(t, "forgets")
+		r.Agent = dying{}
+		if err := life(func() error { _, err := r.Run(t.Context()); return err }); !errors.Is(err, errKilled) {
+			t.Fatal(err)
+		}
+		r.Approve = nil
+		m.World().Advance(11 * time.Minute)
+		if u, err := r.Expired(t.Context()); err != nil || len(u.Waiting) != 1 {
+			t.Errorf("%+v, %v", u, err)
+		}
+		if len(r.Journal.Summary().Off) != 1 {
+			t.Error("the journal does not know that it is off")
+		}
+	})
+	t.Run("an antivirus of which Windows sees nothing", func(t *testing.T) {
+		t.Parallel()
+		m, r, _ := trying(t, "treat-other-firewall", map[string]string{"state/person": ""}, remedy)
+		p := r.Journal.Plan()
+		p.Treatments[0].Steps = p.Treatments[0].Steps[1:]
+		p.Treatments[0].Steps[0].Unseen = true
+		a := &agent{results: []codes.HRESULT{0}}
+		r.Agent = a
+		if res, err := r.Run(t.Context()); res != repair.Shown || err != nil || len(a.tried) != 1 {
+			t.Error(res, err, a.tried)
+		}
+		if on, _ := r.Journal.Wakes(); on || switched(t, m, product) != "on" {
+			t.Error("something is left")
+		}
+	})
+	t.Run("stopped while the person is waited for", func(t *testing.T) {
+		t.Parallel()
+		m, r, _ := open(t, "")
+		ctx, stop := context.WithCancel(t.Context())
+		r.Sleep = func(ctx context.Context, _ time.Duration) error { stop(); return ctx.Err() }
+		if res, err := r.Run(ctx); !errors.Is(err, context.Canceled) {
+			t.Fatal(res, err)
+		}
+		if u, err := r.Undo(t.Context()); err != nil || len(u.Waiting) != 0 || switched(t, m, product) != "on" {
+			t.Errorf("%+v, %v", u, err)
+		}
+	})
 }

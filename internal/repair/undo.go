@@ -66,9 +66,13 @@ func (r *Runner) takeBack(ctx context.Context, chosen func([2]int) bool, u *Undo
 		}
 	}
 	sorted.By(list, func(a, b Entry) int { return b.Seq - a.Seq })
-	for _, e := range list {
+	left := len(u.Waiting)
+	for i, e := range list {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if len(u.Waiting) > left && i > 0 && list[i-1].Treatment == e.Treatment && slices.ContainsFunc(list[i-1].Undo, host.ByPerson) {
+			continue // what stands in for something that is off stays until that is on
 		}
 		if e.Treatment < 0 || e.Treatment >= len(plan.Treatments) {
 			return fmt.Errorf("undo: %w: entry %d names no treatment of the plan", ErrJournal, e.Seq)
@@ -78,7 +82,7 @@ func (r *Runner) takeBack(ctx context.Context, chosen func([2]int) bool, u *Undo
 		if !ok {
 			return fmt.Errorf("undo: %w: entry %d names no step of the plan", ErrJournal, e.Seq)
 		}
-		if err := r.undo(context.WithoutCancel(ctx), e, t, s, u); err != nil {
+		if err := r.undo(ctx, e, t, s, u); err != nil {
 			return err
 		}
 	}
@@ -88,6 +92,8 @@ func (r *Runner) takeBack(ctx context.Context, chosen func([2]int) bool, u *Undo
 // undo takes one change back, unless somebody made another since.
 func (r *Runner) undo(ctx context.Context, e Entry, t Treatment, s Step, u *Undone) error {
 	ev := Event{Treatment: t.ID, Step: e.Step + 1, Steps: len(t.Steps), Change: &s.Change}
+	patient := ctx // which ends the waiting for a person, and no change that was begun
+	ctx = context.WithoutCancel(ctx)
 	if len(e.Undo) == 0 {
 		if s.Lasting == "" && !s.Change.Looks() && !slices.Contains(u.Lasting, t.ID) {
 			u.Lasting = append(u.Lasting, t.ID)
@@ -130,7 +136,16 @@ func (r *Runner) undo(ctx context.Context, e Entry, t Treatment, s Step, u *Undo
 		}
 	}
 	for _, c := range e.Undo {
-		err := r.Host.Apply(ctx, c)
+		err := r.byPerson(patient, c, ev)
+		switch over := r.Now().Sub(e.Until) > reminders; {
+		case errors.Is(err, host.ErrPerson) && over && !e.Until.IsZero():
+			return back(nil, err)
+		case errors.Is(err, host.ErrPerson):
+			u.Waiting = append(u.Waiting, Conflict{Treatment: t.ID, Change: s.Change})
+			return r.write(Entry{Kind: EntryOff, Treatment: e.Treatment, Step: e.Step}, ev)
+		case err == nil:
+			err = r.Host.Apply(ctx, c)
+		}
 		if errors.Is(err, host.ErrRestart) {
 			u.Restart, err = true, nil
 		}

@@ -37,6 +37,8 @@ func EventNote(run string, e repair.Event) (n host.Note, ok bool) {
 		n.ID = host.NoteTried
 	case repair.EntryUndone:
 		n.ID = host.NoteUndone
+	case repair.EntryOff:
+		n.ID, n.Level = host.NoteOff, host.Warning
 	case repair.EntryConflict:
 		n.ID, n.Level = host.NoteLeft, host.Warning
 	default:

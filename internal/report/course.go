@@ -231,6 +231,12 @@ type ShownSummary struct {
 func StandingText(s repair.Summary) string {
 	words := message.English()
 	switch {
+	case len(s.Off) > 0:
+		var names []string
+		for _, o := range s.Off {
+			names = append(names, offName(o))
+		}
+		return words.Text("history.off", "names", Clean(strings.Join(names, ", ")))
 	case s.Standing == 0:
 		return words.Text("history.none")
 	case s.Undoable == 0:

@@ -151,6 +151,9 @@ func ChangeText(c host.Change) string {
 		return WithoutPasswords(words.Text("change.mount-"+c.State, "path", file))
 	}
 	if group, name, ok := strings.Cut(c.Path, "/"); ok && c.Kind == host.Switch && words.Has("change.switch."+group+"."+c.State) {
+		if host.ByPerson(c) {
+			name = productName(c)
+		}
 		return WithoutPasswords(words.Text("change.switch."+group+"."+c.State, "name", name))
 	}
 	args := []any{"path", c.Path, "to", c.To, "name", c.Name, "value", strings.TrimSpace(c.State + strings.Join(c.Args, " "))}
@@ -172,6 +175,15 @@ func ChangeText(c host.Change) string {
 		args[7] = strings.Join(c.Needs, ", ")
 	}
 	return WithoutPasswords(strings.TrimSpace(words.Text("change."+string(c.Kind), args...)))
+}
+
+// productName is what of a setting the maker calls the product.
+func productName(c host.Change) string { return offName(c.Path) }
+
+func offName(setting string) string {
+	_, rest, _ := strings.Cut(setting, "/")
+	_, name, _ := strings.Cut(rest, "/")
+	return name
 }
 
 // valueText is a registry value for people: text and numbers as they are, of a
@@ -268,6 +280,10 @@ func EventText(e repair.Event) string {
 			return words.Text("course.restart-soon", "minutes", int(e.Wait.Minutes()))
 		}
 		return words.Text("fix." + string(e.Kind))
+	case repair.EventPerson:
+		return words.Text("fix.person-"+e.Change.State, "name", productName(*e.Change))
+	case repair.EntryOff:
+		return words.Text("fix.off", "name", productName(*e.Change))
 	case repair.EventWait:
 		return words.Text("fix.wait", "code", codeText(e.Code), "minutes", int(e.Wait.Minutes()))
 	case repair.EntryTried:

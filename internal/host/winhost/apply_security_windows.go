@@ -192,33 +192,54 @@ func fileSDDL(p, like string) (string, error) {
 // that is not protected gets what its own parent hands down.
 // learn.microsoft.com: "SetSecurityInfo", "Automatic Propagation of Inheritable ACEs".
 func setFileSDDL(p, sddl string) error {
-	sd, parts, privileges, err := parse(sddl)
+	d, err := describe(sddl)
 	if err != nil {
 		return err
 	}
-	control, _, err := sd.Control()
-	if err != nil {
-		return wrap("security descriptor", err)
-	}
-	owner, _, _ := sd.Owner() // nil where there is none
-	group, _, _ := sd.Group()
-	dacl, _, _ := sd.DACL()
-	sacl, _, _ := sd.SACL()
-	set := parts
-	if parts&windows.DACL_SECURITY_INFORMATION != 0 {
-		set |= choose(control&windows.SE_DACL_PROTECTED != 0, windows.PROTECTED_DACL_SECURITY_INFORMATION, windows.UNPROTECTED_DACL_SECURITY_INFORMATION)
-	}
-	if parts&windows.SACL_SECURITY_INFORMATION != 0 {
-		set |= choose(control&windows.SE_SACL_PROTECTED != 0, windows.PROTECTED_SACL_SECURITY_INFORMATION, windows.UNPROTECTED_SACL_SECURITY_INFORMATION)
-	}
 	return withPrivileges(func() error {
-		f, err := openNode(p, accessFor(parts, true))
+		f, err := openNode(p, accessFor(d.parts, true))
 		if err != nil {
 			return err
 		}
 		defer closeHandle(f)
-		return wrap("security of "+p, windows.SetSecurityInfo(f, windows.SE_FILE_OBJECT, set, owner, group, dacl, sacl))
-	}, append(privileges, seBackup, seRestore)...)
+		return wrap("security of "+p, d.set(f, windows.SE_FILE_OBJECT))
+	}, append(d.privileges, seBackup, seRestore)...)
+}
+
+// rights is a security descriptor that is to be set.
+type rights struct {
+	sd           *windows.SECURITY_DESCRIPTOR
+	control      windows.SECURITY_DESCRIPTOR_CONTROL
+	parts        windows.SECURITY_INFORMATION // that it speaks of
+	privileges   []string                     // that setting them takes
+	owner, group *windows.SID                 // nil where it does not speak of them
+	dacl, sacl   *windows.ACL
+}
+
+func describe(sddl string) (d rights, err error) {
+	if d.sd, d.parts, d.privileges, err = parse(sddl); err != nil {
+		return d, err
+	}
+	if d.control, _, err = d.sd.Control(); err != nil {
+		return d, wrap("security descriptor", err)
+	}
+	d.owner, _, _ = d.sd.Owner()
+	d.group, _, _ = d.sd.Group()
+	d.dacl, _, _ = d.sd.DACL()
+	d.sacl, _, _ = d.sd.SACL()
+	return d, nil
+}
+
+// set gives an object the descriptor; lists say whether they take what is handed down.
+func (d rights) set(object windows.Handle, kind windows.SE_OBJECT_TYPE) error {
+	set := d.parts
+	if d.parts&windows.DACL_SECURITY_INFORMATION != 0 {
+		set |= choose(d.control&windows.SE_DACL_PROTECTED != 0, windows.PROTECTED_DACL_SECURITY_INFORMATION, windows.UNPROTECTED_DACL_SECURITY_INFORMATION)
+	}
+	if d.parts&windows.SACL_SECURITY_INFORMATION != 0 {
+		set |= choose(d.control&windows.SE_SACL_PROTECTED != 0, windows.PROTECTED_SACL_SECURITY_INFORMATION, windows.UNPROTECTED_SACL_SECURITY_INFORMATION)
+	}
+	return windows.SetSecurityInfo(object, kind, set, d.owner, d.group, d.dacl, d.sacl)
 }
 
 func choose(yes bool, a, b windows.SECURITY_INFORMATION) windows.SECURITY_INFORMATION {

@@ -192,6 +192,61 @@ func until(ctx context.Context, f func() (bool, error)) error {
 	}
 }
 
+// productState is what the Security Center says of a product. Nobody but its user may
+// switch it: it protects itself.
+func productState(ctx context.Context, h *Host, setting string) (string, error) {
+	kind, name, _ := strings.Cut(setting, "/")
+	answer, err := securityProducts(ctx, h, nil)
+	if err != nil {
+		return "", err
+	}
+	known, _ := answer.(host.SecurityProducts)
+	for _, p := range known.Products {
+		if p.Kind == kind && p.Name == name {
+			return map[bool]string{true: "on", false: "off"}[p.On], nil
+		}
+	}
+	if len(known.Unseen) > 0 {
+		return "", fmt.Errorf("security products: %s", known.Unseen[0].Why)
+	}
+	return "", fmt.Errorf("%s %q: %w", kind, name, host.ErrNotExist)
+}
+
+// awaitProduct makes nothing: it says whether a person did.
+func awaitProduct(ctx context.Context, h *Host, setting, want string) error {
+	now, err := productState(ctx, h, setting)
+	if err == nil && now != want {
+		err = fmt.Errorf("%s is %s: %w", setting, now, host.ErrPerson)
+	}
+	return err
+}
+
+// firewallProfile says whether Windows' own firewall is on in a profile, as policies leave it.
+func firewallProfile(ctx context.Context, h *Host, name string) (string, error) {
+	fw, err := host.ReadFirewall(ctx, h)
+	if err != nil {
+		return "", err
+	}
+	for _, p := range fw.Profiles {
+		if p.Name == name {
+			return map[bool]string{true: "on", false: "off"}[p.Enabled], nil
+		}
+	}
+	return "", fmt.Errorf("firewall profile %q: %w", name, host.ErrNotExist)
+}
+
+// setFirewallProfile has Windows' tool do it.
+// learn.microsoft.com: "netsh advfirewall" (set domainprofile, privateprofile, publicprofile).
+func setFirewallProfile(ctx context.Context, h *Host, name, state string) error {
+	if host.FirewallProfileKey(name) == "" || state != "on" && state != "off" {
+		return fmt.Errorf("firewall profile %q, %q: %w", name, state, host.ErrNotExist)
+	}
+	if now, err := firewallProfile(ctx, h, name); err != nil || now == state {
+		return err
+	}
+	return h.run(ctx, "netsh", []string{"advfirewall", "set", name + "profile", "state", state})
+}
+
 // packetSize is the largest packet that Windows sends through an adapter, of a family of
 // addresses, now and after a restart.
 // learn.microsoft.com: "MSFT_NetIPInterface"; "netsh interface ipv4", set subinterface.

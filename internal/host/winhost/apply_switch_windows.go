@@ -21,16 +21,18 @@ type switcher struct {
 // switches lists the groups of settings that this host has.
 func switches() map[string]switcher {
 	return map[string]switcher{
-		"task":           {get: taskState, set: setTask},
-		"firewall-rule":  firewallRules(),
-		"image":          images(),
-		"ipv6":           ipv6Bindings(),
-		"adapter":        vpnAdapters(),
-		"vpn-connection": {get: dialled, set: hangUp, oneWay: true},
-		"mtu":            packetSize("ipv4", 2, 576),   // RFC 791: what every host has to take
-		"mtu6":           packetSize("ipv6", 23, 1280), // RFC 8200, 5
-		"hidden-update":  {get: getHidden, set: setHidden},
-		"txf-log":        {get: getContainers, set: setContainers},
+		"task":             {get: taskState, set: setTask},
+		"firewall-rule":    firewallRules(),
+		"image":            images(),
+		"product":          {get: productState, set: awaitProduct},
+		"firewall-profile": {get: firewallProfile, set: setFirewallProfile},
+		"ipv6":             ipv6Bindings(),
+		"adapter":          vpnAdapters(),
+		"vpn-connection":   {get: dialled, set: hangUp, oneWay: true},
+		"mtu":              packetSize("ipv4", 2, 576),   // RFC 791: what every host has to take
+		"mtu6":             packetSize("ipv6", 23, 1280), // RFC 8200, 5
+		"hidden-update":    {get: getHidden, set: setHidden},
+		"txf-log":          {get: getContainers, set: setContainers},
 	}
 }
 

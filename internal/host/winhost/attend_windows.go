@@ -201,3 +201,34 @@ func (h *Host) Account() (string, error) {
 	}
 	return u.User.Sid.String(), nil
 }
+
+// Remind implements [host.Reminder]: a box in the session of whoever sits at the machine,
+// for which nobody waits. learn.microsoft.com: "WTSSendMessageW function".
+func (h *Host) Remind(ctx context.Context, text string) error {
+	const (
+		nobody   = 0xFFFFFFFF // of WTSGetActiveConsoleSessionId
+		seconds  = 300        // after which it goes by itself
+		iconWarn = 0x30       // MB_ICONWARNING
+	)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	session := windows.WTSGetActiveConsoleSessionId()
+	if session == nobody {
+		return fmt.Errorf("remind: %w: nobody sits at the machine", host.ErrNotExist)
+	}
+	title, err := windows.UTF16FromString("updoc")
+	if err != nil {
+		return err
+	}
+	words, err := windows.UTF16FromString(text)
+	if err != nil {
+		return fmt.Errorf("remind: %w", err)
+	}
+	var answer uint32
+	_, err = invokeBool(
+		dllTerminal, "WTSSendMessageW", 0, uintptr(session), uintptr(unsafe.Pointer(&title[0])), uintptr(2*(len(title)-1)),
+		uintptr(unsafe.Pointer(&words[0])), uintptr(2*(len(words)-1)), iconWarn, seconds, uintptr(unsafe.Pointer(&answer)), 0,
+	)
+	return err
+}

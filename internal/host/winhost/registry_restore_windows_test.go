@@ -86,12 +86,12 @@ func TestKeyComesBackWithItsDescriptor(t *testing.T) {
 		apply(host.Change{Kind: host.KeyDrop, Path: p})
 		apply(host.Change{Kind: host.KeyDrop, Path: above})
 	})
-	inherited, err := keySDDL(p)
+	inherited, err := keySDDL(p, keyParts)
 	if err != nil {
 		t.Fatal(err)
 	}
 	apply(host.Change{Kind: host.KeyMake, Path: p, SDDL: "D:P(A;;KA;;;BA)(A;;KA;;;SY)(A;;KR;;;S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464)"})
-	own, err := keySDDL(p)
+	own, err := keySDDL(p, keyParts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestKeyComesBackWithItsDescriptor(t *testing.T) {
 	apply(drop)
 	for range 2 { // the second time there is nothing to do
 		apply(back[0])
-		if now, err := keySDDL(p); err != nil || now != own {
+		if now, err := keySDDL(p, keyParts); err != nil || now != own {
 			t.Errorf("it is %s, %v, and was %s", now, err, own)
 		}
 	}

@@ -203,77 +203,78 @@ func (h *Host) inverseRegistry(c host.Change) ([]host.Change, error) {
 // anew has what its parent hands down, and whoever makes it as its owner. Where the
 // descriptor may not be read, it stays what that is.
 func makeAgain(c host.Change) ([]host.Change, error) {
-	now, err := keySDDL(c.Path)
+	again := host.Change{Kind: host.KeyMake, Path: c.Path}
+	now, err := keySDDL(c.Path, keyParts|windows.SACL_SECURITY_INFORMATION)
+	if err != nil && !errors.Is(err, host.ErrNotExist) { // the list of audits takes a right that not everybody has
+		again.Lacks = host.LacksAudit
+		now, err = keySDDL(c.Path, keyParts)
+	}
 	if err != nil && !errors.Is(err, host.ErrDenied) {
 		return nil, err
 	}
 	if c.Kind == host.KeyMake {
 		if sd, _, _, err := parse(c.SDDL); err == nil && grants(now, sd.String()) {
-			now = c.SDDL
+			return []host.Change{c}, nil
 		}
 	}
-	return []host.Change{{Kind: host.KeyMake, Path: c.Path, SDDL: now}}, nil
+	again.SDDL = now
+	return []host.Change{again}, nil
 }
 
-// keyParts are the parts of a key's descriptor that are kept: the list of audits takes a
-// right that nobody needs here.
+// keyParts are the parts of a key's descriptor that whoever may read it sees.
 const keyParts = windows.OWNER_SECURITY_INFORMATION | windows.GROUP_SECURITY_INFORMATION | windows.DACL_SECURITY_INFORMATION
 
-func keySDDL(p string) (string, error) {
-	key, err := openKey(p, windows.READ_CONTROL)
-	if err != nil {
-		return "", err
+// keySDDL reads parts of a key's descriptor.
+func keySDDL(p string, parts windows.SECURITY_INFORMATION) (text string, err error) {
+	var privileges []string
+	if parts&windows.SACL_SECURITY_INFORMATION != 0 {
+		privileges = append(privileges, seSecurity)
 	}
-	defer closeKey(key)
-	sd, err := windows.GetSecurityInfo(key, windows.SE_REGISTRY_KEY, keyParts)
-	if err != nil {
-		return "", wrap("security of key "+p, err)
-	}
-	return sd.String(), nil
+	err = withPrivileges(func() error {
+		key, err := openKey(p, accessFor(parts, false))
+		if err != nil {
+			return err
+		}
+		defer closeKey(key)
+		sd, err := windows.GetSecurityInfo(key, windows.SE_REGISTRY_KEY, parts)
+		if err != nil {
+			return wrap("security of key "+p, err)
+		}
+		text = sd.String()
+		return nil
+	}, privileges...)
+	return text, err
 }
 
 // setKeySDDL gives a key its descriptor, if it has another, as who restores a registry
 // does: the owner may be TrustedInstaller.
 func setKeySDDL(p, sddl string) error {
-	sd, parts, privileges, err := parse(sddl)
+	d, err := describe(sddl)
 	if err != nil {
 		return err
 	}
-	if now, err := keySDDL(p); err == nil && grants(now, sd.String()) {
+	if now, err := keySDDL(p, d.parts); err == nil && grants(now, d.sd.String()) {
 		return nil
-	}
-	control, _, err := sd.Control()
-	if err != nil {
-		return wrap("security descriptor", err)
-	}
-	owner, _, _ := sd.Owner() // nil where there is none
-	group, _, _ := sd.Group()
-	dacl, _, _ := sd.DACL()
-	if parts&windows.DACL_SECURITY_INFORMATION != 0 {
-		parts |= choose(control&windows.SE_DACL_PROTECTED != 0, windows.PROTECTED_DACL_SECURITY_INFORMATION, windows.UNPROTECTED_DACL_SECURITY_INFORMATION)
 	}
 	root, rest, _ := cutRoot(p)
 	name, err := windows.UTF16PtrFromString(rest)
 	if err != nil {
 		return err
 	}
+	access := accessFor(d.parts, true) | view
 	return withPrivileges(func() error {
 		const backupRestore = 4 // REG_OPTION_BACKUP_RESTORE, see restoredKey
 		var key windows.Handle
-		err := openForSecurity(root, name, &key)
+		err := windows.RegOpenKeyEx(root, name, 0, access, &key)
 		if err != nil {
-			err = regCreateKeyEx(root, name, 0, nil, backupRestore, windows.WRITE_DAC|windows.WRITE_OWNER|windows.READ_CONTROL|view, nil, &key, nil)
+			err = regCreateKeyEx(root, name, 0, nil, backupRestore, access, nil, &key, nil)
 		}
 		if err != nil {
 			return wrap("open key "+p, err)
 		}
 		defer closeKey(key)
-		return wrap("security of key "+p, windows.SetSecurityInfo(key, windows.SE_REGISTRY_KEY, parts, owner, group, dacl, nil))
-	}, append(privileges, seBackup, seRestore)...)
-}
-
-func openForSecurity(root windows.Handle, name *uint16, key *windows.Handle) error {
-	return windows.RegOpenKeyEx(root, name, 0, windows.WRITE_DAC|windows.WRITE_OWNER|windows.READ_CONTROL|view, key)
+		return wrap("security of key "+p, d.set(key, windows.SE_REGISTRY_KEY))
+	}, append(d.privileges, seBackup, seRestore)...)
 }
 
 // missingKeys drops what making the key p makes, the lowest first.
