@@ -35,10 +35,16 @@ func newAsker(env *Env, quiet bool) *asker {
 
 // yes asks a question whose default is no.
 func (a *asker) yes(ctx context.Context, question string) (bool, error) {
+	text, err := a.line(ctx, question+" [y/N]")
+	return slices.Contains([]string{"y", "yes"}, strings.ToLower(text)), err
+}
+
+// line asks for a line of text, without the blanks around it.
+func (a *asker) line(ctx context.Context, question string) (string, error) {
 	if !a.here {
-		return false, errNobody
+		return "", errNobody
 	}
-	fmt.Fprintf(a.env.Stdout, "\n%s [y/N] ", question)
+	fmt.Fprintf(a.env.Stdout, "\n%s ", question)
 	type line struct {
 		text string
 		err  error
@@ -50,12 +56,12 @@ func (a *asker) yes(ctx context.Context, question string) (bool, error) {
 	}()
 	select {
 	case <-ctx.Done():
-		return false, ctx.Err()
+		return "", ctx.Err()
 	case l := <-answer:
 		if l.err != nil && !errors.Is(l.err, io.EOF) {
-			return false, l.err
+			return "", l.err
 		}
-		return slices.Contains([]string{"y", "yes"}, strings.ToLower(strings.TrimSpace(l.text))), nil
+		return strings.TrimSpace(l.text), nil
 	}
 }
 

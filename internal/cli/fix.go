@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -186,6 +187,9 @@ func (t *treating) fix(ctx context.Context, env *Env, how fixing) error {
 		err = x.shipped(ctx, env, p, t.place, how)
 	}
 	bar.done()
+	if err == nil && how.source == "" && !how.planOnly && !how.yes && x.plan.WantsImage() {
+		err = x.askSource(ctx, env, p, t.place, how, newAsker(env, t.format == "json"))
+	}
 	if err != nil {
 		return err
 	}
@@ -326,6 +330,28 @@ func (x *examined) shipped(ctx context.Context, env *Env, p Patient, place func(
 	c.State, c.Source = facts.Present, cmp.Or(c.Source, a.Source)
 	c.Value.Copies = append(c.Value.Copies, found.Copies...) // behind what the machine itself keeps
 	x.plan = repair.New(x.facts, x.diagnosis, repair.Options{Run: x.plan.Run, MaxRisk: how.maxRisk})
+	return nil
+}
+
+// askSource asks a person for an image of this Windows, where the plan could do more with
+// one; a name that does not do is asked for again.
+func (x *examined) askSource(ctx context.Context, env *Env, p Patient, place func(string) string, how fixing, ask *asker) error {
+	for range 5 {
+		name, err := ask.line(ctx, report.AskSourceText())
+		if errors.Is(err, errNobody) || err == nil && name == "" {
+			return nil // --source is named in the plan
+		}
+		if err != nil {
+			return err
+		}
+		how.source = strings.Trim(name, `"`)
+		err = x.shipped(ctx, env, p, place, how)
+		var known *hinted
+		if !errors.As(err, &known) {
+			return err
+		}
+		fmt.Fprintf(env.Stderr, "updoc: error: %s\nupdoc: hint: %s\n", oneLine(known.Error()), oneLine(known.hint))
+	}
 	return nil
 }
 

@@ -158,3 +158,50 @@ func forgetShadow(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 }
+
+// TestFixAsksForAnImage: where the plan could do more with an image, a person at a terminal
+// is asked for one, and again for what does not do; nobody else is.
+func TestFixAsksForAnImage(t *testing.T) {
+	good := lab.MediaSpec{Editions: []string{"Core", "Professional"}, Language: "en-US", Build: "22631.2861"}
+	_, dir := sickPC(t, "treat-services-deleted")
+	forgetShadow(t, dir)
+	if err := os.MkdirAll(filepath.Join(dir, "files", "D"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	image := good.Install(lab.Packed{Name: `Windows\System32\config\SYSTEM`, Data: shippedHive()})
+	if err := os.WriteFile(filepath.Join(dir, "files", "D", "install.wim"), image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs bytes.Buffer
+	env := Env{Stdout: &out, Stderr: &errs, GOOS: "linux", Version: "test", Getenv: func(string) string { return "" }}
+	tr := treating{lab: dir, format: "text", blind: true}
+	p, _, err := tr.patient(t.Context(), &env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	for _, tt := range []struct {
+		typed  string
+		here   bool
+		wants  bool   // an image still
+		stderr string // what was wrong with what was typed
+	}{
+		{"D:\\nothing.iso\n\"D:\\install.wim\"\n", true, false, "there is no"},
+		{"\n", true, true, ""},
+		{"D:\\install.wim\n", false, true, ""},
+	} {
+		out.Reset()
+		errs.Reset()
+		how := fixing{maxRisk: repair.RiskRestart}
+		x, err := examine(t.Context(), p, how.maxRisk, true, env.progress())
+		if err == nil && !x.plan.WantsImage() {
+			t.Fatal("nothing is asked for")
+		}
+		if err == nil {
+			err = x.askSource(t.Context(), &env, p, tr.place, how, &asker{env: &env, in: bufio.NewReader(strings.NewReader(tt.typed)), here: tt.here})
+		}
+		if err != nil || x.plan.WantsImage() != tt.wants || !strings.Contains(errs.String(), tt.stderr) || strings.Contains(out.String(), "microsoft.com/software-download") != tt.here {
+			t.Errorf("%q: %v, wants one still: %v\n%s%s", tt.typed, err, x.plan.WantsImage(), &out, &errs)
+		}
+	}
+}

@@ -1,7 +1,6 @@
 package lab
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 
 	"updoc/internal/codes"
 	"updoc/internal/host"
+	"updoc/internal/winlog"
 )
 
 // Where setup works and writes its logs.
@@ -154,16 +154,6 @@ func (m *Machine) setupAnswer(name string) (v any, ok bool) {
 	if name == host.AskSetup {
 		return m.setupState(), true
 	}
-	if !read(m, func(s *state) bool {
-		for k := range s.Settings {
-			if strings.HasPrefix(k, setMedia) {
-				return true
-			}
-		}
-		return false
-	}) {
-		return nil, false
-	}
 	text := func(name, otherwise string) string {
 		if v, ok := m.setting(name); ok {
 			return v
@@ -183,17 +173,44 @@ func (m *Machine) setupAnswer(name string) (v any, ok bool) {
 			{ID: `\\?\Volume{0a0a0a0a-0000-4000-8000-000000000003}\`, FileSystem: "NTFS", Drive: 3, Size: 1 << 30, Free: 400 << 20, Role: host.RoleRecovery},
 		}}, true
 	case host.AskRestart:
-		pending := read(m, func(s *state) bool { return s.Registry.key(cbsKey+`\RebootPending`) != nil })
-		started, _ := m.Started(context.Background())
-		return host.PendingRestart{Servicing: pending, Started: started}, true
+		return read(m, (*state).pending), true
 	case host.AskPowerState:
 		battery := m.number(setBattery, -1)
 		mains := battery < 0
 		return host.Power{Mains: &mains, Battery: int(battery)}, true
 	case host.AskManagement:
-		return host.Management{Joined: "workgroup"}, true
+		return read(m, (*state).management), true
 	}
 	return nil, false
+}
+
+// pending is what waits for a restart, as the registry has it.
+func (s *state) pending() host.PendingRestart {
+	r := s.Registry
+	there := func(key string) bool { return r.key(key) != nil }
+	p := host.PendingRestart{
+		Servicing: there(cbsKey + `\RebootPending`), InProgress: there(cbsKey + `\RebootInProgress`),
+		Update: there(agentKey + `\Auto Update\RebootRequired`), Started: s.Started,
+	}
+	if k := r.key(cbsKey + `\PackagesPending`); k != nil {
+		p.Packages = len(k.Values)
+	}
+	v, _ := r.value(`HKLM\SYSTEM\CurrentControlSet\Control\Session Manager`, "PendingFileRenameOperations")
+	moves, _ := v.Strings()
+	p.Files = (len(moves) + 1) / 2
+	return p
+}
+
+// management is who may set policies: a domain, whose members start Netlogon by themselves,
+// a server that the machine is enrolled at, or nobody.
+func (s *state) management() host.Management {
+	m := host.Management{Joined: "workgroup"}
+	if s.start("Netlogon").Type == winlog.ServiceAutoStart {
+		m.Joined, m.Name = "domain", s.Registry.text(`HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters`, "Domain")
+	}
+	client := s.Registry.key(`HKLM\SOFTWARE\Microsoft\CCM`) != nil
+	m.ConfigMgr = &client
+	return m
 }
 
 func readNumber(m *Machine, key, name string) (n uint32, ok bool) {

@@ -34,7 +34,7 @@ func TestMachineIsAHost(t *testing.T) {
 			"cryptsvc": {State: 4, Start: 2},
 		},
 		NoServices:     []string{"nobody"},
-		UnaskedAnswers: []string{"volumes", "agent"},
+		UnaskedAnswers: []string{"agent"},
 	})
 }
 

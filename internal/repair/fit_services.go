@@ -489,12 +489,15 @@ func fitDeletedService(f *fit) {
 		f.lead("plan.triggers-at-next-start", "services", strings.Join(later, ", "))
 	}
 	if len(gone) > 0 {
-		f.lead("plan.services-missing", "services", strings.Join(gone, ", "), "build", orUnknown(f.Machine.Build))
+		f.lead(lacksServices, "services", strings.Join(gone, ", "), "build", orUnknown(f.Machine.Build))
 	}
 	if len(gone) > 0 || len(f.out.Steps) == 0 {
 		f.lead("remedy.restore-deleted-service.how")
 	}
 }
+
+// lacksServices says which services nothing on the machine can bring back.
+const lacksServices = "plan.services-missing"
 
 // copyOf returns the newest copy of a service that fits this machine: one of the same
 // build, whose file is still where the service wants it. An image is that of the build

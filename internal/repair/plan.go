@@ -173,6 +173,14 @@ func (p *Plan) Only() string {
 	return ""
 }
 
+// WantsImage reports a plan that could do more with an image of this Windows at hand:
+// services are gone of which the machine keeps no copy.
+func (p *Plan) WantsImage() bool {
+	return slices.ContainsFunc(p.Treatments, func(t Treatment) bool {
+		return slices.ContainsFunc(t.Lead, func(l Line) bool { return l.ID == lacksServices })
+	})
+}
+
 // Hash identifies exactly this plan: who approved one hash approved every change
 // in it.
 func (p *Plan) Hash() string {

@@ -91,6 +91,9 @@ func NotRemovedText(task string, err error) string {
 // UserAwayText says why a run does not go on yet.
 func UserAwayText() string { return message.English().Text("attend.user-away") }
 
+// AskSourceText asks for an image of this Windows.
+func AskSourceText() string { return message.English().Text("fix.ask-source") }
+
 // PersonText says why a run does not go on by itself.
 func PersonText() string { return message.English().Text("attend.person") }
 
