@@ -8,7 +8,7 @@
 # of net/http: every client and server here speaks HTTP/1.1, as Windows Update does.
 set -eu
 out=$1; shift
-hot="runtime/... internal/runtime/... internal/bytealg bytes unicode/... updoc/internal/winlog/... updoc/internal/facts/... updoc/internal/codes/..."
+hot="runtime/... internal/runtime/... internal/bytealg bytes unicode/... hash/maphash slices time updoc/internal/winlog/... updoc/internal/facts/... updoc/internal/codes/..."
 flags=-gcflags=all=-l
 for p in $hot; do flags="$flags -gcflags=$p="; done
 # shellcheck disable=SC2086 # the flags are words

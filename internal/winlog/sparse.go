@@ -72,8 +72,12 @@ func scanSparse(ctx context.Context, src io.ReaderAt, size int64, p *parser, fn 
 	// Workers fill blocks, the caller's goroutine delivers them in order.
 	workers := max(2, runtime.GOMAXPROCS(0))
 	jobs := make(chan func(*window))
-	order := make(chan *block, 2*workers)
-	pool := sync.Pool{New: func() any { return new(block) }}
+	blocks := workers + 2 // one is delivered, and one waits for it
+	order := make(chan *block, blocks)
+	free := make(chan *block, blocks)
+	for range blocks {
+		free <- new(block)
+	}
 	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() {
@@ -88,13 +92,14 @@ func scanSparse(ctx context.Context, src io.ReaderAt, size int64, p *parser, fn 
 		defer close(jobs)
 		defer close(order)
 		for off := int64(0); off < tail; off += sparseBlock {
-			b := pool.Get().(*block)
-			b.ready = make(chan struct{})
+			var b *block
 			select {
-			case order <- b:
+			case b = <-free:
 			case <-ctx.Done():
 				return
 			}
+			b.ready = make(chan struct{})
+			order <- b
 			select {
 			case jobs <- func(w *window) {
 				defer close(b.ready)
@@ -119,7 +124,7 @@ func scanSparse(ctx context.Context, src io.ReaderAt, size int64, p *parser, fn 
 		if err == nil {
 			err = b.deliver(p, &rec, &st, fn)
 		}
-		pool.Put(b)
+		free <- b
 		if err != nil {
 			cancel()
 		}
