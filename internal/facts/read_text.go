@@ -228,7 +228,7 @@ func (r *textReading) symptoms() {
 	text := noTrouble().ReplaceAllFunc(r.text, blank)
 	at := complaint().FindIndex(text)
 	if at == nil && len(bytes.Fields(text)) >= wholeReport {
-		if !content().Match(r.text) || contrast().Match(content().ReplaceAllFunc(text, blank)) {
+		if !content().Match(r.text) || discontent(content().ReplaceAllFunc(text, blank), text) {
 			at = aboutUpdating().FindIndex(r.text) // people write because something is wrong
 		}
 	}
@@ -237,14 +237,30 @@ func (r *textReading) symptoms() {
 	}
 }
 
+// discontent reports that somebody goes on after what is well: "it installs fine, but".
+// What is well after the turn, too, is none: "it stood still, but then it went on fine".
+// rest is the text without what is well, of the same length.
+func discontent(rest, text []byte) bool {
+	for _, m := range contrast().FindAllIndex(rest, -1) {
+		after := text[m[1]:]
+		if i := bytes.IndexAny(after, ".?!\n"); i >= 0 {
+			after = after[:i]
+		}
+		if rest[m[0]] == '?' || !content().Match(after) {
+			return true
+		}
+	}
+	return false
+}
+
 // wholeReport is how many words make a report of a remark.
 const wholeReport = 8
 
 var (
-	// noTrouble is trouble that a person says there is none of.
-	noTrouble = lazily(`(?i)\b((no|without|zero|0|keine?|ohne|never (had|saw|seen)( a| any)?)( (any|more|other|known|visible|further|failed|weiteren?))*( \w+)? (problems?|issues?|errors?|failures?|troubles?|conflicts?|complaints?|probleme?|fehler)|(nothing|none( of (it|them|these|those))?) (is |was |has |have |ever |to )*(wrong|fail\w*|broken|amiss|complain\w*|stuck|missing)|(did|does|do|has|have)(n'?t| not) (ever )?(fail\w*|break|broken|crash\w*))\b`)
+	// noTrouble is trouble that a person says there is none of, or that others say there is.
+	noTrouble = lazily(`(?i)\b((somebody|someone|people|others|jemand|andere|leute) (say|said|claim|report|wr(i|o)te|sag|behaupt|schreib)\w* (that|dass)\b[^.,;!?\n]{1,200}|(no|without|zero|0|keine?|ohne|never (had|saw|seen)( a| any)?)( (any|more|other|known|visible|further|failed|weiteren?))*( \w+)? (problems?|issues?|errors?|failures?|troubles?|conflicts?|complaints?|probleme?|fehler)|(nothing|none( of (it|them|these|those))?) (is |was |has |have |ever |to )*(wrong|fail\w*|broken|amiss|complain\w*|stuck|missing)|(did|does|do|has|have)(n'?t| not) (ever )?(fail\w*|break|broken|crash\w*))\b`)
 	// content finds the words of a person who has nothing to complain of.
-	content = lazily(`(?i)\b((works?|worked|working|installs?|installed|installing|updates?|updated|updating|upgraded?|downloads?|downloaded|runs?|running|ran|goes|going|went|comes?|came|completes?|completed|finish(es|ed)) (\w+ )?(fine|again|now|well|perfectly|ok(ay)?|normally|smoothly|properly|cleanly|correctly|successfully|as (expected|usual|always|planned|it should)|like (a charm|clockwork)|without)|in order|(all|everything|it|they|that)( is|'s| are| was| were| seems?| looks?)?( all)? (good|fine|well|ok(ay)?|green|installed|normal|works)|success\w*|healthy|up[- ]to[- ]date|out of (interest|curiosity)|(just|only|merely) (curious|checking|wondering|a question|for (the )?(record|information))|no action (is )?(needed|required)|(nothing|none) (is |was |to )?(wrong|fail(s|ed|ing)?|amiss|to complain)|happy|satisfied|(läuft|lief|laufen|liefen|klappt|klappte|ging|gehen|funktioniert|funktionieren) (\w+ )?(alles|gut|einwandfrei|problemlos|normal|ohne|wieder)|alles (gut|in ordnung|läuft|ok)|erfolgreich|aus (interesse|neugier)|nur (zur|zum|für|als))\b`)
+	content = lazily(`(?i)\b((works?|worked|working|installs?|installed|installing|updates?|updated|updating|upgraded?|downloads?|downloaded|runs?|running|ran|goes|going|went|comes?|came|completes?|completed|finish(es|ed)|continues?|continued) (\w+ )?(fine|again|now|well|perfectly|ok(ay)?|normally|smoothly|properly|cleanly|correctly|successfully|as (expected|usual|always|planned|it should)|like (a charm|clockwork)|without)|in order|(all|everything|it|they|that)( is|'s| are| was| were| seems?| looks?)?( all)? (good|fine|well|ok(ay)?|green|installed|normal|works)|success\w*|healthy|up[- ]to[- ]date|out of (interest|curiosity)|(just|only|merely) (curious|checking|wondering|a question|for (the )?(record|information))|no action (is )?(needed|required)|(nothing|none) (is |was |to )?(wrong|fail(s|ed|ing)?|amiss|to complain)|happy|satisfied|(läuft|lief|laufen|liefen|klappt|klappte|ging|gehen|funktioniert|funktionieren) (\w+ )?(alles|gut|einwandfrei|problemlos|normal|ohne|wieder)|alles (gut|in ordnung|läuft|ok)|erfolgreich|aus (interesse|neugier)|nur (zur|zum|für|als))\b`)
 	// contrast finds what a person goes on with who is not content.
 	contrast = lazily(`(?i)\b(but|yet|although|though|however|while|whereas|still|only|mine|others?|except|until|instead|aber|trotzdem|obwohl|nur|sondern|noch)\b|\?`)
 	// aboutUpdating finds what makes a text one about updating.
