@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -20,11 +21,7 @@ func newCauses(env *Env) *cobra.Command {
   updoc causes proxy-auth-required`,
 		Args: cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			var ids []string
-			for _, c := range cause.Catalogue() {
-				ids = append(ids, c.ID)
-			}
-			return ids, cobra.ShellCompDirectiveNoFileComp
+			return everyCause(), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			words := message.English()
@@ -40,7 +37,7 @@ func newCauses(env *Env) *cobra.Command {
 					return report.CausePage(env.Stdout, c)
 				}
 			}
-			return usage("'updoc causes' lists them", "no such cause: %s", args[0])
+			return usage(nearest("updoc causes", args[0], everyCause()), "no such cause: %s", args[0])
 		},
 	}
 }
@@ -53,11 +50,7 @@ func newRemedies(env *Env) *cobra.Command {
   updoc remedies correct-proxy-bypass`,
 		Args: cobra.MaximumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			var ids []string
-			for _, r := range repair.Catalogue() {
-				ids = append(ids, r.ID)
-			}
-			return ids, cobra.ShellCompDirectiveNoFileComp
+			return everyRemedy(), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			words := message.English()
@@ -70,9 +63,38 @@ func newRemedies(env *Env) *cobra.Command {
 			}
 			r, ok := repair.Lookup(args[0])
 			if !ok {
-				return usage("'updoc remedies' lists them", "no such remedy: %s", args[0])
+				return usage(nearest("updoc remedies", args[0], everyRemedy()), "no such remedy: %s", args[0])
 			}
 			return report.RemedyPage(env.Stdout, r)
 		},
 	}
+}
+
+func everyCause() []string {
+	var ids []string
+	for _, c := range cause.Catalogue() {
+		ids = append(ids, c.ID)
+	}
+	return ids
+}
+
+func everyRemedy() []string {
+	var ids []string
+	for _, r := range repair.Catalogue() {
+		ids = append(ids, r.ID)
+	}
+	return ids
+}
+
+// nearest hints at the ids that come next to one that there is not, as cobra does for
+// commands; where none does, at the command that lists them.
+func nearest(command, typed string, ids []string) string {
+	list := &cobra.Command{SuggestionsMinimumDistance: 4}
+	for _, id := range ids {
+		list.AddCommand(&cobra.Command{Use: id, Run: func(*cobra.Command, []string) {}})
+	}
+	if near := list.SuggestionsFor(typed); len(near) > 0 && typed != "" {
+		return "perhaps " + strings.Join(near[:min(3, len(near))], " or ") + "; '" + command + "' lists them"
+	}
+	return "'" + command + "' lists them"
 }
