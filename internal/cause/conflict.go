@@ -115,6 +115,7 @@ func CONFLICT() []*Cause {
 				restartedByProgram,
 				moderate("shutdown-stops-setup"),
 				code(Weak, 0x8007045B),
+				against(Strong, "setup-cancelled"), // by a person
 				against(Moderate, "hang-detected"),
 				missing("event 1074 of User32 at the minute of the restart"),
 			),

@@ -51,6 +51,19 @@ func TestRestartByProgram(t *testing.T) {
 	wantFirst(t, diagnosed(t, map[string]string{"system-events.txt": restart, "setupact.log": cut}), "third-party-software-reboot")
 }
 
+// Who closes setup gets the results of an abort, which no program restarted.
+func TestSetupThatSomebodyClosed(t *testing.T) {
+	const aborted = "2024-05-07 22:14:05, Error                 MOUPG  CSetupUIManager::OnProgressChanged(378): Result = 0x800704D3\r\n"
+	const closed = "2024-05-07 22:14:04, Info                  MOUPG  CInstallUI::ConfirmCanceled: User cancel confirmed\r\n"
+	const note = "The upgrade stands at 40 % for hours, so I close it: no progress, no message, the task never ends."
+	by := func(log string) float64 {
+		return finding(t, diagnosed(t, map[string]string{"notes.txt": note, "setupact.log": log}), "third-party-software-reboot").Probability
+	}
+	if alone, told := by(aborted), by(closed+aborted); told*3 > alone {
+		t.Errorf("%.2f of an abort, %.2f of one by a person", alone, told)
+	}
+}
+
 // An antivirus that was switched off in vain is no evidence; nor are tools that
 // are named where nothing is missing.
 func TestConflictsTriedInVain(t *testing.T) {
