@@ -236,7 +236,8 @@ func (r *Recorded) add(ctx context.Context, f File, depth int, b *budget) error 
 
 // identify files what begins with head under its kind.
 func (r *Recorded) identify(ctx context.Context, f File, head []byte, depth int, b *budget) error {
-	if len(head) == 0 {
+	switch string(head) {
+	case "", "\xEF\xBB\xBF", "\xFF\xFE", "\xFE\xFF": // a byte order mark alone is what a shell leaves of no output
 		r.gap("%s: empty", f.Path)
 		return nil
 	}

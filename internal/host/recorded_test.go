@@ -257,6 +257,7 @@ func TestRecordedNothingReadable(t *testing.T) {
 		"empty folder":        {t.TempDir(), ""},
 		"only empty files":    {empty, "CBS.log: empty"},
 		"an empty file":       {filepath.Join(empty, "CBS.log"), "CBS.log: empty"},
+		"nothing but a mark":  {filepath.Join(hosttest.Dir(t, []hosttest.File{{Name: "out.txt", Data: "\xFF\xFE"}}), "out.txt"), "out.txt: empty"},
 		"zip of nothing":      {filepath.Join(hosttest.Dir(t, []hosttest.File{{Name: "a.zip", Data: hosttest.Zip(t, nil)}}), "a.zip"), ""},
 		"half a zip":          {filepath.Join(hosttest.Dir(t, []hosttest.File{{Name: "a.zip", Data: "PK\x03\x04rest"}}), "a.zip"), "a.zip: zip: not a valid zip file"},
 		"half a cabinet":      {filepath.Join(hosttest.Dir(t, []hosttest.File{{Name: "a.cab", Data: "MSCF\x00\x00"}}), "a.cab"), "malformed cabinet"},

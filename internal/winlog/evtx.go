@@ -48,7 +48,10 @@ const (
 	evtxTextMax = 2 << 10
 )
 
-var errNotEVTX = errors.New("not an event log file")
+var (
+	errNotEVTX  = errors.New("not an event log file")
+	errNoChunks = errors.New("the event log is cut short: nothing stands behind its header")
+)
 
 // scanEVTX reads an event log file: one record per event, in the order of the
 // log. An event that cannot be read is delivered as a loose record with the
@@ -146,6 +149,9 @@ func (s *evtxScan) random(ctx context.Context, src io.ReaderAt) error {
 	order, err := chunkOrder(ctx, src)
 	if err != nil {
 		return err
+	}
+	if len(order) == 0 && s.chunks > 0 {
+		return errNoChunks
 	}
 	for _, c := range order {
 		if err := ctx.Err(); err != nil {

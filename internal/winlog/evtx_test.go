@@ -359,6 +359,16 @@ func TestEVTXNotALog(t *testing.T) {
 	}
 }
 
+// A log that ends with its header is no log without events: Windows makes room for a
+// chunk at once.
+func TestEVTXHeaderAlone(t *testing.T) {
+	file := writeEVTX(t, manyEvents(1))[:evtxHeaderSize]
+	_, err := Scan(context.Background(), EVTX, bytes.NewReader(file), Options{}, func(*Record) error { return nil })
+	if !errors.Is(err, errNoChunks) {
+		t.Errorf("%v, want %v", err, errNoChunks)
+	}
+}
+
 func TestEVTXStops(t *testing.T) {
 	file := writeEVTX(t, manyEvents(2000))
 	stop := errors.New("enough")

@@ -315,15 +315,11 @@ func wide(s string) []byte {
 	return b
 }
 
-func (s *changes) triggers(t *testing.T) {
-	if s.may.Events == "" {
-		t.Skip("no triggers are changed here")
-	}
-	with := func(list ...host.Trigger) host.Change {
-		return host.Change{Kind: host.ServiceTriggers, Path: s.may.Events, Triggers: list}
-	}
-	all := []host.Change{with(), with(policyChanged), with(endpointCalled, domainLeft), with(domainLeft, policyChanged, endpointCalled)}
-	back := s.inverse(t, all[0])
+// fromEach makes each of these changes after each other and takes it back. It returns
+// what takes all of them back.
+func (s *changes) fromEach(t *testing.T, all []host.Change) (back []host.Change) {
+	t.Helper()
+	back = s.inverse(t, all[0])
 	for i, was := range all {
 		s.apply(t, was)
 		for n, now := range all {
@@ -332,6 +328,18 @@ func (s *changes) triggers(t *testing.T) {
 			}
 		}
 	}
+	return back
+}
+
+func (s *changes) triggers(t *testing.T) {
+	if s.may.Events == "" {
+		t.Skip("no triggers are changed here")
+	}
+	with := func(list ...host.Trigger) host.Change {
+		return host.Change{Kind: host.ServiceTriggers, Path: s.may.Events, Triggers: list}
+	}
+	all := []host.Change{with(), with(policyChanged), with(endpointCalled, domainLeft), with(domainLeft, policyChanged, endpointCalled)}
+	back := s.fromEach(t, all)
 	s.apply(t, all[2])
 	key := `HKLM\SYSTEM\CurrentControlSet\Services\` + s.may.Events + `\TriggerInfo`
 	k, err := s.h.Key(t.Context(), key+`\0`)
@@ -359,15 +367,7 @@ func (s *changes) needs(t *testing.T) {
 		return host.Change{Kind: host.ServiceNeeds, Path: s.may.Needs, Needs: list}
 	}
 	all := []host.Change{with(), with("RpcSs"), with("EventLog", "RpcSs"), with("RpcSs", "+TDI")}
-	back := s.inverse(t, all[0])
-	for i, was := range all {
-		s.apply(t, was)
-		for n, now := range all {
-			if i != n {
-				s.thereAndBack(t, now)
-			}
-		}
-	}
+	back := s.fromEach(t, all)
 	s.apply(t, back...)
 	for _, bad := range []string{"", "+", `a\b`, "a/b", "a\x00b"} {
 		if err := s.h.Apply(t.Context(), with(bad)); !errors.Is(err, host.ErrRefused) {
